@@ -10,14 +10,14 @@ namespace quorate {
 
 }  // namespace quorate
 
-#define QUORATE_CHECK(cond)                                                         \
-  do {                                                                              \
-    if (!(cond)) [[unlikely]]                                                       \
-      ::quorate::CheckFailed(__FILE__, __LINE__, #cond, {});                        \
+#define QUORATE_CHECK(cond)                                  \
+  do {                                                       \
+    if (!(cond)) [[unlikely]]                                \
+      ::quorate::CheckFailed(__FILE__, __LINE__, #cond, {}); \
   } while (false)
 
-#define QUORATE_CHECK_MSG(cond, message)                                            \
-  do {                                                                              \
-    if (!(cond)) [[unlikely]]                                                       \
-      ::quorate::CheckFailed(__FILE__, __LINE__, #cond, (message));                 \
+#define QUORATE_CHECK_MSG(cond, message)                            \
+  do {                                                              \
+    if (!(cond)) [[unlikely]]                                       \
+      ::quorate::CheckFailed(__FILE__, __LINE__, #cond, (message)); \
   } while (false)

@@ -1,5 +1,6 @@
-// The instruction has a latency of three cycles and starts one per cycle, so long inputs are cut into three streams
-// whose checksums are joined by "append n zero bytes" tables (Mark Adler's method, https://stackoverflow.com/a/17646775).
+// The instruction has a latency of three cycles and starts one per cycle, so long inputs are cut into three
+// streams whose checksums are joined by "append n zero bytes" tables (Mark Adler's method,
+// https://stackoverflow.com/a/17646775).
 #include "base/crc32c.h"
 
 #include <array>

@@ -8,7 +8,8 @@
 
 namespace quorate {
 
-static_assert(std::endian::native == std::endian::little, "the db file is in host order; etcd runs it on little-endian hosts");
+static_assert(std::endian::native == std::endian::little,
+              "the db file is in host order; etcd runs it on little-endian hosts");
 
 template <typename T>
 T LoadLittle(const void* p) {

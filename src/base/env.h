@@ -1,7 +1,7 @@
-// The outside world as the core sees it: files, clocks, randomness, and work that runs elsewhere. Three families
-// stand behind these interfaces: the real one (env_posix.h), one in memory with a fault model (env_sim.h), and
-// whatever a test derives. Nothing in raft, wal, bolt, mvcc, lease, auth, cluster or server reaches the system
-// by another way; that is what lets the simulator run the production code.
+// The outside world as the core sees it: files, clocks, randomness, and work that runs elsewhere. Three
+// families stand behind these interfaces: the real one (env_posix.h), one in memory with a fault model
+// (env_sim.h), and whatever a test derives. Nothing in raft, wal, bolt, mvcc, lease, auth, cluster or server
+// reaches the system by another way; that is what lets the simulator run the production code.
 #pragma once
 
 #include <cstdint>
@@ -34,14 +34,16 @@ class Random {
   uint64_t Below(uint64_t bound) { return Next() % bound; }
 };
 
-// A read-only view of the first `size()` bytes of a file, shared with the file: later writes through File::WriteAt show.
-// Bytes beyond the file's end must not be touched. Unmapped on destruction. Reading is thread-safe.
+// A read-only view of the first `size()` bytes of a file, shared with the file: later writes through
+// File::WriteAt show. Bytes beyond the file's end must not be touched. Unmapped on destruction. Reading is
+// thread-safe.
 class Mapping {
  public:
   virtual ~Mapping() = default;
   virtual const char* data() const = 0;
   virtual size_t size() const = 0;
-  // Whether all pages of [offset, offset+length) are in memory, so that reading them will not wait for the disk.
+  // Whether all pages of [offset, offset+length) are in memory, so that reading them will not wait for the
+  // disk.
   virtual bool Resident(size_t offset, size_t length) const = 0;
 };
 
@@ -54,7 +56,8 @@ class File {
   virtual StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t length) = 0;
   // Writes all of `data` or fails (what was then written is unknown).
   virtual Status WriteAt(uint64_t offset, std::string_view data) = 0;
-  // fdatasync. After a failure nothing written since the last success may be believed: the caller ends the process.
+  // fdatasync. After a failure nothing written since the last success may be believed: the caller ends the
+  // process.
   virtual Status Sync() = 0;
   virtual Status Truncate(uint64_t size) = 0;
   // Reserves disk space up to `size` and extends the file with zeros to it.
@@ -64,8 +67,8 @@ class File {
   virtual StatusOr<std::unique_ptr<Mapping>> Map(size_t length) = 0;
 };
 
-// kFlock is flock(2) LOCK_EX, kFlockShared LOCK_SH (the db file); kOpenFileDescription is fcntl F_OFD_SETLK over the
-// whole file (WAL segments). All are tried once: a held lock gives FailedPrecondition.
+// kFlock is flock(2) LOCK_EX, kFlockShared LOCK_SH (the db file); kOpenFileDescription is fcntl F_OFD_SETLK
+// over the whole file (WAL segments). All are tried once: a held lock gives FailedPrecondition.
 enum class LockKind { kNone, kFlock, kFlockShared, kOpenFileDescription };
 
 struct OpenOptions {
@@ -102,16 +105,19 @@ class FileSystem {
 
   bool Exists(const std::string& path) { return Stat(path).ok(); }
   StatusOr<std::string> ReadAll(const std::string& path);
-  // Creates or replaces a file, whole: NAME.tmp is written and synced, then renamed, then the directory synced.
+  // Creates or replaces a file, whole: NAME.tmp is written and synced, then renamed, then the directory
+  // synced.
   Status WriteAtomically(const std::string& path, std::string_view data, uint32_t mode);
 };
 
-// Where work that may wait for a disk runs. kLog and kDb each run one job at a time, in order of submission; kRead runs
-// several at once, in any order; kBackground is one at a time and may take long (snapshot files, purge).
+// Where work that may wait for a disk runs. kLog and kDb each run one job at a time, in order of submission;
+// kRead runs several at once, in any order; kBackground is one at a time and may take long (snapshot files,
+// purge).
 enum class Lane { kLog, kDb, kRead, kBackground };
 
-// Owned by the core's thread. `work` runs elsewhere; then `done` runs on the owner's thread, in a later round of its
-// loop. Both always run, except that on shutdown jobs not begun may be dropped together with their `done`.
+// Owned by the core's thread. `work` runs elsewhere; then `done` runs on the owner's thread, in a later round
+// of its loop. Both always run, except that on shutdown jobs not begun may be dropped together with their
+// `done`.
 class Executor {
  public:
   virtual ~Executor() = default;

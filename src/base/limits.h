@@ -18,7 +18,8 @@ constexpr size_t kDbValueBytesMax = 0x7ffffffe;
 // The db file is committed after this much time or this many operations (etcd's defaults).
 constexpr int64_t kDbBatchIntervalNanos = 100'000'000;
 constexpr size_t kDbBatchOperations = 10'000;
-// Proposals are refused while more entries than this are committed and not applied (etcd: maxGapBetweenApplyAndCommitIndex).
+// Proposals are refused while more entries than this are committed and not applied (etcd:
+// maxGapBetweenApplyAndCommitIndex).
 constexpr uint64_t kApplyGapMax = 5000;
 // Nested transactions deeper than this are refused while decoding, before recursion can hurt the stack.
 constexpr int kTxnDepthMax = 64;

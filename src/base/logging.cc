@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 namespace quorate::log {
 namespace {
@@ -52,7 +53,7 @@ std::string Timestamp() {
   gmtime_r(&now.tv_sec, &parts);
   char seconds[32];
   std::strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
-  char text[48];
+  char text[64];
   std::snprintf(text, sizeof text, "%s.%06ldZ", seconds, now.tv_nsec / 1000);
   return text;
 }

@@ -1,5 +1,5 @@
-// Log lines of the original's shape (zap's JSON): {"level","ts","caller","msg", fields...}. One process-wide sink, set up
-// once by the program before threads start; logging itself is thread-safe and never throws.
+// Log lines of the original's shape (zap's JSON): {"level","ts","caller","msg", fields...}. One process-wide
+// sink, set up once by the program before threads start; logging itself is thread-safe and never throws.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ Field HexId(std::string_view key, uint64_t id);
 Field Duration(std::string_view key, int64_t nanos);
 
 // The caller is "folder/file.cc:line".
-void Write(Level level, const char* file, int line, std::string_view message, std::initializer_list<Field> fields);
+void Write(Level level, const char* file, int line, std::string_view message,
+           std::initializer_list<Field> fields);
 
 bool Enabled(Level level);
 
@@ -51,9 +52,10 @@ std::string JsonString(std::string_view s);
 
 }  // namespace quorate::log
 
-#define QUORATE_LOG_(level, message, ...)                                                                   \
-  do {                                                                                                      \
-    if (::quorate::log::Enabled(level)) ::quorate::log::Write(level, __FILE__, __LINE__, message, {__VA_ARGS__}); \
+#define QUORATE_LOG_(level, message, ...)                                       \
+  do {                                                                          \
+    if (::quorate::log::Enabled(level))                                         \
+      ::quorate::log::Write(level, __FILE__, __LINE__, message, {__VA_ARGS__}); \
   } while (false)
 #define LOG_DEBUG(message, ...) QUORATE_LOG_(::quorate::log::Level::kDebug, message, __VA_ARGS__)
 #define LOG_INFO(message, ...) QUORATE_LOG_(::quorate::log::Level::kInfo, message, __VA_ARGS__)

@@ -1,5 +1,5 @@
-// Errors are absl::Status / absl::StatusOr. Debian builds Abseil with a string_view of its own, so this header is the
-// one place where the std types and Abseil's meet.
+// Errors are absl::Status / absl::StatusOr. Debian builds Abseil with a string_view of its own, so this
+// header is the one place where the std types and Abseil's meet.
 #pragma once
 
 #include <string>
@@ -17,7 +17,9 @@ using absl::StatusOr;
 inline Status MakeStatus(absl::StatusCode code, std::string_view message) {
   return Status(code, absl::string_view(message.data(), message.size()));
 }
-inline Status InvalidArgument(std::string_view m) { return MakeStatus(absl::StatusCode::kInvalidArgument, m); }
+inline Status InvalidArgument(std::string_view m) {
+  return MakeStatus(absl::StatusCode::kInvalidArgument, m);
+}
 inline Status NotFound(std::string_view m) { return MakeStatus(absl::StatusCode::kNotFound, m); }
 inline Status FailedPrecondition(std::string_view m) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, m);
@@ -41,10 +43,9 @@ inline std::string_view Message(const Status& s) { return {s.message().data(), s
 }  // namespace quorate
 
 // Returns the error of a Status expression from the enclosing function.
-#define QUORATE_RETURN_IF_ERROR(expr)                                \
-  do {                                                               \
-    if (::absl::Status quorate_status_ = (expr); !quorate_status_.ok()) \
-      return quorate_status_;                                        \
+#define QUORATE_RETURN_IF_ERROR(expr)                                                           \
+  do {                                                                                          \
+    if (::absl::Status quorate_status_ = (expr); !quorate_status_.ok()) return quorate_status_; \
   } while (false)
 
 #define QUORATE_CONCAT_INNER_(a, b) a##b

@@ -1,6 +1,6 @@
-// The protobuf wire format, hand-driven: for what is written or read on the fast path and for the files, whose byte
-// layout must be exactly the original's whatever a protobuf library does.
-// Source: https://protobuf.dev/programming-guides/encoding/
+// The protobuf wire format, hand-driven: for what is written or read on the fast path and for the files,
+// whose byte layout must be exactly the original's whatever a protobuf library does. Source:
+// https://protobuf.dev/programming-guides/encoding/
 #pragma once
 
 #include <bit>
@@ -11,14 +11,25 @@
 
 namespace quorate::wire {
 
-enum class Type : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroupStart = 3, kGroupEnd = 4, kFixed32 = 5 };
+enum class Type : uint8_t {
+  kVarint = 0,
+  kFixed64 = 1,
+  kBytes = 2,
+  kGroupStart = 3,
+  kGroupEnd = 4,
+  kFixed32 = 5
+};
 
 constexpr int kVarintMax = 10;
 
 constexpr size_t VarintSize(uint64_t v) { return static_cast<size_t>((std::bit_width(v | 1) + 6) / 7); }
 constexpr uint32_t Tag(uint32_t field, Type type) { return field << 3 | static_cast<uint32_t>(type); }
-constexpr size_t VarintFieldSize(uint32_t field, uint64_t v) { return VarintSize(uint64_t{field} << 3) + VarintSize(v); }
-constexpr size_t BytesFieldSize(uint32_t field, size_t n) { return VarintSize(uint64_t{field} << 3) + VarintSize(n) + n; }
+constexpr size_t VarintFieldSize(uint32_t field, uint64_t v) {
+  return VarintSize(uint64_t{field} << 3) + VarintSize(v);
+}
+constexpr size_t BytesFieldSize(uint32_t field, size_t n) {
+  return VarintSize(uint64_t{field} << 3) + VarintSize(n) + n;
+}
 
 // Writes v at out, which has room for kVarintMax bytes; returns the end.
 inline char* WriteVarint(char* out, uint64_t v) {
@@ -52,8 +63,8 @@ inline void AppendBytesFieldNonEmpty(std::string& out, uint32_t field, std::stri
   if (!bytes.empty()) AppendBytesField(out, field, bytes);
 }
 
-// Walks the fields of one message. Every length is checked; after a malformed byte Next() returns false and ok()
-// is false. Views point into the input.
+// Walks the fields of one message. Every length is checked; after a malformed byte Next() returns false and
+// ok() is false. Views point into the input.
 class Reader {
  public:
   explicit Reader(std::string_view in) : p_(in.data()), end_(in.data() + in.size()) {}

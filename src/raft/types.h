@@ -50,7 +50,7 @@ enum class EntryType : uint8_t { kNormal = 0, kConfChange = 1, kConfChangeV2 = 2
 struct Entry {
   Term term = 0;
   Index index = 0;
-  Payload data;
+  Payload data = {};
   EntryType type = EntryType::kNormal;
 
   friend bool operator==(const Entry&, const Entry&) = default;
@@ -163,13 +163,13 @@ struct Message {
   Term term = 0;  // 0 in forwarded kProp and kReadIndex.
   Term log_term = 0;
   Index index = 0;
-  std::vector<Entry> entries;
+  std::vector<Entry> entries = {};
   Index commit = 0;
   NodeId vote = kNone;  // Only in messages to the local storage; 0 on the wire (raft 3.6 writes it, older ones don't).
-  std::shared_ptr<const Snapshot> snapshot;  // Null when none; set in kSnap.
+  std::shared_ptr<const Snapshot> snapshot = nullptr;  // Set in kSnap.
   bool reject = false;
   Index reject_hint = 0;
-  std::string context;  // "CampaignTransfer", or the id of a read-index round.
+  std::string context = {};  // "CampaignTransfer", or the id of a read-index round.
 };
 
 }  // namespace quorate::raft

@@ -1,12 +1,14 @@
-// Every setting of the server, typed, and how it is read: flags in Go's syntax, ETCD_* environment variables, or one
-// YAML file, with etcd's precedence, defaults, checks and texts (etcd: server/etcdmain/config.go, server/embed/config.go).
+// Every setting of the server, typed, and how it is read: flags in Go's syntax, ETCD_* environment variables,
+// or one YAML file, with etcd's precedence, defaults, checks and texts (etcd: server/etcdmain/config.go,
+// server/embed/config.go).
 //
 // Invariants of an Options that ParseOptions returned:
 //  1. Listen URLs hold an IP address or "localhost" (or are unix sockets); advertised URLs hold a host.
 //  2. 0 < heartbeat_interval_ms, 5 * heartbeat_interval_ms <= election_timeout_ms <= 50000.
 //  3. At most one of initial_cluster, discovery_srv, discovery_endpoints is set.
 //  4. data_dir is never empty.
-// Parsing touches no global state, writes nothing and starts nothing; it reads the YAML file when one is named.
+// Parsing touches no global state, writes nothing and starts nothing; it reads the YAML file when one is
+// named.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +23,13 @@
 
 namespace quorate::cmd {
 
-// What a newer etcd patch release of each line would say; the first line of --version (etcd prints its own version).
+// What a newer etcd patch release of each line would say; the first line of --version (etcd prints its own
+// version).
 inline constexpr std::string_view kEtcdVersion = "3.7.1";
 inline constexpr std::string_view kQuorateVersion = "0.1.0";
 
-// scheme://host:port of a listener or an advertised address. For unix and unixs, `host` and `port` are as written after
-// the scheme (etcd names sockets host:port) and `path` holds a path when there is one.
+// scheme://host:port of a listener or an advertised address. For unix and unixs, `host` and `port` are as
+// written after the scheme (etcd names sockets host:port) and `path` holds a path when there is one.
 struct Url {
   std::string scheme;  // http, https, unix or unixs
   std::string host;    // Without brackets for IPv6.
@@ -40,7 +43,7 @@ struct Url {
   friend bool operator==(const Url&, const Url&) = default;
 };
 
-// Sorted like Go's types.URLs; the texts of its errors.
+// Go's url.Parse and etcd's types.NewURLs, with the texts of their errors; a list comes back sorted.
 StatusOr<Url> ParseUrl(std::string_view text);
 StatusOr<std::vector<Url>> ParseUrls(const std::vector<std::string>& texts);
 // Go's time.ParseDuration: nanoseconds.
@@ -104,6 +107,17 @@ struct FeatureGates {
   bool priority_request = false;
 };
 
+// Settings that only older releases of etcd had and that mean something else than "ignored" or a new name.
+struct LegacyOptions {
+  bool debug = false;      // 3.4: --log-level=debug
+  bool enable_v2 = false;  // Until 3.5.
+  std::string enable_v2v3;
+  std::string proxy = "off";
+  std::string discovery;
+  std::string discovery_proxy;
+  std::string v2_deprecation;  // Accepted and ignored since 3.6's late patches.
+};
+
 enum class CompactionMode { kPeriodic, kRevision };
 
 struct Options {
@@ -140,7 +154,7 @@ struct Options {
   int64_t raft_write_timeout_nanos = 5'000'000'000;
   uint64_t max_learners = 1;
   FeatureGates gates;
-  std::string feature_gates_text;  // As given, for the log.
+  std::string feature_gates_text;  // As given.
 
   // Ours, unknown to etcd
   std::string new_cluster_version = "3.4";  // The version a new cluster begins at.
@@ -159,6 +173,7 @@ struct Options {
 
   // Compaction and background work
   CompactionMode auto_compaction_mode = CompactionMode::kPeriodic;
+  std::string auto_compaction_mode_text = "periodic";  // As given, like every *_text below.
   std::string auto_compaction_retention_text = "0";
   int64_t auto_compaction_retention = 0;  // Nanoseconds (periodic) or revisions (revision); 0: off.
   int64_t compaction_batch_limit = 1'000;
@@ -187,14 +202,19 @@ struct Options {
   // Watching it
   bool enable_pprof = false;
   std::string metrics = "basic";
-  log::Config log;
+  log::Config log;  // From the four below.
+  std::string logger_text = "zap";
   std::string log_level_text = "info";
-  std::vector<std::string> log_outputs = {"default"};  // As given; `log.outputs` has them resolved.
+  std::string log_format_text = "json";
+  std::vector<std::string> log_outputs_text = {"default"};
   bool enable_log_rotation = false;
-  std::string log_rotation_config_json;
+  std::string log_rotation_config_json =
+      R"({"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false})";
   TracingOptions tracing;
 
   bool unsafe_no_fsync = false;
+
+  LegacyOptions legacy;
 
   std::string config_file;  // Where the settings came from, when from a file.
   // One "name", "value" pair per flag or file key that was given, secrets left out; for the start-up log.
@@ -210,8 +230,9 @@ struct Notice {
   std::vector<std::pair<std::string, std::string>> fields;
 };
 
-// Exactly one of two outcomes: `options` is set and the server is to start, or it is empty and the program writes `out`
-// to stdout, `err` to stderr and ends with `exit_code`. `notices` are to be logged in either case.
+// Exactly one of two outcomes: `options` is set and the server is to start, or it is empty and the program
+// writes `out` to stdout, `err` to stderr and ends with `exit_code`. `notices` are to be logged in either
+// case.
 struct ParseResult {
   std::optional<Options> options;
   std::vector<Notice> notices;
@@ -220,13 +241,13 @@ struct ParseResult {
   std::string err;
 };
 
-// `args` without the program's name; `program` is argv[0] (its last path component decides whose --version is printed
-// first); `environment` holds "NAME=value" strings.
+// `args` without the program's name; `program` is argv[0] (its last path component decides whose --version is
+// printed first); `environment` holds "NAME=value" strings.
 ParseResult ParseOptions(std::string_view program, const std::vector<std::string>& args,
                          const std::vector<std::string>& environment);
 
-// What the given settings ask for that this release doesn't have: the first such setting is named with its reason.
-// OK when the server can run as asked.
+// What the given settings ask for that this release doesn't have: the first such setting is named with its
+// reason. OK when the server can run as asked.
 Status CheckAvailable(const Options& options);
 
 // The text of --help, built from the table of flags.

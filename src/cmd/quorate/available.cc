@@ -1,0 +1,83 @@
+// What this release doesn't have, said before anything is started or written.
+#include <string>
+
+#include "cmd/quorate/flag_table.h"
+#include "cmd/quorate/go_syntax.h"
+#include "cmd/quorate/options.h"
+
+namespace quorate::cmd {
+namespace {
+
+constexpr std::string_view kTlsText =
+    "TLS comes with a later release of Quorate; until then leave it out and serve http:// URLs on a trusted "
+    "network";
+constexpr std::string_view kClusterText =
+    "clusters of several members come with a later release of Quorate; until then give one member";
+
+std::string_view Reason(Later later) {
+  switch (later) {
+    case Later::kNow:
+      return "";
+    case Later::kTls:
+      return kTlsText;
+    case Later::kCluster:
+    case Later::kDiscovery:
+      return kClusterText;
+    case Later::kTracing:
+      return "distributed tracing comes with a later release of Quorate; leave it out";
+    case Later::kLogRotation:
+      return "log rotation comes with a later release of Quorate; leave it out and let logrotate or journald "
+             "do it";
+    case Later::kV2Proxy:
+      return "the v2 proxy is gone, as in etcd 3.6 and later; leave it out";
+    case Later::kV2Discovery:
+      return "v2 discovery is gone, as in etcd 3.7; give --initial-cluster instead";
+    case Later::kV2Emulation:
+      return "the v2 API is gone, as in etcd 3.6 and later; leave it out";
+  }
+  return "";
+}
+
+Status Refuse(std::string_view what, std::string_view why) {
+  return FailedPrecondition(std::string(what) + ": " + std::string(why));
+}
+
+Status CheckUrls(std::string_view flag, const std::vector<Url>& urls) {
+  for (const Url& url : urls) {
+    if (url.IsTls()) return Refuse("--" + std::string(flag) + " " + url.String(), kTlsText);
+  }
+  return absl::OkStatus();
+}
+
+// Names in "a=url,b=url" that aren't this member's.
+Status CheckInitialCluster(const Options& o) {
+  for (const std::string& pair : SplitCommas(o.initial_cluster)) {
+    const std::string name = pair.substr(0, pair.find('='));
+    if (!name.empty() && name != o.name)
+      return Refuse("--initial-cluster names " + GoQuote(name), kClusterText);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Status CheckAvailable(const Options& options) {
+  Options given = options;
+  Options defaults;
+  for (const Flag& flag : FlagTable()) {
+    if (flag.later == Later::kNow || RenderValue(flag, given) == RenderValue(flag, defaults)) continue;
+    return Refuse("--" + std::string(flag.name), Reason(flag.later));
+  }
+  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-client-urls", options.listen_client_urls));
+  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-client-http-urls", options.listen_client_http_urls));
+  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-metrics-urls", options.listen_metrics_urls));
+  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-peer-urls", options.listen_peer_urls));
+  QUORATE_RETURN_IF_ERROR(CheckInitialCluster(options));
+  if (options.auth_token != "simple" && !options.auth_token.empty()) {
+    return Refuse("--auth-token " + options.auth_token.substr(0, options.auth_token.find(',')),
+                  "tokens other than simple ones come with a later release of Quorate");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace quorate::cmd

@@ -1,0 +1,326 @@
+#include "mvcc/backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/endian.h"
+#include "base/logging.h"
+#include "mvcc/backend_impl.h"
+
+namespace quorate::mvcc {
+namespace {
+
+constexpr std::string_view kBucketNames[kBucketCount] = {
+    "key", "meta", "lease", "alarm", "cluster", "members", "members_removed", "auth", "authUsers", "authRoles",
+};
+
+size_t Position(Bucket bucket) { return static_cast<size_t>(bucket); }
+
+}  // namespace
+
+std::string_view BucketName(Bucket bucket) { return kBucketNames[Position(bucket)]; }
+
+StatusOr<std::unique_ptr<Backend>> Backend::Open(const Env& env, const std::string& path, BackendOptions options) {
+  auto impl = std::make_shared<Impl>(env, path, std::move(options));
+  QUORATE_RETURN_IF_ERROR(impl->Open());
+  return std::unique_ptr<Backend>(new Backend(std::move(impl)));
+}
+
+Backend::Backend(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Backend::~Backend() {
+  impl_->closed = true;
+  // The lane may still be at work on the file: wait, so that whoever opens it next is alone.
+  if (impl_->job != nullptr) impl_->job->RunOrWait();
+}
+
+// --- opening ---------------------------------------------------------------------------------------------------------
+
+bolt::Options Backend::Impl::BoltOptions() const {
+  bolt::Options bolt_options;
+  bolt_options.sync = options.sync;
+  if (options.map_bytes != 0) bolt_options.map_bytes = options.map_bytes;
+  return bolt_options;
+}
+
+Status Backend::Impl::Open() {
+  QUORATE_RETURN_IF_ERROR(RemoveStaleCopies());
+  QUORATE_ASSIGN_OR_RETURN(db, bolt::Db::Open(*env.files, path, BoltOptions()));
+  QUORATE_RETURN_IF_ERROR(CreateBuckets());
+  QUORATE_ASSIGN_OR_RETURN(file, CommittedFile::Pin(db));
+  open = std::make_shared<Batch>(kBucketCount);
+  Publish();
+  return LoadConsistentIndex();
+}
+
+// Copies of a defragmentation that a crash cut off.
+Status Backend::Impl::RemoveStaleCopies() {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
+  const std::string prefix = CopyPrefix(slash == std::string::npos ? path : path.substr(slash + 1));
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<std::string> names, env.files->List(directory));
+  for (const std::string& name : names) {
+    if (!name.starts_with(prefix)) continue;
+    QUORATE_RETURN_IF_ERROR(env.files->Remove(directory + "/" + name));
+  }
+  return {};
+}
+
+Status Backend::Impl::CreateBuckets() {
+  bool missing = false;
+  {
+    QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
+    for (const std::string_view name : kBucketNames) {
+      QUORATE_ASSIGN_OR_RETURN(const std::optional<bolt::Bucket> bucket, tx.FindBucket(name));
+      missing = missing || !bucket;
+    }
+  }
+  if (!missing) return {};
+  QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::WriteTx> tx, db->BeginWrite());
+  for (const std::string_view name : kBucketNames) {
+    QUORATE_RETURN_IF_ERROR(tx->CreateBucketIfMissing(name).status());
+  }
+  return tx->Commit();
+}
+
+Status Backend::Impl::LoadConsistentIndex() {
+  const auto load = [this](std::string_view key, uint64_t* number) -> Status {
+    QUORATE_ASSIGN_OR_RETURN(const std::optional<std::string_view> value, file->Get(Bucket::kMeta, key));
+    if (!value) return {};
+    if (value->size() != 8) {
+      return DataLoss(path + ": meta/" + std::string(key) + " has " + std::to_string(value->size()) +
+                      " bytes instead of 8; restore the member from a snapshot or from another member");
+    }
+    *number = LoadBig64(value->data());
+    return {};
+  };
+  QUORATE_RETURN_IF_ERROR(load(kConsistentIndexKey, &index));
+  return load(kTermKey, &term);
+}
+
+// --- changes ---------------------------------------------------------------------------------------------------------
+
+Batch& Backend::Impl::Changing() {
+  if (open->operations() == 0) batch_begin_nanos = env.clock->MonotonicNanos();
+  return *open;
+}
+
+void Backend::Put(Bucket bucket, std::string_view key, std::string_view value) {
+  QUORATE_CHECK(bucket != Bucket::kKey);
+  impl_->Changing().Put(Position(bucket), key, value);
+}
+
+void Backend::Delete(Bucket bucket, std::string_view key) {
+  QUORATE_CHECK(bucket != Bucket::kKey);
+  impl_->Changing().Put(Position(bucket), key, std::nullopt);
+}
+
+char* Backend::Allocate(size_t bytes) { return impl_->open->Allocate(bytes); }
+
+void Backend::PutRecord(Revision revision, bool tombstone, std::string_view value) {
+  impl_->Changing().AddRecord(revision, tombstone, value);
+}
+
+void Backend::DeleteRecord(Revision revision, bool tombstone) { impl_->Changing().DeleteRecord(revision, tombstone); }
+
+void Backend::SetConsistentIndex(uint64_t index, uint64_t term) {
+  if (index <= impl_->index) return;
+  impl_->index = index;
+  impl_->term = term;
+  impl_->open->SetConsistentIndex(index, term);
+}
+
+uint64_t Backend::consistent_index() const { return impl_->index; }
+uint64_t Backend::consistent_term() const { return impl_->term; }
+void Backend::set_write_term(bool write_term) { impl_->options.write_term = write_term; }
+
+// --- commits ---------------------------------------------------------------------------------------------------------
+
+void Backend::MaybeCommit(int64_t now_nanos) {
+  if (now_nanos < next_commit_nanos()) return;
+  impl_->commit_wanted = true;
+  impl_->StartNext();
+}
+
+int64_t Backend::next_commit_nanos() const {
+  const size_t operations = impl_->open->operations();
+  if (operations == 0) return std::numeric_limits<int64_t>::max();
+  // With a commit under way nothing can be started; its end starts the next one if that is wanted by then.
+  if (operations >= impl_->options.batch_operations) return impl_->batch_begin_nanos;
+  return impl_->batch_begin_nanos + impl_->options.batch_interval_nanos;
+}
+
+void Backend::Commit(std::function<void()> done) {
+  if (done) {
+    impl_->waiters.push_back([done = std::move(done)](const Status& status) {
+      if (status.ok()) done();
+    });
+  }
+  impl_->commit_wanted = true;
+  impl_->StartNext();
+}
+
+void Backend::Impl::Publish() {
+  parts = std::make_shared<const ReadView::Parts>(ReadView::Parts{file, in_flight, open});
+}
+
+void Backend::Impl::StartNext() {
+  if (job != nullptr || closed || !failure.ok()) return;
+  if (defragment_wanted) {
+    StartDefragment();
+  } else if (commit_wanted) {
+    StartCommit();
+  }
+}
+
+void Backend::Impl::Submit(const std::shared_ptr<BackendJob>& started, std::function<void()> done) {
+  job = started;
+  env.executor->Submit(
+      Lane::kDb, [started] { started->Run(); },
+      [weak = weak_from_this(), started, done = std::move(done)] {
+        const std::shared_ptr<Impl> self = weak.lock();
+        if (self == nullptr || self->closed || self->job != started) return;
+        self->job = nullptr;
+        done();
+        self->StartNext();
+      });
+}
+
+void Backend::Impl::StartCommit() {
+  commit_wanted = false;
+  in_flight = std::exchange(open, std::make_shared<Batch>(kBucketCount));
+  in_flight_waiters = std::exchange(waiters, {});
+  Publish();
+  auto commit = std::make_shared<CommitJob>(db, in_flight, options.write_term, env.clock);
+  Submit(commit, [this, commit] { FinishCommit(commit); });
+}
+
+void Backend::Impl::FinishCommit(const std::shared_ptr<CommitJob>& finished) {
+  if (!finished->status().ok()) {
+    Fail(finished->status());
+    return;
+  }
+  file = finished->file();
+  in_flight = nullptr;
+  Publish();
+  if (finished->nanos() > 0) {
+    ++commits;
+    last_commit_nanos = finished->nanos();
+    if (commit_observer) commit_observer(last_commit_nanos);
+  }
+  for (const Waiter& waiter : std::exchange(in_flight_waiters, {})) waiter({});
+}
+
+// The batches stay readable: the program may go on answering what it must while it ends.
+void Backend::Impl::Fail(const Status& status) {
+  failure = status;
+  for (const Waiter& waiter : std::exchange(in_flight_waiters, {})) waiter(status);
+  for (const Waiter& waiter : std::exchange(waiters, {})) waiter(status);
+  if (options.on_fatal) options.on_fatal(status);
+}
+
+Status Backend::Close() {
+  Impl& impl = *impl_;
+  QUORATE_CHECK(!impl.closed);
+  impl.closed = true;
+  if (impl.job != nullptr) {
+    impl.job->RunOrWait();
+    const auto ended = std::exchange(impl.job, nullptr);
+    if (ended->db() != nullptr) impl.db = ended->db();
+    // A defragmentation that failed has left the old file in place: going on is right.
+    if (!ended->status().ok() && !impl.defragment_running) impl.failure = ended->status();
+  }
+  if (impl.failure.ok() && impl.HasChanges()) {
+    CommitJob commit(impl.db, std::exchange(impl.open, std::make_shared<Batch>(kBucketCount)), impl.options.write_term,
+                     impl.env.clock);
+    commit.RunOrWait();
+    impl.failure = commit.status();
+  }
+  impl.parts = nullptr;
+  impl.in_flight = nullptr;
+  impl.file = nullptr;
+  impl.db = nullptr;
+  return impl.failure;
+}
+
+// --- reads -----------------------------------------------------------------------------------------------------------
+
+StatusOr<std::optional<std::string>> Backend::Get(Bucket bucket, std::string_view key) const {
+  for (const Batch* batch : {static_cast<const Batch*>(impl_->open.get()), impl_->in_flight.get()}) {
+    if (batch == nullptr) continue;
+    const Batch::SmallBucket& changes = batch->small(Position(bucket));
+    const auto found = changes.find(key);
+    if (found != changes.end()) return found->second;
+  }
+  QUORATE_ASSIGN_OR_RETURN(const std::optional<std::string_view> value, impl_->file->Get(bucket, key));
+  if (!value) return std::optional<std::string>();
+  return std::optional<std::string>(*value);
+}
+
+Status Backend::ForEach(Bucket bucket, const std::function<void(std::string_view, std::string_view)>& fn) const {
+  using Change = const std::optional<std::string>*;
+  std::map<std::string_view, Change> changes;
+  if (impl_->in_flight != nullptr) {
+    for (const auto& [key, value] : impl_->in_flight->small(Position(bucket))) changes[key] = &value;
+  }
+  for (const auto& [key, value] : impl_->open->small(Position(bucket))) changes[key] = &value;
+
+  bolt::Cursor cursor = impl_->file->NewCursor(bucket);
+  QUORATE_RETURN_IF_ERROR(cursor.SeekFirst());
+  auto change = changes.begin();
+  while (cursor.Valid() || change != changes.end()) {
+    const bool from_changes = change != changes.end() && (!cursor.Valid() || change->first <= cursor.key());
+    if (!from_changes) {
+      fn(cursor.key(), cursor.value());
+      QUORATE_RETURN_IF_ERROR(cursor.Next());
+      continue;
+    }
+    if (cursor.Valid() && change->first == cursor.key()) QUORATE_RETURN_IF_ERROR(cursor.Next());
+    if (change->second->has_value()) fn(change->first, **change->second);
+    ++change;
+  }
+  return {};
+}
+
+ReadView Backend::View() const { return ReadView(impl_->parts, impl_->open->records()); }
+
+StatusOr<std::optional<std::string_view>> Backend::GetKeyValue(Revision revision) const {
+  if (auto found = impl_->open->Find(revision, impl_->open->records())) return found;
+  if (impl_->in_flight != nullptr) {
+    if (auto found = impl_->in_flight->Find(revision, impl_->in_flight->records())) return found;
+  }
+  return impl_->file->Get(Bucket::kKey, EncodeRevision(revision, false).view());
+}
+
+// --- figures ---------------------------------------------------------------------------------------------------------
+
+Backend::Stats Backend::stats() const {
+  const bolt::Stats bolt_stats = impl_->db->stats();
+  Stats stats;
+  stats.size_bytes = bolt_stats.pages_total * bolt_stats.page_size;
+  stats.size_in_use_bytes = stats.size_bytes - bolt_stats.pages_free * bolt_stats.page_size;
+  stats.pending_bytes = pending_bytes();
+  stats.pending_operations = impl_->open->operations() + (impl_->in_flight ? impl_->in_flight->operations() : 0);
+  stats.open_reads = bolt_stats.open_reads;
+  stats.commits = impl_->commits;
+  stats.last_commit_nanos = impl_->last_commit_nanos;
+  return stats;
+}
+
+uint64_t Backend::size_bytes() const {
+  const bolt::Stats stats = impl_->db->stats();
+  return stats.pages_total * stats.page_size;
+}
+
+uint64_t Backend::pending_bytes() const {
+  return impl_->open->bytes() + (impl_->in_flight ? impl_->in_flight->bytes() : 0);
+}
+
+void Backend::set_commit_observer(std::function<void(int64_t)> observer) {
+  impl_->commit_observer = std::move(observer);
+}
+
+}  // namespace quorate::mvcc

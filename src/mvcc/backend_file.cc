@@ -1,0 +1,74 @@
+// What Backend does with the file as a whole: snapshots and defragmentation.
+#include <cstdio>
+#include <utility>
+
+#include "base/logging.h"
+#include "mvcc/backend_impl.h"
+
+namespace quorate::mvcc {
+namespace {
+
+class FileSnapshot final : public Backend::Snapshot {
+ public:
+  explicit FileSnapshot(std::shared_ptr<const CommittedFile> file) : file_(std::move(file)) {}
+
+  uint64_t size_bytes() const override { return file_->tx().size_bytes(); }
+  Status CopyTo(const std::function<Status(std::string_view)>& write) override { return file_->tx().CopyTo(write); }
+  StatusOr<uint32_t> Hash(const std::vector<std::string>& ignored_meta_keys) override {
+    return file_->Hash(ignored_meta_keys);
+  }
+
+ private:
+  const std::shared_ptr<const CommittedFile> file_;
+};
+
+}  // namespace
+
+void Backend::BeginSnapshot(std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done) {
+  impl_->waiters.push_back([impl = impl_.get(), done = std::move(done)](const Status& status) {
+    if (!status.ok()) {
+      done(status);
+      return;
+    }
+    done(std::shared_ptr<Snapshot>(std::make_shared<FileSnapshot>(impl->file)));
+  });
+  impl_->commit_wanted = true;
+  impl_->StartNext();
+}
+
+void Backend::Defragment(std::function<void(Status)> done) {
+  if (defragmenting()) {
+    done(FailedPrecondition("a defragmentation is under way already"));
+    return;
+  }
+  impl_->defragment_wanted = true;
+  impl_->defragment_done = std::move(done);
+  impl_->StartNext();
+}
+
+bool Backend::defragmenting() const { return impl_->defragment_wanted || impl_->defragment_running; }
+
+void Backend::Impl::StartDefragment() {
+  defragment_wanted = false;
+  defragment_running = true;
+  char suffix[17];
+  std::snprintf(suffix, sizeof suffix, "%016llx", static_cast<unsigned long long>(env.random->Next()));
+  auto defragment =
+      std::make_shared<DefragmentJob>(db, env.files, path, CopyPrefix(path) + std::string(suffix), BoltOptions());
+  Submit(defragment, [this, defragment] { FinishDefragment(defragment); });
+}
+
+void Backend::Impl::FinishDefragment(const std::shared_ptr<DefragmentJob>& finished) {
+  defragment_running = false;
+  const auto done = std::exchange(defragment_done, nullptr);
+  if (finished->status().ok()) {
+    db = finished->db();
+    file = finished->file();
+    Publish();
+  } else if (finished->replaced()) {
+    Fail(finished->status());  // The new file is in place, and does not open or is not durable.
+  }
+  done(finished->status());
+}
+
+}  // namespace quorate::mvcc

@@ -1,0 +1,69 @@
+// Bytes appended at the back and taken from the front, contiguous in memory. Not initialised beforehand, and never
+// shrunk by taking, so that a pooled queue allocates nothing once warm.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+#include "base/check.h"
+
+namespace quorate::net {
+
+class ByteQueue {
+ public:
+  const char* data() const { return data_.get() + begin_; }
+  size_t size() const { return end_ - begin_; }
+  bool empty() const { return begin_ == end_; }
+  std::string_view view() const { return {data(), size()}; }
+
+  // Room for n bytes at the back, counted as appended; valid until the next call that is not const.
+  char* Extend(size_t n) {
+    if (capacity_ - end_ < n) MakeRoom(n);
+    char* out = data_.get() + end_;
+    end_ += n;
+    return out;
+  }
+  void Append(std::string_view bytes) {
+    if (!bytes.empty()) std::memcpy(Extend(bytes.size()), bytes.data(), bytes.size());
+  }
+  void Consume(size_t n) {
+    QUORATE_CHECK(n <= size());
+    begin_ += n;
+    if (begin_ == end_) begin_ = end_ = 0;
+  }
+  void Clear() { begin_ = end_ = 0; }
+  // Empties it, and gives memory back if it holds more than `keep`.
+  void Recycle(size_t keep) {
+    Clear();
+    if (capacity_ > keep) {
+      data_.reset();
+      capacity_ = 0;
+    }
+  }
+
+ private:
+  void MakeRoom(size_t n) {
+    const size_t used = size();
+    if (capacity_ - used >= n && begin_ >= used) {
+      std::memcpy(data_.get(), data_.get() + begin_, used);
+    } else {
+      size_t capacity = capacity_ * 2 > 256 ? capacity_ * 2 : 256;
+      while (capacity - used < n) capacity *= 2;
+      std::unique_ptr<char[]> grown(new char[capacity]);
+      if (used > 0) std::memcpy(grown.get(), data_.get() + begin_, used);
+      data_ = std::move(grown);
+      capacity_ = capacity;
+    }
+    begin_ = 0;
+    end_ = used;
+  }
+
+  std::unique_ptr<char[]> data_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  size_t capacity_ = 0;
+};
+
+}  // namespace quorate::net

@@ -1,0 +1,175 @@
+#include "net/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "net/http1_connection.h"
+#include "net/http2_connection.h"
+#include "net/loop_impl.h"
+#include "net/server_impl.h"
+
+namespace quorate::net {
+namespace {
+
+// The start of the HTTP/2 connection preface (RFC 9113, 3.4) that tells it from any HTTP/1 request.
+constexpr std::string_view kHttp2Start = "PRI * HTTP/2";
+// Output is collected in pieces of this size, and a connection writes at most the second number in one round.
+constexpr size_t kOutputPiece = 256 * 1024;
+constexpr size_t kFlushBytesMax = 4 * 1024 * 1024;
+// A connection reads at most so many buffers in one round.
+constexpr int kReadsPerRound = 4;
+// After the last output the client has this long to close, so that our close does not destroy what it has yet to read.
+constexpr int64_t kLingerNanos = 1'000'000'000;
+
+}  // namespace
+
+Connection::Connection(ServerImpl* server, int fd, std::string peer)
+    : server_(server), peer_(std::move(peer)), descriptor_(server->loop_impl(), fd, this), stream_(&descriptor_) {
+  timer_.context = this;
+  timer_.fire = [](void* self) { static_cast<Connection*>(self)->OnTimer(); };
+  last_read_ = server_->loop_impl()->now();
+  server_->loop_impl()->SetTimer(&timer_, last_read_ + server_->options().first_byte_timeout.count());
+  descriptor_.WaitReadable();
+}
+
+Connection::~Connection() { QUORATE_CHECK(timer_.idle()); }
+
+void Connection::OnTimer() { Close(); }
+
+void Connection::OnReadable() {
+  for (int i = 0; i < kReadsPerRound; ++i) {
+    const ssize_t n = stream_->Read(server_->read_buffer(), ServerImpl::kReadBufferBytes);
+    if (n == ByteStream::kWouldBlock) break;
+    if (n == ByteStream::kBroken) return Close();
+    if (n == 0) return OnEndOfInput();
+    last_read_ = server_->loop_impl()->now();
+    OnInput({server_->read_buffer(), static_cast<size_t>(n)});
+    if (closed_) return;
+    if (static_cast<size_t>(n) < ServerImpl::kReadBufferBytes) break;
+    if (protocol_ != nullptr && !protocol_->WantsInput()) break;
+  }
+  UpdateReading();
+}
+
+void Connection::OnInput(std::string_view bytes) {
+  if (input_over_) return;  // Lingering: whatever comes is dropped.
+  if (protocol_ == nullptr) {
+    Detect(bytes);
+  } else {
+    Feed(bytes);
+  }
+}
+
+void Connection::Detect(std::string_view bytes) {
+  if (first_bytes_.empty()) {
+    server_->loop_impl()->SetTimer(&timer_,
+                                   server_->loop_impl()->now() + server_->options().header_timeout.count());
+  }
+  first_bytes_.append(bytes);
+  const size_t n = std::min(first_bytes_.size(), kHttp2Start.size());
+  const bool http2 = std::string_view(first_bytes_).substr(0, n) == kHttp2Start.substr(0, n);
+  if (http2 && n < kHttp2Start.size()) return;
+  server_->loop_impl()->CancelTimer(&timer_);
+  if (http2) {
+    protocol_ = std::make_unique<Http2Connection>(this, server_);
+  } else {
+    protocol_ = std::make_unique<Http1Connection>(this, server_);
+  }
+  if (server_->draining()) protocol_->Drain();
+  const std::string first = std::exchange(first_bytes_, {});
+  Feed(first);
+}
+
+void Connection::Feed(std::string_view bytes) {
+  if (!protocol_->OnBytes(bytes)) input_over_ = true;
+  if (!closed_) MarkDirty();
+}
+
+void Connection::OnEndOfInput() {
+  if (lingering_ || protocol_ == nullptr || input_over_) return Close();
+  input_over_ = true;
+  if (!protocol_->OnEndOfInput()) return Close();
+  MarkDirty();
+}
+
+void Connection::OnWritable() {
+  blocked_ = false;
+  MarkDirty();
+}
+
+void Connection::MarkDirty() {
+  if (dirty_ || closed_) return;
+  dirty_ = true;
+  server_->AddDirty(this);
+}
+
+void Connection::Flush() {
+  dirty_ = false;
+  if (closed_ || lingering_ || protocol_ == nullptr) return;
+  if (!blocked_) WriteOut();
+  if (closed_) return;
+  protocol_->AfterFlush();
+  if (closed_) return;
+  if (output_.empty() && !dirty_ && protocol_->Finished()) return Linger();
+  UpdateReading();
+}
+
+void Connection::WriteOut() {
+  size_t written = 0;
+  for (;;) {
+    const bool more = protocol_->FillOutput(&output_, kOutputPiece);
+    if (output_.empty()) return;
+    const ssize_t n = stream_->Write(output_.data(), output_.size());
+    if (n == ByteStream::kBroken) return Close();
+    if (n > 0) {
+      output_.Consume(static_cast<size_t>(n));
+      written += static_cast<size_t>(n);
+    }
+    if (!output_.empty()) {
+      blocked_ = true;
+      descriptor_.WaitWritable();
+      return;
+    }
+    if (!more) break;
+    if (written >= kFlushBytesMax) {
+      MarkDirty();
+      break;
+    }
+  }
+  output_.Recycle(2 * kOutputPiece);
+}
+
+void Connection::UpdateReading() {
+  if (closed_ || (input_over_ && !lingering_)) return;
+  if (lingering_ || protocol_ == nullptr || protocol_->WantsInput()) descriptor_.WaitReadable();
+}
+
+void Connection::Linger() {
+  input_over_ = true;
+  lingering_ = true;
+  protocol_->OnLost();
+  if (shutdown(descriptor_.fd(), SHUT_WR) != 0) return Close();
+  server_->loop_impl()->SetTimer(&timer_, server_->loop_impl()->now() + kLingerNanos);
+  descriptor_.WaitReadable();
+}
+
+void Connection::Close() {
+  if (closed_) return;
+  closed_ = true;
+  server_->loop_impl()->CancelTimer(&timer_);
+  if (protocol_ != nullptr && !lingering_) protocol_->OnLost();
+  descriptor_.Close();
+  server_->Bury(this);
+}
+
+void Connection::Drain() {
+  if (closed_ || lingering_) return;
+  if (protocol_ == nullptr) return Close();
+  protocol_->Drain();
+  MarkDirty();
+}
+
+}  // namespace quorate::net

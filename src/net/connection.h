@@ -1,0 +1,94 @@
+// One accepted socket: reading, writing once a round, closing. What the bytes mean is its Protocol's business.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "net/byte_queue.h"
+#include "net/descriptor.h"
+#include "net/timer_heap.h"
+
+namespace quorate::net {
+
+class Connection;
+class ServerImpl;
+
+// HTTP/1.1 or HTTP/2 on a connection. Calls into a service happen in OnBytes, AfterFlush and OnLost only.
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+  // Takes all of it. False: the input is at fault; nothing more is read, and after the output that is left (an error
+  // answer, GOAWAY) the connection closes.
+  virtual bool OnBytes(std::string_view bytes) = 0;
+  // The client sends no more. False: close after the output that is left.
+  virtual bool OnEndOfInput() = 0;
+  // Appends output until `out` holds about `limit` bytes; true if there may be more.
+  virtual bool FillOutput(ByteQueue* out, size_t limit) = 0;
+  // Output was handed to the socket, or the socket is blocked.
+  virtual void AfterFlush() = 0;
+  // Whether input may come: false while the client must first take its answers.
+  virtual bool WantsInput() const = 0;
+  // Nothing is left to do: close when the output is written.
+  virtual bool Finished() const = 0;
+  // The connection is gone; ends everything that runs on it. Once, as the last call.
+  virtual void OnLost() = 0;
+  // Let running calls end, take no new ones.
+  virtual void Drain() = 0;
+};
+
+// States: detecting (no protocol) -> serving -> lingering (output written, waiting for the client's close) -> closed.
+// Invariants: (1) in the server's dirty list exactly when dirty_; (2) closed_ means buried, and no call leaves it then;
+// (3) blocked_ means that a wait for writability is on.
+class Connection : public Descriptor::Events {
+ public:
+  Connection(ServerImpl* server, int fd, std::string peer);
+  ~Connection() override;
+
+  void OnReadable() override;
+  void OnWritable() override;
+
+  // Output waits: it is written at the end of the round.
+  void MarkDirty();
+  // From the server, at the end of the round.
+  void Flush();
+  // Ends it at once. Harmless if closed.
+  void Close();
+  void Drain();
+
+  const std::string& peer() const { return peer_; }
+  ServerImpl* server() const { return server_; }
+  size_t output_bytes() const { return output_.size(); }
+  bool blocked() const { return blocked_; }
+  bool closed() const { return closed_; }
+  // When bytes last came, on the loop's clock.
+  int64_t last_read() const { return last_read_; }
+
+ private:
+  void OnInput(std::string_view bytes);
+  void Detect(std::string_view bytes);
+  void Feed(std::string_view bytes);
+  void OnEndOfInput();
+  void WriteOut();
+  void UpdateReading();
+  void Linger();
+  void OnTimer();
+
+  ServerImpl* const server_;
+  const std::string peer_;
+  Descriptor descriptor_;
+  ByteStream* const stream_;
+  std::unique_ptr<Protocol> protocol_;
+  std::string first_bytes_;  // While detecting.
+  ByteQueue output_;
+  Timer timer_;  // Detection and lingering.
+  int64_t last_read_ = 0;
+  bool dirty_ = false;
+  bool blocked_ = false;
+  bool input_over_ = false;  // Nothing more is taken from the client.
+  bool lingering_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace quorate::net

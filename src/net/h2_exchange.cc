@@ -1,0 +1,139 @@
+// Plain HTTP requests on an HTTP/2 connection.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "net/http2_connection.h"
+#include "net/http_date.h"
+#include "net/server_impl.h"
+
+namespace quorate::net {
+namespace {
+
+nghttp2_nv Header(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
+}
+
+}  // namespace
+
+void Http2Connection::DispatchHttp(H2Stream* s) {
+  if (!server_->http_handler) return RefuseHttp(s, 404, "404 page not found\n");
+  HttpRequest request;
+  request.version = 20;
+  request.method = s->post ? "POST" : s->method_name;
+  request.SetTarget(s->path);
+  request.peer = connection_->peer();
+  assembly_bytes_ -= s->body.size();
+  request.body = std::exchange(s->body, {});
+  const std::string_view bytes = s->header_bytes;
+  for (const H2Stream::HeaderRef& h : s->headers) {
+    const std::string_view name = bytes.substr(h.name, h.name_size);
+    const std::string_view value = bytes.substr(h.value, h.value_size);
+    if (name == ":authority" || (name == "host" && request.host.empty())) request.host = value;
+    if (!name.starts_with(':')) request.headers.emplace_back(name, value);
+  }
+  auto exchange = std::make_shared<Http2Exchange>(this, s);
+  s->exchange = exchange.get();
+  server_->http_handler(std::move(request), HttpReply(std::move(exchange)));
+}
+
+void Http2Connection::RefuseHttp(H2Stream* s, int status, std::string_view text) {
+  NoteEarlyEnd(s);
+  BeginHttp(s, status, {{"content-type", "text/plain; charset=utf-8"}}, text.size());
+  WriteHttp(s, text);
+  EndHttp(s);
+}
+
+void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length) {
+  s->head_sent = true;
+  s->bare = true;
+  HttpHeaders lower = headers;
+  for (auto& [name, value] : lower) {
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  std::erase_if(lower, [](const auto& h) { return h.first == "connection" || h.first == "transfer-encoding"; });
+  if (length) lower.emplace_back("content-length", std::to_string(*length));
+  lower.emplace_back("date", HttpDate());
+  const std::string status_text = std::to_string(status);
+  std::vector<nghttp2_nv> head = {Header(":status", status_text)};
+  for (const auto& [name, value] : lower) head.push_back(Header(name, value));
+  nghttp2_data_provider provider;
+  provider.source.ptr = s;
+  provider.read_callback = &Http2Connection::ReadData;
+  const bool no_body = s->head_request || length == size_t{0};
+  const int rc = nghttp2_submit_response(session_, s->id, head.data(), head.size(), no_body ? nullptr : &provider);
+  // A header with bytes that HTTP/2 forbids is the service's mistake and costs the stream.
+  if (rc != 0) ResetHttp(s);
+  s->ended = no_body;
+  connection_->MarkDirty();
+}
+
+void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
+  if (s->ended || bytes.empty()) return;
+  s->out.Append(bytes);
+  queued_bytes_ += bytes.size();
+  ResumeData(s);
+  if (!s->wants_writable && pending_bytes(s) >= kStreamPendingHigh) {
+    s->wants_writable = true;
+    writable_owed_.push_back({s, s->generation});
+  }
+  connection_->MarkDirty();
+}
+
+void Http2Connection::EndHttp(H2Stream* s) {
+  s->ended = true;
+  ResumeData(s);
+  connection_->MarkDirty();
+}
+
+void Http2Connection::ResetHttp(H2Stream* s) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+  connection_->MarkDirty();
+}
+
+Http2Exchange::~Http2Exchange() {
+  if (stream_ == nullptr) return;
+  if (begun_) {
+    connection_->ResetHttp(stream_);
+  } else {
+    connection_->BeginHttp(stream_, 500, {}, 0);
+  }
+  Detach();
+}
+
+void Http2Exchange::Detach() {
+  stream_->exchange = nullptr;
+  stream_ = nullptr;
+}
+
+void Http2Exchange::Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) {
+  if (stream_ == nullptr || std::exchange(begun_, true)) return;
+  connection_->BeginHttp(stream_, status, headers, length);
+}
+
+void Http2Exchange::Write(std::string_view bytes) {
+  if (stream_ != nullptr && begun_) connection_->WriteHttp(stream_, bytes);
+}
+
+void Http2Exchange::End() {
+  if (stream_ == nullptr || !begun_) return;
+  connection_->EndHttp(stream_);
+  Detach();
+  on_closed = nullptr;
+  on_writable = nullptr;
+}
+
+size_t Http2Exchange::pending_bytes() const {
+  return stream_ == nullptr ? 0 : connection_->pending_bytes(stream_);
+}
+
+void Http2Exchange::Lose() {
+  Detach();
+  const std::function<void()> fn = std::exchange(on_closed, nullptr);
+  on_writable = nullptr;
+  if (fn) fn();
+}
+
+}  // namespace quorate::net

@@ -1,0 +1,61 @@
+#include "net/h2_stream.h"
+
+#include "base/check.h"
+
+namespace quorate::net {
+
+void H2Stream::AddHeader(std::string_view name, std::string_view value) {
+  const auto at = static_cast<uint32_t>(header_bytes.size());
+  header_bytes.append(name).append(value);
+  headers.push_back({at, static_cast<uint32_t>(name.size()), at + static_cast<uint32_t>(name.size()),
+                     static_cast<uint32_t>(value.size())});
+}
+
+std::optional<std::string_view> H2Stream::FindHeader(std::string_view name) const {
+  const std::string_view bytes = header_bytes;
+  for (const HeaderRef& h : headers) {
+    if (bytes.substr(h.name, h.name_size) == name) return bytes.substr(h.value, h.value_size);
+  }
+  return std::nullopt;
+}
+
+H2Stream* StreamPool::Acquire() {
+  if (free_ == nullptr) {
+    slabs_.push_back(std::make_unique<H2Stream[]>(kSlab));
+    for (size_t i = kSlab; i-- > 0;) {
+      slabs_.back()[i].next = free_;
+      free_ = &slabs_.back()[i];
+    }
+  }
+  H2Stream* s = free_;
+  free_ = s->next;
+  s->next = s->previous = nullptr;
+  return s;
+}
+
+void StreamPool::Release(H2Stream* s) {
+  QUORATE_CHECK(!s->open && s->timer.idle() && s->handler == nullptr && s->exchange == nullptr);
+  s->connection = nullptr;
+  s->kind = H2Stream::Kind::kNew;
+  s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;
+  s->wants_writable = s->has_timeout = s->grpc_content = s->post = s->head_request = false;
+  s->unknown_encoding = s->gzip = false;
+  s->code = Code::kOk;
+  s->method = nullptr;
+  s->deadline = 0;
+  for (std::string* text : {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->bad_timeout, &s->body,
+                            &s->message}) {
+    if (text->capacity() > kKeepBytes) {
+      *text = std::string();
+    } else {
+      text->clear();
+    }
+  }
+  s->headers.clear();
+  s->out.Recycle(kKeepBytes);
+  s->reader.Recycle(kKeepBytes);
+  s->next = free_;
+  free_ = s;
+}
+
+}  // namespace quorate::net

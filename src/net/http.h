@@ -1,0 +1,84 @@
+// Plain HTTP: HTTP/1.1 requests, and HTTP/2 requests that are not gRPC. Loop-thread only, as everything here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace quorate::net {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+struct HttpRequest {
+  std::string method;
+  std::string target;  // As sent: path and query.
+  std::string path;    // Percent-decoded; the raw one if its escapes are malformed.
+  std::string query;   // Raw, without '?'.
+  std::string host;    // Host or :authority.
+  HttpHeaders headers;
+  std::string body;
+  std::string peer;  // As CallHandle::peer().
+  int version = 11;  // 10, 11 or 20.
+
+  // The first header of that name, compared without case.
+  std::optional<std::string_view> header(std::string_view name) const;
+  // The values of a query parameter, decoded, in order.
+  std::vector<std::string> query_values(std::string_view name) const;
+  // Sets target, path and query.
+  void SetTarget(std::string_view t);
+};
+
+// Internal: one request in progress, whatever its protocol version.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+  virtual void Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) = 0;
+  virtual void Write(std::string_view bytes) = 0;
+  virtual void End() = 0;
+  virtual size_t pending_bytes() const = 0;
+  virtual bool closed() const = 0;
+
+  std::function<void()> on_closed;
+  std::function<void()> on_writable;
+};
+
+// A copyable handle on the answer, which may be given at once or later. After the connection is lost everything is a
+// silent no-op. Dropping the last copy unanswered gives 500.
+class HttpReply {
+ public:
+  HttpReply() = default;
+  explicit HttpReply(std::shared_ptr<HttpExchange> exchange) : exchange_(std::move(exchange)) {}
+
+  // The whole answer. Content-Length and Date are added; for HEAD the body is left out.
+  void Send(int status, const HttpHeaders& headers, std::string_view body);
+
+  // In pieces (chunked for HTTP/1.1): Begin, any number of Write, End. Each piece is flushed at the round's end.
+  void Begin(int status, const HttpHeaders& headers);
+  void Write(std::string_view bytes);
+  void End();
+
+  // Written and not yet accepted by the socket. Stop at kStreamPendingHigh until on_writable.
+  size_t pending_bytes() const;
+  bool closed() const;
+  // The client went away before the answer was complete. Runs once.
+  void OnClosed(std::function<void()> fn);
+  // pending_bytes() fell below kStreamPendingLow after it was above kStreamPendingHigh.
+  void OnWritable(std::function<void()> fn);
+
+ private:
+  std::shared_ptr<HttpExchange> exchange_;
+};
+
+using HttpHandler = std::function<void(HttpRequest request, HttpReply reply)>;
+
+// "OK" for 200; empty if unknown.
+std::string_view HttpReason(int status);
+// %XX and, in queries, '+'. Empty when malformed.
+std::optional<std::string> PercentDecode(std::string_view s, bool plus_is_space);
+
+}  // namespace quorate::net

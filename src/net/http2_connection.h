@@ -1,0 +1,155 @@
+// HTTP/2 on a connection: nghttp2 does frames, HPACK and flow control; here are the calls on top of it.
+// Sources: RFC 9113; gRPC's PROTOCOL-HTTP2.md; grpc-go's http2_server.go for the ping rule and the texts.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/connection.h"
+#include "net/h2_stream.h"
+#include "net/http.h"
+
+namespace quorate::net {
+
+// Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
+// (2) queued_bytes_ is the sum of out.size() over them; (3) assembly_bytes_ that of reader.buffered_bytes() and body.
+class Http2Connection : public Protocol {
+ public:
+  Http2Connection(Connection* connection, ServerImpl* server);
+  ~Http2Connection() override;
+
+  bool OnBytes(std::string_view bytes) override;
+  bool OnEndOfInput() override { return false; }
+  bool FillOutput(ByteQueue* out, size_t limit) override;
+  void AfterFlush() override;
+  bool WantsInput() const override;
+  bool Finished() const override;
+  void OnLost() override;
+  void Drain() override;
+
+  // The calls' side. The stream is open, except where said.
+  char* RespondInPlace(H2Stream* s, size_t size);
+  char* SendInPlace(H2Stream* s, size_t size);
+  // Ends the call with a status after what is queued. The handler is not told.
+  void Finish(H2Stream* s, Code code, std::string_view message);
+  size_t pending_bytes(const H2Stream* s) const { return s->out.size() + connection_->output_bytes(); }
+  std::string_view peer() const { return connection_->peer(); }
+
+  // The exchanges' side.
+  void BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length);
+  void WriteHttp(H2Stream* s, std::string_view bytes);
+  void EndHttp(H2Stream* s);
+  void ResetHttp(H2Stream* s);
+
+ private:
+  static const nghttp2_session_callbacks* Callbacks();
+  static const nghttp2_option* Options();
+  static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value,
+                      uint8_t flags, void* self);
+  static int OnDataChunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data, size_t size, void* self);
+  static int OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* self);
+  static int OnFrameSend(nghttp2_session*, const nghttp2_frame* frame, void* self);
+  static int OnStreamClose(nghttp2_session*, int32_t id, uint32_t error_code, void* self);
+  static ssize_t ReadData(nghttp2_session*, int32_t id, uint8_t* buffer, size_t length, uint32_t* flags,
+                          nghttp2_data_source* source, void* self);
+  static int SendData(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t length,
+                      nghttp2_data_source* source, void* self);
+
+  H2Stream* Find(int32_t id) const {
+    return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
+  }
+  void SubmitSettings();
+  // http2_connection.cc: the session.
+  H2Stream* AddStream(int32_t id);
+  void RemoveStream(H2Stream* s);
+  void TakeHeader(H2Stream* s, nghttp2_rcbuf* name, nghttp2_rcbuf* value);
+  void TakePath(H2Stream* s, nghttp2_rcbuf* buffer, std::string_view path);
+  void OnPing(const nghttp2_ping& ping, bool ack);
+  void OnTimer();
+  void ArmTimer();
+  void FinalGoAway();
+
+  // h2_calls.cc: gRPC on it.
+  void Dispatch(H2Stream* s);
+  void DispatchGrpc(H2Stream* s);
+  void OpenCall(H2Stream* s);
+  void TakeData(H2Stream* s, std::string_view bytes);
+  void TakeMessages(H2Stream* s, std::string_view bytes);
+  void OnHalfClose(H2Stream* s);
+  void EndCall(H2Stream* s);
+  // Ends the call from our side and tells its owner.
+  void Refuse(H2Stream* s, Code code, std::string_view message);
+  // Tells the call's owner that it is over.
+  void Cancel(H2Stream* s, Code code);
+  void SubmitHead(H2Stream* s);
+  void SubmitTrailersOnly(H2Stream* s);
+  void SubmitTrailers(H2Stream* s);
+  void ResumeData(H2Stream* s);
+  void NoteEarlyEnd(H2Stream* s);
+  char* AppendMessage(H2Stream* s, size_t size);
+
+  // h2_exchange.cc: plain HTTP on it.
+  void DispatchHttp(H2Stream* s);
+  void RefuseHttp(H2Stream* s, int status, std::string_view text);
+
+  Connection* const connection_;
+  ServerImpl* const server_;
+  nghttp2_session* session_ = nullptr;
+  H2Stream* streams_ = nullptr;
+  size_t stream_count_ = 0;
+  size_t queued_bytes_ = 0;
+  size_t assembly_bytes_ = 0;
+  ByteQueue* fill_target_ = nullptr;  // During FillOutput.
+  bool failed_ = false;               // Close after the output that is left.
+  bool lost_ = false;
+  // Streams answered before the client half-closed: they get RST_STREAM(NO_ERROR) after their END_STREAM.
+  size_t early_ends_ = 0;
+  struct Owed {
+    H2Stream* stream;
+    uint64_t generation;
+  };
+  std::vector<Owed> writable_owed_;
+
+  // The path last seen and its method: HPACK hands out the same buffer for a repeated header.
+  nghttp2_rcbuf* last_path_ = nullptr;
+  const Method* last_method_ = nullptr;
+
+  // Keepalive and drain.
+  Timer timer_;
+  int64_t ping_sent_at_ = 0;  // 0: none is under way.
+  int64_t last_ping_at_ = 0;  // From the client.
+  int ping_strikes_ = 0;
+  bool sent_since_ping_ = false;
+  bool draining_ = false;
+  bool final_goaway_sent_ = false;
+  int64_t final_goaway_at_ = 0;
+};
+
+// A plain HTTP request on an HTTP/2 stream.
+class Http2Exchange : public HttpExchange {
+ public:
+  Http2Exchange(Http2Connection* connection, H2Stream* stream) : connection_(connection), stream_(stream) {}
+  ~Http2Exchange() override;
+  void Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) override;
+  void Write(std::string_view bytes) override;
+  void End() override;
+  size_t pending_bytes() const override;
+  bool closed() const override { return stream_ == nullptr; }
+  // The stream is gone.
+  void Lose();
+
+ private:
+  void Detach();
+
+  Http2Connection* connection_;
+  H2Stream* stream_;  // Null once ended or lost.
+  bool begun_ = false;
+};
+
+}  // namespace quorate::net

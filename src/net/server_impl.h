@@ -1,0 +1,108 @@
+// The inside of Server, shared by its connections.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.h"
+#include "net/descriptor.h"
+#include "net/h2_stream.h"
+#include "net/server.h"
+
+namespace quorate::net {
+
+class Connection;
+class LoopImpl;
+
+struct Method {
+  UnaryHandler unary;  // One of the two is set.
+  StreamFactory streaming;
+  uint32_t index = 0;
+};
+
+// A listening socket and whatever must be cleaned up after it.
+class Listener : public Descriptor::Events {
+ public:
+  Listener(class ServerImpl* server, int fd, std::string unix_path);
+  ~Listener() override;
+  void OnReadable() override;
+
+ private:
+  ServerImpl* const server_;
+  Descriptor descriptor_;
+  const std::string unix_path_;
+};
+
+// Owner thread: the loop's. Connections are destroyed only at the end of a round (`buried_`), so that no code of theirs
+// is on the stack then.
+class ServerImpl {
+ public:
+  ServerImpl(Loop* loop, const ServerOptions& options);
+  ~ServerImpl();
+
+  StatusOr<uint16_t> Listen(const std::string& host, uint16_t port, const ListenOptions& options);
+  Status ListenUnix(const std::string& path);
+  void StopListening() { listeners_.clear(); }
+  void Drain(int64_t grace, std::function<void()> done);
+
+  // From a listener: passes the socket to the server whose turn it is.
+  void Deal(int fd, std::string peer);
+  // Takes the socket over; the server's own loop thread.
+  void Adopt(int fd, std::string peer);
+  // From a connection, once: it has closed. Destroyed at the end of the round.
+  void Bury(Connection* connection);
+  // The handler is destroyed at the end of the round.
+  void Bury(std::unique_ptr<StreamHandler> handler) { buried_handlers_.push_back(std::move(handler)); }
+  // The connection has output to write at the end of the round; once per round, see Connection::MarkDirty.
+  void AddDirty(Connection* connection) { dirty_.push_back(connection); }
+
+  const Method* FindMethod(std::string_view path) const;
+  // The text for a path that FindMethod doesn't know, as grpc-go says it.
+  std::string UnknownMethodText(std::string_view path) const;
+
+  Loop* loop() const { return loop_; }
+  LoopImpl* loop_impl() const { return loop_impl_; }
+  const ServerOptions& options() const { return options_; }
+  bool draining() const { return draining_; }
+
+  // Shared by all connections, for the length of one read or one message.
+  char* read_buffer() { return read_buffer_.get(); }
+  std::string& scratch() { return scratch_; }
+  StreamPool& pool() { return *pool_; }
+
+  StringMap<std::unique_ptr<Method>> methods;
+  StringSet services;
+  HttpHandler http_handler;
+  ServerStats stats;
+  std::vector<Server*> dealt_to;
+
+  static constexpr size_t kReadBufferBytes = 256 * 1024;
+
+ private:
+  void EndOfRound();
+  void FinishDrain();
+  StatusOr<int> OpenListener(const std::string& host, uint16_t port, const ListenOptions& options);
+
+  Loop* const loop_;
+  LoopImpl* const loop_impl_;
+  const ServerOptions options_;
+  Loop::HookId hook_ = 0;
+  Loop::TimerId drain_timer_ = 0;
+  bool draining_ = false;
+  std::function<void()> drained_;
+  size_t next_deal_ = 0;
+  std::unique_ptr<char[]> read_buffer_;
+  std::string scratch_;
+  std::shared_ptr<StreamPool> pool_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> dirty_;
+  std::vector<Connection*> dirty_now_;
+  std::vector<std::unique_ptr<Connection>> buried_;
+  std::vector<std::unique_ptr<StreamHandler>> buried_handlers_;
+};
+
+}  // namespace quorate::net

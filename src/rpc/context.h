@@ -1,0 +1,103 @@
+// What all services share: the member, the listeners' registration, identity of callers, and how a call ends.
+// Core thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "auth/auth_store.h"
+#include "base/status.h"
+#include "net/grpc.h"
+#include "net/server.h"
+#include "rpc/call_metrics.h"
+#include "server/member.h"
+
+namespace quorate::rpc {
+
+// A unary call that knows its place in the metrics. Copyable.
+class Call {
+ public:
+  Call(net::UnaryCall call, MethodStats* stats) : call_(call), stats_(stats) {}
+
+  // Ends the call: OK with the encoded response, or the error.
+  void Finish(const Status& status, std::string_view response);
+  void Respond(std::string_view response) { Finish(absl::OkStatus(), response); }
+  void Fail(const Status& status) { Finish(status, {}); }
+
+  bool closed() const { return call_.closed(); }
+  std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
+  net::UnaryCall& raw() { return call_; }
+
+ private:
+  net::UnaryCall call_;
+  MethodStats* stats_;
+};
+
+// The stream counterpart: counts messages and the end.
+class Stream {
+ public:
+  Stream(net::StreamCall call, MethodStats* stats) : call_(call), stats_(stats) {}
+
+  void Send(std::string_view message);
+  void Send(std::span<const std::string_view> pieces);
+  void Finish(const Status& status);
+  // From StreamHandler::OnClosed.
+  void Closed(net::Code reason);
+  void Received() { ++stats_->received; }
+
+  size_t pending_bytes() const { return call_.pending_bytes(); }
+  bool closed() const { return call_.closed(); }
+  std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
+
+ private:
+  void CountEnd(net::Code code);
+
+  net::StreamCall call_;
+  MethodStats* stats_;
+  bool ended_ = false;
+};
+
+class Context {
+ public:
+  using Unary = std::function<void(Call call, std::string_view request)>;
+  using Streaming = std::function<std::unique_ptr<net::StreamHandler>(Stream stream)>;
+
+  Context(server::Member* member, CallMetrics* metrics) : member_(*member), metrics_(*metrics) {}
+
+  server::Member& member() { return member_; }
+  CallMetrics& metrics() { return metrics_; }
+
+  // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when the call
+  // may be served: a client that asked for a leader (metadata hasleader) gets an error when there is none.
+  void AddUnary(std::span<net::Server* const> servers, std::string_view service, std::string_view method, Unary handler);
+  void AddStreaming(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
+                    CallType type, Streaming handler);
+
+  // Whom the call's token belongs to. Nobody when authentication is off or no token was sent.
+  template <typename AnyCall>
+  StatusOr<auth::AuthInfo> Identify(const AnyCall& call) {
+    if (!member_.auth().enabled()) return auth::AuthInfo{};
+    auto token = call.metadata("token");
+    if (!token) token = call.metadata("authorization");
+    return token ? member_.Identify(*token) : auth::AuthInfo{};
+  }
+
+ private:
+  template <typename AnyCall>
+  bool RefusedWithoutLeader(const AnyCall& call) const {
+    if (member_.leader() != 0) return false;
+    const auto wanted = call.metadata("hasleader");
+    return wanted && *wanted == "true";
+  }
+
+  server::Member& member_;
+  CallMetrics& metrics_;
+};
+
+// The error of a request whose bytes are no such message.
+Status MalformedRequest(std::string_view method);
+
+}  // namespace quorate::rpc

@@ -1,0 +1,160 @@
+#include "rpc/kv_service.h"
+
+#include <google/protobuf/io/coded_stream.h>
+
+#include <memory>
+#include <utility>
+
+#include "rpc.pb.h"
+#include "rpc/parse.h"
+#include "rpc/range_stream.h"
+#include "server/errors.h"
+#include "server/txn_check.h"
+
+namespace quorate::rpc {
+namespace {
+
+// Two levels of messages for each level of nested transactions; the operations limit allows 128 of those.
+constexpr int kTxnRecursionLimit = 300;
+// Keys of a range that the core fetches itself; longer ones go to a reader thread.
+constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
+
+bool ParseTxn(std::string_view bytes, etcdserverpb::TxnRequest* txn) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(kTxnRecursionLimit);
+  return txn->ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
+}  // namespace
+
+void KvService::Register(std::span<net::Server* const> servers) {
+  constexpr std::string_view kService = "etcdserverpb.KV";
+  const auto unary = [&](std::string_view method, void (KvService::*fn)(Call, std::string_view)) {
+    context_.AddUnary(servers, kService, method,
+                      [this, fn](Call call, std::string_view bytes) { (this->*fn)(call, bytes); });
+  };
+  unary("Range", &KvService::Range);
+  unary("Put", &KvService::Put);
+  unary("DeleteRange", &KvService::DeleteRange);
+  unary("Txn", &KvService::Txn);
+  unary("Compact", &KvService::Compact);
+  context_.AddStreaming(servers, kService, "RangeStream", CallType::kServerStream,
+                        [this](Stream stream) { return MakeRangeStream(&context_, stream); });
+}
+
+void KvService::Range(Call call, std::string_view bytes) {
+  server::RangeRequest request;
+  if (!server::Decode(bytes, &request)) return call.Fail(MalformedRequest("RangeRequest"));
+  if (const Status bad = server::CheckRange(request.key, request.sort_order, request.sort_target); !bad.ok()) {
+    return call.Fail(bad);
+  }
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  if (request.serializable) return ServeRange(call, request, *who);
+  member_.WhenLinearizable(
+      [this, call, who = *who, owned = std::string(bytes)](const Status& status) mutable {
+        if (!status.ok()) return call.Fail(status);
+        server::RangeRequest again;
+        server::Decode(owned, &again);
+        ServeRange(call, again, who);
+      });
+}
+
+void KvService::ServeRange(Call call, const server::RangeRequest& request, const auth::AuthInfo& who) {
+  if (const Status denied = member_.auth().IsRangePermitted(who, request.key, request.range_end); !denied.ok()) {
+    return call.Fail(denied);
+  }
+  auto plan = member_.store().PlanRange(server::ToRangeOptions(request));
+  if (!plan.ok()) return call.Fail(plan.status());
+  const int64_t revision = member_.store().current_revision();
+  if (plan->fetches() > kCoreFetchesMax || !plan->Resident()) return FinishOnReader(call, *std::move(plan), revision);
+  const auto result = plan->Finish();
+  if (!result.ok()) return call.Fail(result.status());
+  response_.clear();
+  server::AppendRangeResponse(response_, member_.header(), result->kvs, result->more, result->count);
+  call.Respond(response_);
+}
+
+void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, int64_t revision) {
+  struct Job {
+    mvcc::RangePlan plan;
+    server::ResponseHeader header;
+    Status status;
+    std::string response;
+  };
+  auto job = std::make_shared<Job>();
+  job->plan = std::move(plan);
+  job->header = member_.header();
+  job->header.revision = revision;
+  member_.env().executor->Submit(
+      Lane::kRead,
+      [job] {
+        const auto result = job->plan.Finish();
+        job->status = result.status();
+        if (result.ok()) {
+          server::AppendRangeResponse(job->response, job->header, result->kvs, result->more, result->count);
+        }
+      },
+      [job, call]() mutable { call.Finish(job->status, job->response); });
+}
+
+void KvService::Put(Call call, std::string_view bytes) {
+  server::PutRequest request;
+  if (!server::Decode(bytes, &request)) return call.Fail(MalformedRequest("PutRequest"));
+  if (!member_.QuotaAvailable(server::QuotaCost(request))) return call.Fail(server::ErrNoSpace());
+  if (request.key.empty()) return call.Fail(server::ErrEmptyKey());
+  if (request.ignore_value && !request.value.empty()) return call.Fail(server::ErrValueProvided());
+  if (request.ignore_lease && request.lease != 0) return call.Fail(server::ErrLeaseProvided());
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  member_.ProposePut(request, *who, ReplyTo(call));
+}
+
+void KvService::DeleteRange(Call call, std::string_view bytes) {
+  server::DeleteRangeRequest request;
+  if (!server::Decode(bytes, &request)) return call.Fail(MalformedRequest("DeleteRangeRequest"));
+  if (request.key.empty()) return call.Fail(server::ErrEmptyKey());
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  std::string body;
+  server::Append(body, request);
+  member_.Propose(server::EntryKind::kDeleteRange, body, *who, ReplyTo(call));
+}
+
+void KvService::Txn(Call call, std::string_view bytes) {
+  auto txn = std::make_shared<etcdserverpb::TxnRequest>();
+  if (!ParseTxn(bytes, txn.get())) return call.Fail(MalformedRequest("TxnRequest"));
+  if (!member_.QuotaAvailable(server::QuotaCost(*txn))) return call.Fail(server::ErrNoSpace());
+  if (const Status bad = server::CheckTxn(*txn, member_.config().txn_ops_max); !bad.ok()) return call.Fail(bad);
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  if (!server::IsReadOnly(*txn)) {
+    txn->DiscardUnknownFields();
+    return member_.Propose(server::EntryKind::kTxn, txn->SerializeAsString(), *who, ReplyTo(call));
+  }
+  if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, *txn, *who);
+  member_.WhenLinearizable([this, call, txn, who = *who](const Status& status) mutable {
+    if (!status.ok()) return call.Fail(status);
+    ServeReadOnlyTxn(call, *txn, who);
+  });
+}
+
+void KvService::ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn, const auth::AuthInfo& who) {
+  if (const Status denied = member_.CheckTxnPermitted(who, txn); !denied.ok()) return call.Fail(denied);
+  response_.clear();
+  const Status status = member_.kv().Txn(txn, member_.header(), &response_);
+  call.Finish(status, response_);
+}
+
+void KvService::Compact(Call call, std::string_view bytes) {
+  etcdserverpb::CompactionRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("CompactionRequest"));
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  if (const Status denied = member_.auth().IsAdminPermitted(*who); !denied.ok()) return call.Fail(denied);
+  request.DiscardUnknownFields();
+  member_.Propose(server::EntryKind::kCompaction, request.SerializeAsString(), *who, ReplyTo(call));
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,181 @@
+#include "rpc/snapshot_stream.h"
+
+#include <openssl/evp.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/wire.h"
+
+namespace quorate::rpc {
+namespace {
+
+constexpr size_t kBlobBytes = 32 * 1024;
+// Messages read ahead of what the client has taken.
+constexpr size_t kMessagesAheadMax = 32;
+
+std::string EncodeMessage(uint64_t remaining, std::string_view blob) {
+  std::string message;
+  message.reserve(blob.size() + 24);
+  wire::AppendVarintFieldNonZero(message, 2, remaining);
+  wire::AppendBytesFieldNonEmpty(message, 3, blob);
+  return message;
+}
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
+  ~Sha256() { EVP_MD_CTX_free(context_); }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void Update(std::string_view bytes) { EVP_DigestUpdate(context_, bytes.data(), bytes.size()); }
+  std::string Digest() {
+    std::string digest(32, '\0');
+    unsigned length = 0;
+    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), &length);
+    return digest;
+  }
+
+ private:
+  EVP_MD_CTX* context_;
+};
+
+// What the copying thread and the core share. The thread waits here when the client is slow, so it must be one of its
+// own and none of the shared readers.
+struct Channel {
+  std::mutex mutex;
+  std::condition_variable room;
+  std::deque<std::string> messages;  // Guarded by mutex, as the rest.
+  bool ended = false;                // Nothing more comes; `status` says why.
+  bool cancelled = false;            // Nobody takes any more.
+  Status status;
+};
+
+// Returns false when the stream was cancelled meanwhile.
+bool Push(Channel& channel, std::string message, const std::function<void()>& wake) {
+  std::unique_lock lock(channel.mutex);
+  channel.room.wait(lock, [&] { return channel.cancelled || channel.messages.size() < kMessagesAheadMax; });
+  if (channel.cancelled) return false;
+  const bool was_empty = channel.messages.empty();
+  channel.messages.push_back(std::move(message));
+  lock.unlock();
+  if (was_empty) wake();
+  return true;
+}
+
+void CopySnapshot(mvcc::Backend::Snapshot& snapshot, Channel& channel, const std::function<void()>& wake) {
+  Sha256 sha;
+  uint64_t remaining = snapshot.size_bytes();
+  Status status = snapshot.CopyTo([&](std::string_view chunk) -> Status {
+    sha.Update(chunk);
+    for (; !chunk.empty(); chunk.remove_prefix(std::min(chunk.size(), kBlobBytes))) {
+      const std::string_view blob = chunk.substr(0, kBlobBytes);
+      remaining -= blob.size();
+      if (!Push(channel, EncodeMessage(remaining, blob), wake)) {
+        return MakeStatus(absl::StatusCode::kCancelled, "snapshot stream cancelled");
+      }
+    }
+    return absl::OkStatus();
+  });
+  if (status.ok()) Push(channel, EncodeMessage(0, sha.Digest()), wake);
+  {
+    const std::lock_guard lock(channel.mutex);
+    channel.ended = true;
+    channel.status = std::move(status);
+  }
+  wake();
+}
+
+class SnapshotCall : public net::StreamHandler {
+ public:
+  SnapshotCall(Context* context, net::Loop* loop, Stream stream)
+      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
+
+  ~SnapshotCall() override {
+    {
+      const std::lock_guard lock(channel_->mutex);
+      channel_->cancelled = true;
+    }
+    channel_->room.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void OnMessage(std::string_view) override {
+    stream_.Received();
+    if (started_) return;
+    started_ = true;
+    if (const Status denied = Permitted(); !denied.ok()) return stream_.Finish(denied);
+    member_.backend().BeginSnapshot(
+        [this, alive = std::weak_ptr(alive_)](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
+          if (alive.expired()) return;
+          if (!snapshot.ok()) return stream_.Finish(snapshot.status());
+          Begin(*std::move(snapshot));
+        });
+  }
+  void OnHalfClose() override {}
+  void OnClosed(net::Code reason) override {
+    over_ = true;
+    stream_.Closed(reason);
+  }
+  void OnWritable() override { Pump(); }
+
+ private:
+  Status Permitted() {
+    if (!member_.auth().enabled()) return absl::OkStatus();
+    QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.Identify(stream_));
+    return member_.auth().IsAdminPermitted(who);
+  }
+
+  void Begin(std::shared_ptr<mvcc::Backend::Snapshot> snapshot) {
+    if (over_) return;
+    thread_ = std::thread([this, snapshot = std::move(snapshot), channel = channel_, loop = &loop_,
+                           alive = std::weak_ptr(alive_)] {
+      CopySnapshot(*snapshot, *channel, [this, loop, alive] {
+        loop->Post([this, alive] {
+          if (!alive.expired()) Pump();
+        });
+      });
+    });
+  }
+
+  void Pump() {
+    while (!over_ && stream_.pending_bytes() < net::kStreamPendingHigh) {
+      std::string message;
+      {
+        const std::lock_guard lock(channel_->mutex);
+        if (channel_->messages.empty()) {
+          if (!channel_->ended) return;
+          over_ = true;
+        } else {
+          message = std::move(channel_->messages.front());
+          channel_->messages.pop_front();
+        }
+      }
+      channel_->room.notify_one();
+      if (over_) return stream_.Finish(channel_->status);
+      stream_.Send(message);
+    }
+  }
+
+  Context& context_;
+  server::Member& member_;
+  net::Loop& loop_;
+  Stream stream_;
+  std::shared_ptr<Channel> channel_ = std::make_shared<Channel>();
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  std::thread thread_;
+  bool started_ = false;
+  bool over_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<net::StreamHandler> MakeSnapshotStream(Context* context, net::Loop* loop, Stream stream) {
+  return std::make_unique<SnapshotCall>(context, loop, stream);
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,178 @@
+#include "rpc/watch_service.h"
+
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/wire.h"
+#include "mvcc/watch_hub.h"
+#include "rpc.pb.h"
+#include "server/errors.h"
+
+namespace quorate::rpc {
+namespace {
+
+// Fields of WatchResponse.
+constexpr uint32_t kWatchId = 2;
+constexpr uint32_t kCreated = 3;
+constexpr uint32_t kCanceled = 4;
+constexpr uint32_t kCompactRevision = 5;
+constexpr uint32_t kCancelReason = 6;
+constexpr uint32_t kFragment = 7;
+
+struct Control {
+  int64_t watch_id = 0;
+  bool created = false;
+  bool canceled = false;
+  int64_t compact_revision = 0;
+  std::string_view cancel_reason;
+};
+
+// The text of a refusal as the original puts it into cancel_reason.
+std::string RpcErrorText(const Status& status) {
+  static constexpr std::array<std::string_view, 17> kNames = {
+      "OK",        "Canceled",         "Unknown",           "InvalidArgument",    "DeadlineExceeded", "NotFound",
+      "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",          "OutOfRange",
+      "Unimplemented", "Internal",         "Unavailable",       "DataLoss",           "Unauthenticated"};
+  return "rpc error: code = " + std::string(kNames[static_cast<size_t>(status.code())]) +
+         " desc = " + std::string(Message(status));
+}
+
+class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
+ public:
+  WatchCall(Context* context, Stream stream)
+      : context_(*context), member_(context->member()), stream_(stream), watches_(member_.watch_hub().OpenStream(this)) {}
+
+  // ---- from the client ----
+  void OnMessage(std::string_view bytes) override {
+    stream_.Received();
+    etcdserverpb::WatchRequest request;
+    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      watches_.reset();
+      return stream_.Finish(MalformedRequest("WatchRequest"));
+    }
+    switch (request.request_union_case()) {
+      case etcdserverpb::WatchRequest::kCreateRequest: return Create(request.create_request());
+      case etcdserverpb::WatchRequest::kCancelRequest: return Cancel(request.cancel_request().watch_id());
+      case etcdserverpb::WatchRequest::kProgressRequest: return watches_->RequestProgress();
+      case etcdserverpb::WatchRequest::REQUEST_UNION_NOT_SET: return;
+    }
+  }
+  void OnHalfClose() override {
+    watches_.reset();
+    stream_.Finish(absl::OkStatus());
+  }
+  void OnClosed(net::Code reason) override {
+    watches_.reset();
+    stream_.Closed(reason);
+  }
+  void OnWritable() override {
+    if (watches_) watches_->Resume();
+  }
+
+  // ---- from the hub ----
+  bool full() const override { return stream_.pending_bytes() >= net::kStreamPendingHigh; }
+
+  void OnEvents(mvcc::WatchId id, int64_t header_revision, std::shared_ptr<const mvcc::WatchEvents> events,
+                bool fragment) override {
+    const size_t fragment_bytes = member_.config().request_bytes_max + limits::kGrpcOverheadBytes;
+    if (!fragment || events->bytes.size() < fragment_bytes || events->count() < 2) {
+      return SendEvents(id, header_revision, events->bytes, false);
+    }
+    // As many events a piece as fit, at least one.
+    size_t begin = 0;
+    for (size_t i = 0; i < events->count(); ++i) {
+      const bool last = i + 1 == events->count();
+      if (!last && events->ends[i + 1] - begin < fragment_bytes) continue;
+      const std::string_view piece = std::string_view(events->bytes).substr(begin, events->ends[i] - begin);
+      SendEvents(id, header_revision, piece, !last);
+      begin = events->ends[i];
+    }
+  }
+
+  void OnCompacted(mvcc::WatchId id, int64_t compact_revision) override {
+    SendControl({.watch_id = id, .canceled = true, .compact_revision = compact_revision}, 0);
+  }
+
+  void OnProgress(mvcc::WatchId id, int64_t header_revision) override { SendControl({.watch_id = id}, header_revision); }
+
+ private:
+  void Create(const etcdserverpb::WatchCreateRequest& request) {
+    if (const Status bad = mvcc::WatchStream::CheckStart(request.start_revision()); !bad.ok()) {
+      return Refuse(Message(bad));
+    }
+    if (const Status denied = Permitted(request); !denied.ok()) return Refuse(RpcErrorText(denied));
+    mvcc::WatchOptions options;
+    options.id = request.watch_id();
+    options.key = request.key();
+    options.range_end = request.range_end();
+    options.start_revision = request.start_revision();
+    for (const int filter : request.filters()) {
+      options.no_put |= filter == etcdserverpb::WatchCreateRequest::NOPUT;
+      options.no_delete |= filter == etcdserverpb::WatchCreateRequest::NODELETE;
+    }
+    options.prev_kv = request.prev_kv();
+    options.fragment = request.fragment();
+    options.progress_notify = request.progress_notify();
+    const auto id = watches_->Create(options);
+    if (!id.ok()) return Refuse(Message(id.status()));
+    SendControl({.watch_id = *id, .created = true}, member_.store().current_revision());
+  }
+
+  // An empty key stands for "\0"; what is granted must be what is then watched.
+  Status Permitted(const etcdserverpb::WatchCreateRequest& request) {
+    if (!member_.auth().enabled()) return absl::OkStatus();
+    QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.Identify(stream_));
+    const std::string key = request.key().empty() ? std::string(1, '\0') : request.key();
+    return member_.auth().IsRangePermitted(who, key, request.range_end());
+  }
+
+  void Refuse(std::string_view reason) {
+    SendControl({.watch_id = mvcc::kInvalidWatchId, .created = true, .canceled = true, .cancel_reason = reason},
+                member_.store().current_revision());
+  }
+
+  void Cancel(int64_t id) {
+    if (watches_->Cancel(id)) SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
+  }
+
+  std::string Head(int64_t watch_id, int64_t revision) {
+    std::string head;
+    server::ResponseHeader header = member_.header();
+    header.revision = revision;
+    server::AppendHeader(head, header);
+    wire::AppendVarintFieldNonZero(head, kWatchId, static_cast<uint64_t>(watch_id));
+    return head;
+  }
+
+  void SendControl(const Control& control, int64_t revision) {
+    std::string message = Head(control.watch_id, revision);
+    wire::AppendVarintFieldNonZero(message, kCreated, control.created);
+    wire::AppendVarintFieldNonZero(message, kCanceled, control.canceled);
+    wire::AppendVarintFieldNonZero(message, kCompactRevision, static_cast<uint64_t>(control.compact_revision));
+    wire::AppendBytesFieldNonEmpty(message, kCancelReason, control.cancel_reason);
+    stream_.Send(message);
+  }
+
+  void SendEvents(int64_t watch_id, int64_t revision, std::string_view events, bool fragment) {
+    std::string head = Head(watch_id, revision);
+    wire::AppendVarintFieldNonZero(head, kFragment, fragment);
+    const std::array<std::string_view, 2> pieces = {head, events};
+    stream_.Send(pieces);
+  }
+
+  Context& context_;
+  server::Member& member_;
+  Stream stream_;
+  std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
+};
+
+}  // namespace
+
+void WatchService::Register(std::span<net::Server* const> servers) {
+  context_.AddStreaming(servers, "etcdserverpb.Watch", "Watch", CallType::kBidiStream,
+                        [this](Stream stream) { return std::make_unique<WatchCall>(&context_, stream); });
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,84 @@
+// What each kind of log entry does to the replicated state. Permissions, alarms and quota are checked here, at apply, from
+// replicated state only, so that all members decide alike. Source of the rules: etcd 3.4's etcdserver/apply.go and
+// apply_auth.go, with later security fixes.
+// Core thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "auth/auth_store.h"
+#include "base/status.h"
+#include "lease/lessor.h"
+#include "mvcc/backend.h"
+#include "mvcc/store.h"
+#include "rpc.pb.h"
+#include "server/alarms.h"
+#include "server/config.h"
+#include "server/kv_applier.h"
+#include "server/reply.h"
+#include "server/requests.h"
+
+namespace quorate::server {
+
+// etcd's cost of a request against the quota (storage/quota.go): 256 bytes and key and value a put, 64 a lease.
+int64_t QuotaCost(const PutRequest& request);
+int64_t QuotaCost(const etcdserverpb::TxnRequest& request);
+constexpr int64_t kLeaseQuotaCost = 64;
+
+class Applier {
+ public:
+  struct Parts {
+    const Config* config;
+    mvcc::Backend* backend;
+    mvcc::Store* store;
+    lease::Lessor* lessor;
+    auth::AuthStore* auth;
+    Alarms* alarms;
+    // The header of responses, as of now.
+    std::function<ResponseHeader()> header;
+    // Asks for a NOSPACE alarm of this member.
+    std::function<void()> raise_no_space;
+  };
+  explicit Applier(Parts parts);
+
+  // `reply` may be empty: nobody on this member waits. It runs before the return, except for a compaction whose physical
+  // end was asked for.
+  void Apply(const EntryView& entry, uint64_t index, const Reply& reply);
+
+  KvApplier& kv() { return kv_; }
+  bool QuotaAvailable(int64_t cost) const;
+  int64_t quota_bytes() const;
+
+  // Permission checks shared with reads, which do not go through the log.
+  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) const;
+  // Write permission on all keys attached to the lease; OK for an unknown one.
+  Status CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const;
+
+ private:
+  Status Put(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  Status DeleteRange(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  Status Txn(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  Status Range(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  void Compaction(const EntryView& entry, const Reply& reply);
+  Status LeaseGrant(const EntryView& entry, std::string* out);
+  Status LeaseRevoke(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  Status LeaseCheckpoint(const EntryView& entry);
+  Status AlarmRequest(const EntryView& entry, std::string* out);
+  Status Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);
+  Status AuthChange(const EntryView& entry, uint64_t index);
+  Status AuthRead(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
+  Status Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);
+
+  bool capped() const { return parts_.alarms->Has(AlarmType::kNoSpace); }
+  bool corrupt() const { return parts_.alarms->Has(AlarmType::kCorrupt); }
+  // A write that was applied although it crossed the quota: the original says no all the same, and raises the alarm.
+  Status AfterQuota(bool available, Status applied);
+
+  Parts parts_;
+  KvApplier kv_;
+};
+
+}  // namespace quorate::server

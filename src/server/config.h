@@ -1,0 +1,68 @@
+// What a member is told at its start. Filled by the program from flags; checked there.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/status.h"
+
+namespace quorate::server {
+
+enum class AutoCompactionMode : uint8_t { kPeriodic, kRevision };
+
+struct Config {
+  std::string name = "default";
+  std::string data_dir;
+  std::string wal_dir;  // Empty: <data_dir>/member/wal.
+  std::vector<std::string> advertise_peer_urls;
+  std::vector<std::string> advertise_client_urls;
+  std::string initial_cluster;  // "name=url,name=url".
+  std::string initial_cluster_token = "etcd-cluster";
+  bool new_cluster = true;      // --initial-cluster-state.
+  bool force_new_cluster = false;
+
+  int64_t tick_nanos = 100'000'000;  // --heartbeat-interval.
+  int election_ticks = 10;           // --election-timeout in ticks.
+  bool initial_election_tick_advance = true;
+  bool pre_vote = true;
+  bool strict_reconfig_check = true;
+
+  uint64_t snapshot_count = 10'000;
+  uint64_t snapshot_catchup_entries = 5'000;
+  size_t snapshot_files_max = 5;
+  size_t wal_files_max = 5;
+
+  int64_t quota_backend_bytes = 0;  // 0: the default of 2 GiB; negative: none.
+  int64_t backend_batch_interval_nanos = limits::kDbBatchIntervalNanos;
+  size_t backend_batch_operations = limits::kDbBatchOperations;
+  size_t request_bytes_max = limits::kRequestBytesMaxDefault;
+  size_t txn_ops_max = 128;
+  bool sync = true;  // false: --unsafe-no-fsync.
+
+  AutoCompactionMode auto_compaction_mode = AutoCompactionMode::kPeriodic;
+  // Periodic: nanoseconds; by revision: how many to keep. 0: off.
+  int64_t auto_compaction_retention = 0;
+  size_t compaction_batch_limit = 1000;
+  int64_t compaction_sleep_nanos = 10'000'000;
+
+  int64_t watch_progress_interval_nanos = 600'000'000'000;
+  bool lease_checkpoint = false;
+  bool lease_checkpoint_persist = false;
+  int bcrypt_cost = 10;
+  int64_t auth_token_ttl_nanos = 300'000'000'000;
+  int64_t warning_apply_nanos = 100'000'000;
+
+  // A proposal or a linearizable read waits at most this long: 5 s and two election timeouts (etcd: ReqTimeout).
+  int64_t request_timeout_nanos() const { return 5'000'000'000 + 2 * election_ticks * tick_nanos; }
+
+  // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never returns in the
+  // program: it logs and ends the process.
+  std::function<void(const Status&)> on_fatal;
+};
+
+constexpr int64_t kQuotaDefaultBytes = int64_t{2} * 1024 * 1024 * 1024;
+
+}  // namespace quorate::server

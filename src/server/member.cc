@@ -1,0 +1,282 @@
+#include "server/member.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/logging.h"
+#include "raft_internal.pb.h"
+#include "server/errors.h"
+
+namespace quorate::server {
+namespace {
+
+constexpr int64_t kReadIndexRetryNanos = 500'000'000;
+constexpr int64_t kLeaseRoundNanos = 500'000'000;
+constexpr size_t kLeaseRevokesPerRound = 500;  // Half of 1000 a second (etcd: leaseRevokeRate).
+constexpr int64_t kPurgeRoundNanos = 30'000'000'000;
+// Proposals that wait for a leader; beyond, callers are told to come back.
+constexpr size_t kProposalsWaitingMax = 50'000;
+// Keys of index work between two rounds: about 0.2 ms.
+constexpr size_t kStoreStepBudget = 2000;
+
+}  // namespace
+
+Member::Member(const Config& config, const Env& env) : config_(config), env_(env) {}
+
+// The hub's streams belong to rpc and are gone by now; jobs still running hold no reference to the member, since the
+// executor is shut down first.
+Member::~Member() = default;
+
+ResponseHeader Member::header() const {
+  return {.cluster_id = cluster_id_, .member_id = id_, .revision = store_->current_revision(), .raft_term = term_};
+}
+
+int64_t Member::quota_bytes() const { return applier_->quota_bytes(); }
+
+StatusOr<auth::AuthInfo> Member::Identify(std::string_view token) {
+  if (!auth_->enabled() || token.empty()) return auth::AuthInfo{};
+  return auth_->AuthInfoFromToken(token, now());
+}
+
+bool Member::QuotaAvailable(int64_t cost) {
+  if (applier_->QuotaAvailable(cost)) return true;
+  RaiseNoSpace();
+  return false;
+}
+
+void Member::RaiseNoSpace() {
+  if (no_space_asked_ || alarms_->Has(id_, AlarmType::kNoSpace)) return;
+  no_space_asked_ = true;
+  etcdserverpb::AlarmRequest request;
+  request.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
+  request.set_memberid(id_);
+  request.set_alarm(etcdserverpb::NOSPACE);
+  Propose(EntryKind::kAlarm, request.SerializeAsString(), {},
+          [this](const Status&, std::string_view) { no_space_asked_ = false; });
+}
+
+// ---- proposals -----------------------------------------------------------------------------------------------------
+
+void Member::Propose(EntryKind kind, std::string_view body, const auth::AuthInfo& who, Reply reply) {
+  const uint64_t id = request_ids_.Next();
+  Enqueue(EncodeEntry(kind, body, {id, who.username, who.revision}), id, std::move(reply));
+}
+
+void Member::ProposePut(const PutRequest& request, const auth::AuthInfo& who, Reply reply) {
+  const uint64_t id = request_ids_.Next();
+  Enqueue(EncodePutEntry(request, {id, who.username, who.revision}), id, std::move(reply));
+}
+
+void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
+  Status refused;
+  if (stopping_) {
+    refused = ErrStopped();
+  } else if (data.size() > config_.request_bytes_max) {
+    refused = ErrRequestTooLarge();
+  } else if (committed_index_ > applied_index_ + limits::kApplyGapMax || proposals_.size() >= kProposalsWaitingMax) {
+    refused = ErrTooManyRequests();
+  }
+  if (!refused.ok()) {
+    if (reply) reply(refused, {});
+    return;
+  }
+  const int64_t started = now();
+  pending_.emplace(id, Pending{std::move(reply), started});
+  pending_by_time_.emplace_back(started, id);
+  proposals_.emplace_back(std::move(data));
+}
+
+void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
+  if (stopping_) {
+    reply(ErrStopped(), {});
+    return;
+  }
+  change.id = request_ids_.Next();
+  const Status status = raft_->ProposeConfChange(change);
+  if (!status.ok()) {
+    reply(raft::IsProposalDropped(status) ? ErrNoLeader() : status, {});
+    return;
+  }
+  const int64_t started = now();
+  pending_.emplace(change.id, Pending{std::move(reply), started});
+  pending_by_time_.emplace_back(started, change.id);
+}
+
+// Without a leader they wait, as in the original, until there is one or their time is over.
+void Member::FlushProposals() {
+  if (proposals_.empty() || leader_ == raft::kNone) return;
+  if (const Status status = raft_->ProposeBatch(proposals_); status.ok()) proposals_.clear();
+}
+
+// ---- reads ---------------------------------------------------------------------------------------------------------
+
+void Member::WhenLinearizable(std::function<void(const Status&)> done) {
+  if (stopping_) {
+    done(ErrStopped());
+    return;
+  }
+  reads_.emplace_back(now(), std::move(done));
+}
+
+void Member::WhenApplied(std::function<void(const Status&)> done) {
+  reads_waiting_.push_back({committed_index_, std::move(done)});
+}
+
+// One round at a time asks for all reads that have come since the last one began.
+void Member::FlushReads() {
+  const int64_t time = now();
+  if (read_round_ != 0 && time - read_round_started_ < kReadIndexRetryNanos) return;
+  if (read_round_ == 0) {
+    if (reads_.empty()) return;
+    reads_asked_.swap(reads_);
+  } else {
+    ++metrics_.slow_read_indexes;
+  }
+  read_round_ = request_ids_.Next();
+  read_round_started_ = time;
+  std::string context;
+  AppendBig64(context, read_round_);
+  raft_->ReadIndex(std::move(context));
+}
+
+void Member::OnReadState(const raft::ReadState& state) {
+  if (state.context.size() != 8 || LoadBig64(state.context.data()) != read_round_) return;
+  read_round_ = 0;
+  for (auto& [started, done] : reads_asked_) reads_waiting_.push_back({state.index, std::move(done)});
+  reads_asked_.clear();
+}
+
+void Member::RunReadyReads() {
+  while (!reads_waiting_.empty() && reads_waiting_.front().index <= applied_index_) {
+    const auto done = std::move(reads_waiting_.front().done);
+    reads_waiting_.pop_front();
+    done(absl::OkStatus());
+  }
+}
+
+// ---- time ----------------------------------------------------------------------------------------------------------
+
+void Member::Tick() {
+  raft_->Tick();
+  const int64_t time = now();
+  ExpireWaiting(time);
+  if (is_leader()) {
+    if (time - lease_round_nanos_ >= kLeaseRoundNanos) {
+      lease_round_nanos_ = time;
+      RevokeExpiredLeases(time);
+      ProposeCheckpoints(time);
+    }
+    if (ready_ || !publish_pending_) Publish();
+  }
+  if (auto_compaction_) auto_compaction_->Tick(time, store_->current_revision(), is_leader());
+  if (time - purge_round_nanos_ >= kPurgeRoundNanos) {
+    purge_round_nanos_ = time;
+    Purge();
+  }
+}
+
+void Member::EndOfRound() {
+  FlushProposals();
+  FlushReads();
+  DrainRaft();
+  if (store_->busy()) store_->Step(kStoreStepBudget);
+  backend_->MaybeCommit(now());
+  watch_hub_->Flush();
+}
+
+void Member::ExpireWaiting(int64_t time) {
+  const int64_t oldest = time - config_.request_timeout_nanos();
+  while (!pending_by_time_.empty()) {
+    const auto [started, id] = pending_by_time_.front();
+    const auto it = pending_.find(id);
+    if (it != pending_.end() && started > oldest) break;
+    pending_by_time_.pop_front();
+    if (it == pending_.end()) continue;
+    const Reply reply = std::move(it->second.reply);
+    pending_.erase(it);
+    ++metrics_.proposals_failed;
+    if (reply) reply(ErrTimeout(), {});
+  }
+  // Proposals never given to raft and timed out must not be executed later behind their caller's back.
+  if (leader_ == raft::kNone && pending_.empty()) proposals_.clear();
+  for (auto* reads : {&reads_asked_, &reads_}) {
+    while (!reads->empty() && reads->front().first <= oldest) {
+      const auto done = std::move(reads->front().second);
+      reads->erase(reads->begin());
+      ++metrics_.read_indexes_failed;
+      done(ErrTimeout());
+    }
+  }
+  if (reads_asked_.empty()) read_round_ = 0;
+}
+
+void Member::FailAllWaiting(const Status& status) {
+  auto pending = std::move(pending_);
+  pending_.clear();
+  pending_by_time_.clear();
+  proposals_.clear();
+  for (auto& [id, waiting] : pending) {
+    if (waiting.reply) waiting.reply(status, {});
+  }
+  auto waiting_reads = std::move(reads_waiting_);
+  reads_waiting_.clear();
+  for (auto& read : waiting_reads) read.done(status);
+  for (auto* reads : {&reads_asked_, &reads_}) {
+    auto failed = std::move(*reads);
+    reads->clear();
+    for (auto& [started, done] : failed) done(status);
+  }
+}
+
+void Member::RevokeExpiredLeases(int64_t time) {
+  for (const int64_t lease_id : lessor_->Expired(time, kLeaseRevokesPerRound)) {
+    etcdserverpb::LeaseRevokeRequest request;
+    request.set_id(lease_id);
+    ++metrics_.leases_expired;
+    Propose(EntryKind::kLeaseRevoke, request.SerializeAsString(), {}, {});
+  }
+}
+
+void Member::ProposeCheckpoints(int64_t time) {
+  if (!config_.lease_checkpoint) return;
+  const auto due = lessor_->CheckpointsDue(time);
+  if (due.empty()) return;
+  etcdserverpb::LeaseCheckpointRequest request;
+  for (const auto& [id, remaining] : due) {
+    auto* checkpoint = request.add_checkpoints();
+    checkpoint->set_id(id);
+    checkpoint->set_remaining_ttl(remaining);
+  }
+  Propose(EntryKind::kLeaseCheckpoint, request.SerializeAsString(), {}, {});
+}
+
+void Member::OnReady(std::function<void()> fn) {
+  if (ready_) {
+    fn();
+  } else {
+    on_ready_.push_back(std::move(fn));
+  }
+}
+
+void Member::BecomeReady() {
+  if (ready_) return;
+  ready_ = true;
+  for (auto& fn : on_ready_) fn();
+  on_ready_.clear();
+}
+
+void Member::BeginStop() {
+  stopping_ = true;
+  FailAllWaiting(ErrStopped());
+}
+
+Status Member::Close() {
+  stopping_ = true;
+  FailAllWaiting(ErrStopped());
+  if (wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
+  QUORATE_RETURN_IF_ERROR(wal_->Close());
+  return backend_->Close();
+}
+
+}  // namespace quorate::server

@@ -1,0 +1,228 @@
+// One member: proposes, logs, applies, answers. The deterministic core behind every request; see ARCHITECTURE.md.
+//
+// Owner: the core thread. Nothing here waits: calls queue work, EndOfRound() moves it on, disks answer through
+// Env::executor, and replies run on the core thread, in the round in which their entry is applied.
+//
+// Invariants:
+//  M1  applied_index() <= committed index; entries are applied once, in order, one at a time.
+//  M2  at most one log write is under way; what is appended meanwhile goes into the next one (group commit).
+//  M3  an entry is acknowledged to raft, and so can commit, only after the log write that holds it has been synced.
+//  M4  a reply to a write runs after the entry was applied; so it is durable.
+//  M5  a linearizable read runs at a state that holds everything committed when it was asked for.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "auth/auth_store.h"
+#include "base/env.h"
+#include "base/status.h"
+#include "cluster/membership.h"
+#include "cluster/v2_store.h"
+#include "lease/lessor.h"
+#include "mvcc/backend.h"
+#include "mvcc/store.h"
+#include "mvcc/watch_history.h"
+#include "mvcc/watch_hub.h"
+#include "raft/raw_node.h"
+#include "server/alarms.h"
+#include "server/applier.h"
+#include "server/auto_compaction.h"
+#include "server/config.h"
+#include "server/metrics.h"
+#include "server/requests.h"
+#include "server/request_id.h"
+#include "wal/snap_files.h"
+#include "wal/wal.h"
+
+namespace quorate::server {
+
+struct Recovered;
+
+class Member {
+ public:
+  // Opens or creates the data directory; reads and replays on the caller's thread. An error names the file and the way
+  // out, and nothing was changed.
+  static StatusOr<std::unique_ptr<Member>> Open(const Config& config, const Env& env);
+  ~Member();
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+
+  // ---- driven by the loop ----
+  // Every Config::tick_nanos.
+  void Tick();
+  // After all events of a round: proposes, logs, applies, commits batches.
+  void EndOfRound();
+  // True while there is background work that wants further rounds without waiting for an event.
+  bool WantsRound() const { return store_->busy(); }
+  // Ends: refuses what waits, writes out the log and the database. Runs on the caller's thread; afterwards only the
+  // destructor may be called. The executor must be idle (Shutdown) before.
+  Status Close();
+  // From now on new requests fail with "etcdserver: server stopped".
+  void BeginStop();
+
+  // ---- requests ----
+  // Through the log. `reply` runs once: applied, refused, or timed out. `body` is the encoded request of that kind.
+  void Propose(EntryKind kind, std::string_view body, const auth::AuthInfo& who, Reply reply);
+  void ProposePut(const PutRequest& request, const auth::AuthInfo& who, Reply reply);
+  // A membership change, already checked against the members.
+  void ProposeConfChange(raft::ConfChange change, Reply reply);
+  // `done` runs when a read now is linearizable, or with the error.
+  void WhenLinearizable(std::function<void(const Status&)> done);
+  // `done` runs when everything committed by now has been applied.
+  void WhenApplied(std::function<void(const Status&)> done);
+
+  uint64_t NextRequestId() { return request_ids_.Next(); }
+
+  // Whom the token of a request belongs to; {} when authentication is off or no token was sent (what that means is
+  // decided where the permission is checked). InvalidAuthToken for an unknown token.
+  StatusOr<auth::AuthInfo> Identify(std::string_view token);
+
+  // Whether a write of this cost (etcd: storage/quota.go) fits. A refusal raises the NOSPACE alarm.
+  bool QuotaAvailable(int64_t cost);
+
+  // ---- state ----
+  uint64_t id() const { return id_; }
+  uint64_t cluster_id() const { return cluster_id_; }
+  uint64_t term() const { return term_; }
+  uint64_t leader() const { return leader_; }
+  bool is_leader() const { return leader_ == id_; }
+  uint64_t applied_index() const { return applied_index_; }
+  uint64_t committed_index() const { return committed_index_; }
+  // For responses: revision is the store's present one.
+  ResponseHeader header() const;
+  // Local membership has caught up with the log, the name is published: clients may come.
+  bool ready() const { return ready_; }
+  void OnReady(std::function<void()> fn);
+  // The member was removed from the cluster; the program ends.
+  void OnRemoved(std::function<void()> fn) { on_removed_ = std::move(fn); }
+
+  const Config& config() const { return config_; }
+  const Env& env() const { return env_; }
+  int64_t now() const { return env_.clock->MonotonicNanos(); }
+  mvcc::Store& store() { return *store_; }
+  mvcc::Backend& backend() { return *backend_; }
+  mvcc::WatchHub& watch_hub() { return *watch_hub_; }
+  lease::Lessor& lessor() { return *lessor_; }
+  auth::AuthStore& auth() { return *auth_; }
+  cluster::Membership& membership() { return *membership_; }
+  Alarms& alarms() { return *alarms_; }
+  KvApplier& kv() { return applier_->kv(); }
+  Metrics& metrics() { return metrics_; }
+  int64_t quota_bytes() const;
+
+ private:
+  struct Pending {
+    Reply reply;
+    int64_t started_nanos = 0;
+  };
+  struct WaitingRead {
+    uint64_t index = 0;
+    std::function<void(const Status&)> done;
+  };
+
+  Member(const Config& config, const Env& env);
+  Status Assemble(Recovered recovered);
+
+  // member.cc: proposals, reads, time.
+  void Enqueue(std::string data, uint64_t id, Reply reply);
+  void FlushProposals();
+  void FlushReads();
+  void RunReadyReads();
+  void ExpireWaiting(int64_t now);
+  void FailAllWaiting(const Status& status);
+  void RevokeExpiredLeases(int64_t now);
+  void ProposeCheckpoints(int64_t now);
+  void Publish();
+  void ProposeV2(std::string path, std::string value, Reply reply);
+  void BecomeReady();
+
+  // member_log.cc: raft's output to the log and back.
+  void DrainRaft();
+  void HandleReady(raft::Ready ready);
+  void StartLogWrite();
+  void OnLogWritten(const Status& status, wal::WalBatch batch, size_t acks);
+  void OnLeaderChange(const raft::SoftState& state);
+
+  // member_apply.cc: committed entries.
+  void ApplyEntry(const raft::Entry& entry);
+  void ApplyNormal(const raft::Entry& entry);
+  void ApplyV2(const raft::Entry& entry);
+  void ApplyConfChange(const raft::Entry& entry);
+  void MaybeSnapshot();
+  void WriteSnapshot(uint64_t index, uint64_t term, raft::Snapshot snapshot);
+  void Purge();
+
+  const Config config_;
+  const Env env_;
+  uint64_t id_ = 0;
+  uint64_t cluster_id_ = 0;
+
+  std::unique_ptr<mvcc::Backend> backend_;
+  std::unique_ptr<lease::Lessor> lessor_;
+  std::unique_ptr<mvcc::Store> store_;
+  std::unique_ptr<mvcc::StoreHistory> history_;
+  std::unique_ptr<mvcc::WatchHub> watch_hub_;
+  std::unique_ptr<auth::AuthStore> auth_;
+  std::unique_ptr<cluster::Membership> membership_;
+  std::unique_ptr<cluster::V2Store> v2_store_;
+  std::unique_ptr<Alarms> alarms_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<AutoCompaction> auto_compaction_;
+
+  std::string wal_dir_;
+  std::string snap_dir_;
+  std::unique_ptr<wal::Wal> wal_;
+  std::unique_ptr<wal::SnapshotFiles> snapshots_;
+  raft::MemoryStorage raft_storage_;
+  std::unique_ptr<raft::RawNode> raft_;
+  raft::ConfState conf_state_;
+
+  // Readies whose records are in the log's buffer or on their way to the disk, oldest first.
+  struct InFlightReady {
+    std::vector<raft::Entry> entries;
+    std::optional<raft::HardState> hard_state;
+    raft::PersistAck ack;
+  };
+  std::deque<InFlightReady> in_flight_;
+  bool log_writing_ = false;
+  bool spare_pending_ = false;
+
+  RequestIds request_ids_;
+  absl::flat_hash_map<uint64_t, Pending> pending_;
+  std::deque<std::pair<int64_t, uint64_t>> pending_by_time_;  // Start and id; ids already answered stay until they are old.
+  std::vector<raft::Payload> proposals_;
+  std::vector<uint64_t> proposal_ids_;  // Of proposals_, for failing them.
+
+  std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_;  // Not yet asked of raft.
+  std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_asked_;
+  uint64_t read_round_ = 0;  // Context of the read-index round under way; 0: none.
+  int64_t read_round_started_ = 0;
+  std::deque<WaitingRead> reads_waiting_;  // For apply; by index.
+
+  uint64_t term_ = 0;
+  uint64_t leader_ = 0;
+  uint64_t applied_index_ = 0;
+  uint64_t applied_term_ = 0;
+  uint64_t committed_index_ = 0;
+  uint64_t snapshot_index_ = 0;
+  bool snapshot_writing_ = false;
+  bool stopping_ = false;
+  bool published_ = false;
+  bool publish_pending_ = false;
+  bool ready_ = false;
+  std::vector<std::function<void()>> on_ready_;
+  std::function<void()> on_removed_;
+  int64_t lease_round_nanos_ = 0;
+  int64_t purge_round_nanos_ = 0;
+  std::string response_;  // Reused.
+  Metrics metrics_;
+};
+
+}  // namespace quorate::server
