@@ -1,6 +1,7 @@
 # quorate_module(NAME DEPS target...): one folder, one static library `quorate_NAME`, and one test program `NAME_test`
 # from its *_test.cc files. The link line is the folder's permission to include.
-set(QUORATE_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough)
+set(QUORATE_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  -Wno-maybe-uninitialized)  # gcc 12 sees it in Abseil's InlinedVector where it is not.
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -19,6 +20,9 @@ function(quorate_module name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(NOT sources)
+    return()
+  endif()
   add_library(quorate_${name} STATIC ${sources})
   quorate_compile_options(quorate_${name})
   target_link_libraries(quorate_${name} PUBLIC ${ARG_DEPS})

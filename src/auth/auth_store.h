@@ -120,12 +120,12 @@ class AuthStore {
   Status IsOperationPermitted(const AuthInfo& who, std::string_view key, std::string_view range_end,
                               PermissionType type) const;
   StatusOr<std::string> SelectPassword(std::string_view password, std::string_view hashed_password);
+  // Both store, and renew the permissions of all users concerned.
   void StoreUser(User user);
   void StoreRole(Role role);
-  // Counts and stores the revision, and renews the permissions: the end of each change.
-  void FinishChange();
+  // Counts and stores the revision: the end of each change.
   void BumpRevision();
-  void RenewPermissions();
+  void RenewPermissions(const User& user);
 
   mvcc::Backend* backend_;
   Random* const random_;

@@ -13,7 +13,8 @@
 
 namespace quorate::auth {
 
-enum class PermissionType : uint8_t { kRead = 0, kWrite = 1, kReadWrite = 2 };  // Frozen.
+// Frozen. Other values may be stored, by clients that send them, and grant nothing.
+enum class PermissionType : int32_t { kRead = 0, kWrite = 1, kReadWrite = 2 };
 
 // On one key when range_end is empty; on all keys from `key` when it is one zero byte; else on [key,
 // range_end).

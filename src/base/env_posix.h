@@ -36,7 +36,8 @@ class SystemClock : public Clock {
   int64_t WallNanos() const override;
 };
 
-// What the kernel's generator gives (getrandom(2)), fetched in blocks: good for secrets too, such as tokens and salts.
+// What the kernel's generator gives (getrandom(2)), fetched in blocks: good for secrets too, such as tokens
+// and salts.
 class SystemRandom : public Random {
  public:
   uint64_t Next() override;

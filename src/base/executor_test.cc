@@ -100,9 +100,8 @@ TEST(ThreadExecutor, OneWakeWhileCompletionsWait) {
 }
 
 TEST(ThreadExecutor, ShutdownDropsWhatHasNotBegun) {
-  std::mutex gate;
-  gate.lock();
   Doorbell begun;
+  Doorbell gate;
   bool first_worked = false;
   bool second_worked = false;
   ThreadExecutor executor(1, nullptr);
@@ -110,16 +109,15 @@ TEST(ThreadExecutor, ShutdownDropsWhatHasNotBegun) {
       Lane::kDb,
       [&] {
         begun.Ring();
-        std::lock_guard lock(gate);
+        gate.Wait();
         first_worked = true;
       },
       nullptr);
   executor.Submit(
       Lane::kDb, [&] { second_worked = true; }, nullptr);
   begun.Wait();
-  std::thread opener([&] { gate.unlock(); });
-  opener.join();
-  // The second may begin before Shutdown is seen: only that the first ended is certain.
+  gate.Ring();
+  // The second may begin before Shutdown is seen: only that the first ends is certain.
   executor.Shutdown();
   EXPECT_TRUE(first_worked);
   EXPECT_EQ(executor.RunCompletions(), second_worked ? 2u : 1u);

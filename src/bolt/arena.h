@@ -1,5 +1,5 @@
-// Memory handed out in pieces and given back as a whole; kept between uses up to a bound, because touching fresh
-// memory costs more than filling it.
+// Memory handed out in pieces and given back as a whole; kept between uses up to a bound, because touching
+// fresh memory costs more than filling it.
 #pragma once
 
 #include <cstddef>

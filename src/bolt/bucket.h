@@ -1,6 +1,6 @@
 // Reading one bucket of one transaction: point look-ups and ordered scans, in place, without allocation.
-// Views of keys and values point into the mapping (or, for a write transaction, into its memory) and live as long as
-// the transaction. A damaged page gives DataLoss naming file, page and offset; never a crash.
+// Views of keys and values point into the mapping (or, for a write transaction, into its memory) and live as
+// long as the transaction. A damaged page gives DataLoss naming file, page and offset; never a crash.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,12 @@ struct TreeRoot {
   PageId page = 0;  // 0: inline.
 };
 
-// Walks the elements in order of their keys. Starts invalid: seek first. Copyable, cheap. One thread at a time.
-// A cursor of a write transaction is void after any change through the bucket.
+// Looks the key up in the tree at `root` (0: in `inline_page`).
+StatusOr<std::optional<LeafElement>> FindInPages(const PageSource& source, PageId root,
+                                                 const PageView& inline_page, std::string_view key);
+
+// Walks the elements in order of their keys. Starts invalid: seek first. Copyable, cheap. One thread at a
+// time. A cursor of a write transaction is void after any change through the bucket.
 class Cursor {
  public:
   Cursor(const PageSource* source, const TreeRoot& root) : source_(source), root_(root) {}
@@ -58,7 +62,8 @@ class Cursor {
   Status PushRoot();
   Status PushChild();
   Status DescendToEdge(Edge edge);
-  // From the leaf on top of the stack, whose index may lie outside it, to the nearest element in the direction.
+  // From the leaf on top of the stack, whose index may lie outside it, to the nearest element in the
+  // direction.
   Status Settle(Edge edge);
   Status LoadElement();
   Status Fail(Status status);
@@ -83,8 +88,6 @@ class Bucket {
 
  private:
   friend class ReadTx;
-
-  StatusOr<std::optional<LeafElement>> Find(std::string_view key) const;
 
   const PageSource* source_;
   BucketHeader header_;

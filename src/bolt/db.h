@@ -1,17 +1,20 @@
-// The db file: a copy-on-write B+tree of buckets in bbolt's format. Many read transactions, one write transaction.
+// The db file: a copy-on-write B+tree of buckets in bbolt's format. Many read transactions, one write
+// transaction.
 //
 // Threads. BeginRead, ReadTx and stats() may be used on any thread. BeginWrite, WriteTx, WriteBucket and
 // VerifyFreePages belong to one thread at a time, the writer. What the two sides share (the newest committed
-// meta, the mapping, the count of readers by txid, the figures) stands under one mutex; nothing else is shared,
-// because pages of a committed meta never change while a reader may see them.
+// meta, the mapping, the count of readers by txid, the figures) stands under one mutex; nothing else is
+// shared, because pages of a committed meta never change while a reader may see them.
 //
 // Invariants
-//  1. Each page in [2, high water) is exactly one of: reachable from the newest committed root, free, pending.
+//  1. Each page in [2, high water) is exactly one of: reachable from the newest committed root, free,
+//  pending.
 //  2. A pending page was freed by a commit and may be seen by an open reader: one whose txid is at least the
-//     txid that allocated the page and below the one that freed it. It becomes free when there is none, and no
-//     earlier than at the start of the next write transaction.
+//     txid that allocated the page and below the one that freed it. It becomes free when there is none, and
+//     no earlier than at the start of the next write transaction.
 //  3. Only free pages and pages at or beyond the high-water mark are written, but for the two metas.
-//  4. Meta T lies in page T % 2 and is written after the pages of T are synced; T is published after it is synced.
+//  4. Meta T lies in page T % 2 and is written after the pages of T are synced; T is published after it is
+//  synced.
 //  5. The file is at least high water * page size long.
 //  6. After a failed commit no further write transaction begins.
 #pragma once
@@ -27,13 +30,13 @@
 #include "base/status.h"
 #include "bolt/bucket.h"
 #include "bolt/page.h"
+#include "bolt/write_bucket.h"
 
 namespace quorate::bolt {
 
 class Db;
 class ReadTx;
 class WriteTx;
-class WriteBucket;
 struct Meta;
 
 // What etcd reserves (its InitialMmapSize).
@@ -42,8 +45,8 @@ constexpr uint64_t kMapBytesDefault = uint64_t{10} << 30;
 struct Options {
   bool read_only = false;
   uint32_t page_size = 4096;  // Bytes, of a new file; a power of two from kPageBytesMin to kPageBytesMax.
-  // Address space reserved for the mapping; 0 is the default. It grows beyond by mapping anew; open readers keep
-  // the old one.
+  // Address space reserved for the mapping; 0 is the default. It grows beyond by mapping anew; open readers
+  // keep the old one.
   uint64_t map_bytes = kMapBytesDefault;
   LockKind lock = LockKind::kFlock;  // read_only takes kFlockShared in place of kFlock.
   bool sync = true;                  // Without it a crash may lose the file: for scratch files only.
@@ -61,8 +64,8 @@ struct Stats {
 
 class Db {
  public:
-  // Makes a new file of four pages when it is missing or empty (and not read_only). Both metas invalid, a file
-  // shorter than its meta says or a damaged tree give DataLoss and leave the file as it is.
+  // Makes a new file of four pages when it is missing or empty (and not read_only). Both metas invalid, a
+  // file shorter than its meta says or a damaged tree give DataLoss and leave the file as it is.
   static StatusOr<std::unique_ptr<Db>> Open(FileSystem& files, const std::string& path,
                                             const Options& options);
   ~Db();  // No write transaction is open. Read transactions may live on.
@@ -71,7 +74,8 @@ class Db {
 
   // Pins the newest committed state.
   StatusOr<ReadTx> BeginRead();
-  // FailedPrecondition while another is open or when read_only; the first error for ever after a failed commit.
+  // FailedPrecondition while another is open or when read_only; the first error for ever after a failed
+  // commit.
   StatusOr<std::unique_ptr<WriteTx>> BeginWrite();
 
   Stats stats() const;
@@ -106,8 +110,8 @@ class ReadTx {
   // In order of names; stops at the first error.
   Status ForEachBucket(const std::function<Status(std::string_view name, const Bucket&)>& fn) const;
 
-  // The state as a db file of its own, in chunks of at most 1 MiB (or one page): meta 0 with this txid, meta 1
-  // with the one before (as bbolt's Tx.WriteTo does), then the pages. Exactly size_bytes() bytes.
+  // The state as a db file of its own, in chunks of at most 1 MiB (or one page): meta 0 with this txid, meta
+  // 1 with the one before (as bbolt's Tx.WriteTo does), then the pages. Exactly size_bytes() bytes.
   Status CopyTo(const std::function<Status(std::string_view chunk)>& fn) const;
 
   // Whether a look-up of the key would touch resident pages only. True where the look-up would find damage.
@@ -124,36 +128,36 @@ class ReadTx {
   std::unique_ptr<State> state_;
 };
 
-// All changes happen at Commit or not at all; destruction without Commit rolls back. Reads see the transaction's own
-// writes. Keys and values are copied. After DataLoss the transaction can only be dropped.
+// All changes happen at Commit or not at all; destruction without Commit rolls back. Reads see the
+// transaction's own writes. Keys and values are copied. After DataLoss the transaction can only be dropped.
 class WriteTx {
  public:
   ~WriteTx();
   WriteTx(const WriteTx&) = delete;
   WriteTx& operator=(const WriteTx&) = delete;
 
-  // The id this transaction will have when committed.
-  uint64_t txid() const;
-  // Pointers to buckets live as long as the transaction, or until the bucket is deleted.
+  // The id of the state that Commit makes.
+  uint64_t txid() const { return txid_; }
+  // Pointers to buckets live until the transaction ends or the bucket is deleted.
   StatusOr<WriteBucket*> CreateBucketIfMissing(std::string_view name);
-  // nullptr when missing.
-  StatusOr<WriteBucket*> FindBucket(std::string_view name);
-  Status DeleteBucket(std::string_view name);  // NotFound when missing.
-  // The bucket of top-level buckets.
-  WriteBucket& root();
+  StatusOr<WriteBucket*> FindBucket(std::string_view name);  // nullptr when missing.
+  Status DeleteBucket(std::string_view name);                // NotFound when missing.
+  WriteBucket& root();                                       // Holds the top-level buckets.
 
-  // Writes the pages, syncs, writes the meta, syncs. Once. A transaction that changed nothing writes nothing. After
-  // an error it is unknown whether the changes are in the file; the Db takes no more write transactions.
+  // Writes the pages, syncs, writes the meta, syncs; and ends the transaction: its buckets, cursors and views
+  // are void, and the next may begin. A transaction that changed nothing writes nothing, and its txid is used
+  // again. After an error it is unknown whether the changes are in the file, and the Db takes no more write
+  // transactions.
   Status Commit();
 
  private:
   friend class Db;
   struct State;
   explicit WriteTx(std::unique_ptr<State> state);
+  void End();
 
-  std::unique_ptr<State> state_;
+  const uint64_t txid_;
+  std::unique_ptr<State> state_;  // Null once ended.
 };
 
 }  // namespace quorate::bolt
-
-#include "bolt/write_bucket.h"

@@ -7,9 +7,7 @@
 
 namespace quorate::bolt {
 
-bool FreePages::Contains(PageId id) const {
-  return id < bits() && (words_[id / 64] >> (id % 64) & 1) != 0;
-}
+bool FreePages::Contains(PageId id) const { return id < bits() && (words_[id / 64] >> (id % 64) & 1) != 0; }
 
 void FreePages::Add(PageId start, uint64_t count) {
   const PageId end = start + count;

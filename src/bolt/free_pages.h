@@ -1,6 +1,6 @@
-// The set of free pages: one bit a page, lowest first. Taking a single page is constant time in the common case; taking
-// a run scans words, at most once over the whole map between two releases for each length.
-// The writer's thread only.
+// The set of free pages: one bit a page, lowest first. Taking a single page is constant time in the common
+// case; taking a run scans words, at most once over the whole map between two releases for each length. The
+// writer's thread only.
 #pragma once
 
 #include <array>

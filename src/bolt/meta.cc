@@ -28,9 +28,10 @@ std::optional<Meta> Meta::Parse(const char* p) {
   meta.txid = LoadLittle<uint64_t>(body + 48);
   const bool page_size_valid = std::has_single_bit(meta.page_size) && meta.page_size >= kPageBytesMin &&
                                meta.page_size <= kPageBytesMax;
-  const bool pages_valid = meta.root >= 2 && meta.root < meta.high_water &&
-                           (meta.freelist == kFreelistNone || (meta.freelist >= 2 && meta.freelist < meta.high_water)) &&
-                           meta.high_water <= uint64_t{INT64_MAX} / kPageBytesMax;
+  const bool pages_valid =
+      meta.root >= 2 && meta.root < meta.high_water &&
+      (meta.freelist == kFreelistNone || (meta.freelist >= 2 && meta.freelist < meta.high_water)) &&
+      meta.high_water <= uint64_t{INT64_MAX} / kPageBytesMax;
   if (!page_size_valid || !pages_valid) return std::nullopt;
   return meta;
 }

@@ -66,11 +66,13 @@ bool PageSource::Load(PageId id, PageView* out) const {
 }
 
 Status PageSource::Damage(PageId id, std::string_view what) const {
-  std::string text = "db file " + *path + ": page " + std::to_string(id);
-  if (id < high_water) text += " at byte " + std::to_string(id * page_size);
+  std::string text = "db file " + *path + ": ";
+  text += id == 0 ? "a bucket within a page" : "page " + std::to_string(id);
+  if (id != 0 && id < high_water) text += " at byte " + std::to_string(id * page_size);
   text += " is damaged (";
   text += what;
-  text += "); restore this member from a snapshot, or remove it and add it anew so that it copies another member";
+  text +=
+      "); restore this member from a snapshot, or remove it and add it anew so that it copies another member";
   return DataLoss(text);
 }
 

@@ -6,8 +6,8 @@
 //   bucket value    root u64 | sequence u64; root 0: a whole leaf page follows ("inline", its id is 0)
 // Elements stand in one array after the header, sorted by key.
 //
-// Nothing read here is trusted: a view hands out only bytes that lie inside its page, and PageSource only pages
-// that lie below the high-water mark. All of it is immutable and may be used on any thread.
+// Nothing read here is trusted: a view hands out only bytes that lie inside its page, and PageSource only
+// pages that lie below the high-water mark. All of it is immutable and may be used on any thread.
 #pragma once
 
 #include <cstdint>
@@ -133,7 +133,7 @@ struct PageSource {
   uint64_t Span(PageId id) const;
   // A branch or leaf page; false when `id` names no such page. Damage() then tells why.
   bool Load(PageId id, PageView* out) const;
-  // DataLoss that names file, page, byte offset and the way out.
+  // DataLoss that names file, page, byte offset and the way out. Page 0 stands for an inline bucket.
   Status Damage(PageId id, std::string_view what) const;
 };
 

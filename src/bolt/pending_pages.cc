@@ -17,9 +17,10 @@ void PendingPages::Freed(const PageSpan& span, uint64_t txid) {
 }
 
 void PendingPages::Release(const std::vector<uint64_t>& readers, FreePages* free) {
-  // New readers start at the newest state, where nothing old can be seen: only a reader that left matters to entries
-  // checked before.
-  const bool recheck = !std::includes(readers.begin(), readers.end(), readers_checked_.begin(), readers_checked_.end());
+  // New readers start at the newest state, where nothing old can be seen: only a reader that left matters to
+  // entries checked before.
+  const bool recheck =
+      !std::includes(readers.begin(), readers.end(), readers_checked_.begin(), readers_checked_.end());
   size_t kept = recheck ? 0 : entries_checked_;
   for (size_t i = kept; i < entries_.size(); ++i) {
     const Entry entry = entries_[i];

@@ -20,8 +20,8 @@ class PendingPages {
  public:
   uint64_t count() const { return count_; }
 
-  // The transaction `txid` allocated a page at `start` while readers were open. Without this word a page counts as
-  // old as the file, and a long reader would pin every page written and dropped beside it.
+  // The transaction `txid` allocated a page at `start` while readers were open. Without this word a page
+  // counts as old as the file, and a long reader would pin every page written and dropped beside it.
   void Allocated(PageId start, uint64_t txid) { allocated_[start] = txid; }
   // The transaction `txid` freed the span.
   void Freed(const PageSpan& span, uint64_t txid);

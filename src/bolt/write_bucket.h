@@ -23,7 +23,8 @@ class WriteBucket {
   WriteBucket(const WriteBucket&) = delete;
   WriteBucket& operator=(const WriteBucket&) = delete;
 
-  // InvalidArgument for an empty or too long key or value; FailedPrecondition when the key names a nested bucket.
+  // InvalidArgument for an empty or too long key or value; FailedPrecondition when the key names a nested
+  // bucket.
   Status Put(std::string_view key, std::string_view value);
   // OK when the key is missing. FailedPrecondition when it names a nested bucket.
   Status Delete(std::string_view key);
@@ -43,14 +44,15 @@ class WriteBucket {
  private:
   friend class WriteTx;
 
-  // Writes this bucket and those below into dirty pages. Then header_bytes() is what the parent stores.
-  Status Spill();
-  // The same for the file's root bucket, which is never inline.
+  // Writes this bucket and those below into dirty pages; returns the value that the parent stores.
+  StatusOr<std::string> Spill();
+  // The same for the file's root bucket, which is never inline; its root is then root_page().
   Status SpillAsRoot();
   Status SpillChildren();
+  // Gives up all pages of the bucket and of those below.
+  Status FreePages();
   PageId root_page() const { return tree_.root_page(); }
-  bool changed() const { return tree_.changed() || sequence_changed_; }
-  bool ChangedBelow() const;
+  bool Changed() const;
   StatusOr<WriteBucket*> Adopt(std::string_view name, std::string_view value);
 
   TreeWriter* const writer_;
@@ -58,7 +60,6 @@ class WriteBucket {
   WriteTree tree_;
   uint64_t sequence_;
   bool sequence_changed_ = false;
-  std::string value_;  // After Spill: header, and the inline page if it is inline.
   std::map<std::string, std::unique_ptr<WriteBucket>, std::less<>> children_;  // Those opened.
 };
 

@@ -1,6 +1,6 @@
-// The tree of one bucket while it is being changed: changed pages are held as nodes in memory, the rest is read from
-// the file. Split and merge happen at the end, when the nodes are written to fresh pages.
-// The writer's thread only.
+// The tree of one bucket while it is being changed: changed pages are held as nodes in memory, the rest is
+// read from the file. Split and merge happen at the end, when the nodes are written to fresh pages. The
+// writer's thread only.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,9 @@ class WriteTree {
       : writer_(writer), page_(header.root), inline_page_(header.inline_page) {}
 
   StatusOr<std::optional<LeafElement>> Find(std::string_view key) const;
-  // Inserts or replaces; copies both.
-  Status Put(std::string_view key, std::string_view value, uint32_t flags);
+  enum class PutResult { kDone, kHoldsBucket };
+  // Inserts or replaces; copies both. A value does not replace a bucket.
+  StatusOr<PutResult> Put(std::string_view key, std::string_view value, uint32_t flags);
   // The key exists.
   Status Remove(std::string_view key);
   Cursor NewCursor() const;
@@ -32,6 +33,9 @@ class WriteTree {
   bool changed() const { return root_ != nullptr || page_changed_; }
   // Of the file: 0 for an inline tree.
   PageId root_page() const { return page_; }
+
+  // Makes the root a node, so that it will be written.
+  Status LoadRoot();
 
   // Commit, in this order: Rebalance, then Spill or MoveInline.
   // Merges small nodes with a sibling, drops empty ones, and takes one-child roots away.
@@ -43,7 +47,7 @@ class WriteTree {
   // Gives the pages up and appends the leaf as an inline page to `out`.
   void MoveInline(std::string* out);
 
-  // Marks every page of the tree as freed; nested buckets are the caller's, told by their values.
+  // Marks every page of the tree as freed, but not those of nested buckets.
   Status FreePages();
 
  private:
@@ -52,7 +56,6 @@ class WriteTree {
     uint32_t index;  // Of the child taken.
   };
 
-  Status LoadRoot();
   StatusOr<TreeNode*> Child(TreeNode* node, uint32_t index);
   // The leaf for `key`, with all nodes above it loaded.
   Status Descend(std::string_view key);
@@ -62,6 +65,8 @@ class WriteTree {
   Status Merge(TreeNode* left, TreeNode* right);
   void SpillNode(TreeNode* node, std::vector<TreeItem>* out);
   void FreeNodePages(TreeNode* node);
+  Status FreeNodesBelow(TreeNode* node, int depth);
+  Status FreePagesBelow(PageId page, int depth);
 
   TreeWriter* const writer_;
   TreeNode* root_ = nullptr;

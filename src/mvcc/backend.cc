@@ -147,8 +147,8 @@ void Backend::MaybeCommit(int64_t now_nanos) {
 
 int64_t Backend::next_commit_nanos() const {
   const size_t operations = impl_->open->operations();
-  if (operations == 0) return std::numeric_limits<int64_t>::max();
-  // With a commit under way nothing can be started; its end starts the next one if that is wanted by then.
+  // A wanted commit that has not begun waits for the one under way, whose end starts it.
+  if (operations == 0 || impl_->commit_wanted) return std::numeric_limits<int64_t>::max();
   if (operations >= impl_->options.batch_operations) return impl_->batch_begin_nanos;
   return impl_->batch_begin_nanos + impl_->options.batch_interval_nanos;
 }
@@ -206,7 +206,7 @@ void Backend::Impl::FinishCommit(const std::shared_ptr<CommitJob>& finished) {
   file = finished->file();
   in_flight = nullptr;
   Publish();
-  if (finished->nanos() > 0) {
+  if (finished->wrote()) {
     ++commits;
     last_commit_nanos = finished->nanos();
     if (commit_observer) commit_observer(last_commit_nanos);
@@ -284,6 +284,8 @@ Status Backend::ForEach(Bucket bucket, const std::function<void(std::string_view
   }
   return {};
 }
+
+std::shared_ptr<const void> Backend::PinBatch() const { return impl_->open; }
 
 ReadView Backend::View() const { return ReadView(impl_->parts, impl_->open->records()); }
 

@@ -88,7 +88,9 @@ class Backend {
   char* Allocate(size_t bytes);
   // A record of bucket `key`; `value` lies in the arena (Allocate). Revisions only ascend.
   void PutRecord(Revision revision, bool tombstone, std::string_view value);
-  // Removes a committed record (compaction).
+  // Keeps what has been allocated in the open batch.
+  std::shared_ptr<const void> PinBatch() const;
+  // Removes a record that is in the file or in a batch (compaction). Views go on seeing it until that is committed.
   void DeleteRecord(Revision revision, bool tombstone);
 
   // The raft index (and term) of the entry whose changes are being made, or have been made, in this round of the loop.

@@ -37,6 +37,7 @@ void BackendJob::RunOrWait() {
 
 Status CommitJob::Execute() {
   if (batch_->operations() == 0 && !batch_->has_consistent_index()) return {};
+  wrote_ = true;
   const int64_t begin = clock_->MonotonicNanos();
   QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::WriteTx> tx, db_->BeginWrite());
   QUORATE_RETURN_IF_ERROR(Apply(*tx));

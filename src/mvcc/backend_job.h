@@ -48,7 +48,8 @@ class CommitJob final : public BackendJob {
  public:
   CommitJob(std::shared_ptr<bolt::Db> db, std::shared_ptr<const Batch> batch, bool write_term, const Clock* clock)
       : BackendJob(std::move(db)), batch_(std::move(batch)), write_term_(write_term), clock_(clock) {}
-  // Duration; 0 when there was nothing to write.
+  // Whether there was anything to write, and how long it took.
+  bool wrote() const { return wrote_; }
   int64_t nanos() const { return nanos_; }
 
  private:
@@ -58,6 +59,7 @@ class CommitJob final : public BackendJob {
   std::shared_ptr<const Batch> batch_;
   const bool write_term_;
   const Clock* const clock_;
+  bool wrote_ = false;
   int64_t nanos_ = 0;
 };
 

@@ -22,7 +22,7 @@ Status HistoryView::Scan(int64_t from, int64_t to, const std::function<bool(cons
         event.revision = revision;
         event.key = kv.key;
         if (tombstone) {
-          const KeyValue sent{.key = kv.key, .mod_revision = revision.main};
+          const KeyValue sent = DeletionSent(kv.key, revision.main);
           deletion.resize(EncodedSize(sent));
           Encode(sent, deletion.data());
           event.type = EventType::kDelete;

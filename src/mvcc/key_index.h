@@ -65,6 +65,8 @@ class KeyIndex {
   // pair's and count only where the key is new to the index, since what came before has been compacted away.
   class Builder;
 
+  // Main revision of the newest record; 0 when there was none.
+  int64_t newest() const { return newest_; }
   int64_t alive() const { return tree_.live(); }
   // Keys known, dead ones included.
   size_t size() const { return tree_.size(); }
@@ -78,7 +80,7 @@ class KeyIndex {
 
   KeyTree tree_;
   KeyNodeArena arena_;
-  int64_t newest_ = 0;  // Main revision of the newest record.
+  int64_t newest_ = 0;
 };
 
 // Takes records as they come and sorts the keys once, at the end. Lives within one call of its owner.
@@ -150,7 +152,7 @@ void KeyIndex::Range(std::string_view key, std::string_view range_end, int64_t a
   if (!open && range_end <= key) return;
   for (KeyTree::Place place = tree_.LowerBound(key); !place.end(); place.Advance()) {
     constexpr uint32_t kAhead = 4;
-    if (place.position + kAhead < place.leaf->count) __builtin_prefetch(place.leaf->node[place.position + kAhead]);
+    if (place.position + kAhead < place.leaf->count) __builtin_prefetch(place.leaf->entry[place.position + kAhead].node);
     const KeyNode* node = place.node();
     if (!open && node->key() >= range_end) return;
     if (VersionAt(*node, at, &version) && !fn(node->key(), version)) return;

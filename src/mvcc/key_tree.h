@@ -24,18 +24,21 @@ size_t CommonPrefix(std::string_view a, std::string_view b);
 //  3. live counts of a leaf and of each child are the number of alive nodes below.
 class KeyTree {
  public:
-  static constexpr int kLeafMax = 64;
+  static constexpr int kLeafMax = 32;
   static constexpr int kInnerMax = 64;
   static constexpr int kDepthMax = 16;
 
+  struct Entry {
+    uint64_t head;
+    KeyNode* node;
+  };
   struct Leaf {
     uint32_t count = 0;
     uint32_t skip = 0;  // Length of a prefix that all keys share.
     int64_t live = 0;
     Leaf* next = nullptr;
     Leaf* prev = nullptr;
-    uint64_t head[kLeafMax];
-    KeyNode* node[kLeafMax];
+    Entry entry[kLeafMax];
   };
 
   // A place in the order: before entry `position` of `leaf`; position may be leaf->count only in the last leaf.
@@ -43,7 +46,7 @@ class KeyTree {
     const Leaf* leaf = nullptr;
     uint32_t position = 0;
     bool end() const { return leaf == nullptr || position == leaf->count; }
-    KeyNode* node() const { return leaf->node[position]; }
+    KeyNode* node() const { return leaf->entry[position].node; }
     void Advance() {
       if (++position == leaf->count && leaf->next != nullptr) *this = {leaf->next, 0};
     }
@@ -121,7 +124,7 @@ void KeyTree::Upsert(std::string_view key, Change&& change) {
   bool found = false;
   uint32_t position = FindInLeaf(*leaf, key, &found);
   if (found) {
-    KeyNode* node = leaf->node[position];
+    KeyNode* node = leaf->entry[position].node;
     const bool alive = node->alive();
     change(node);
     if (node->alive() != alive) AddLive(path, node->alive() ? 1 : -1);

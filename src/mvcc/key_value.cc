@@ -40,6 +40,11 @@ char* Encode(const KeyValue& kv, char* out) {
   return WriteVarintField(out, 6, kv.lease);
 }
 
+std::string_view EncodedKey(std::string_view bytes, size_t key_size) {
+  if (key_size == 0) return {};
+  return bytes.substr(1 + wire::VarintSize(key_size), key_size);
+}
+
 bool Decode(std::string_view bytes, KeyValue* kv) {
   *kv = {};
   wire::Reader reader(bytes);

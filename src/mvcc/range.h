@@ -7,20 +7,22 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "base/status.h"
+#include "mvcc/one_or_many.h"
 #include "mvcc/read_view.h"
 #include "mvcc/revision.h"
 
 namespace quorate::mvcc {
+
+struct KeyValue;
 
 enum class SortOrder : uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };                          // RangeRequest.SortOrder
 enum class SortTarget : uint8_t { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };  // RangeRequest.SortTarget
 
 // etcdserverpb.RangeRequest without what concerns the server. The views need to live during PlanRange only.
 struct RangeOptions {
-  std::string_view key;
-  std::string_view range_end;  // Empty: the one key. "\0": everything from key on. Else exclusive.
+  std::string_view key = {};
+  std::string_view range_end = {};  // Empty: the one key. "\0": everything from key on. Else exclusive.
   int64_t limit = 0;           // <= 0: none.
   int64_t revision = 0;        // <= 0: the current one.
   SortOrder sort_order = SortOrder::kNone;
@@ -35,7 +37,7 @@ struct RangeOptions {
 
 // The pairs, encoded as mvccpb.KeyValue, ready for the wire. The bytes live as long as this object.
 struct RangeResult {
-  absl::InlinedVector<std::string_view, 1> kvs;
+  OneOrMany<std::string_view> kvs;
   int64_t count = 0;  // Keys in the range at the revision, whatever the limit and the filters.
   bool more = false;  // The limit has cut something off.
 
@@ -61,12 +63,20 @@ class RangePlan {
  private:
   friend class Store;
 
-  bool Filtered() const;
-  Status Sort(std::vector<std::string_view>& kvs) const;
+  void Take(const RangeOptions& options);
+  bool Filters() const;
+  // Whether Finish looks into the pairs.
+  bool Decodes() const { return sort_order_ != SortOrder::kNone || keys_only_ || Filters(); }
+  // Whether the pairs stay in order of keys, and all of them.
+  bool InOrder() const { return sort_order_ == SortOrder::kNone && !Filters(); }
+  bool Passes(const KeyValue& kv) const;
+  // Filters, sorts, cuts, strips the values.
+  Status Shape(RangeResult* result) const;
 
-  absl::InlinedVector<Revision, 1> revisions_;
+  OneOrMany<Revision> revisions_;
   ReadView view_;
   int64_t count_ = 0;
+  bool more_ = false;
   int64_t limit_ = 0;
   SortOrder sort_order_ = SortOrder::kNone;
   SortTarget sort_target_ = SortTarget::kKey;

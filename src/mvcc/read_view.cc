@@ -2,6 +2,7 @@
 
 #include "mvcc/batch.h"
 #include "mvcc/committed_file.h"
+#include "mvcc/fetcher.h"
 
 namespace quorate::mvcc {
 namespace {
@@ -19,18 +20,31 @@ bool ScanBatch(const Batch& batch, size_t limit, Revision from, Revision to,
 
 }  // namespace
 
-StatusOr<std::optional<std::string_view>> ReadView::GetKeyValue(Revision revision) const {
+std::optional<std::string_view> ReadView::FindInBatches(Revision revision) const {
   if (auto found = parts_->open->Find(revision, open_records_)) return found;
-  if (parts_->in_flight != nullptr) {
-    if (auto found = parts_->in_flight->Find(revision, parts_->in_flight->records())) return found;
-  }
+  if (parts_->in_flight == nullptr) return std::nullopt;
+  return parts_->in_flight->Find(revision, parts_->in_flight->records());
+}
+
+StatusOr<std::optional<std::string_view>> ReadView::GetKeyValue(Revision revision) const {
+  if (auto found = FindInBatches(revision)) return found;
   return parts_->file->Get(Bucket::kKey, EncodeRevision(revision, false).view());
 }
 
 bool ReadView::Resident(Revision revision) const {
-  if (parts_->open->Find(revision, open_records_)) return true;
-  if (parts_->in_flight != nullptr && parts_->in_flight->Find(revision, parts_->in_flight->records())) return true;
-  return parts_->file->Resident(Bucket::kKey, EncodeRevision(revision, false).view());
+  return FindInBatches(revision) || parts_->file->Resident(Bucket::kKey, EncodeRevision(revision, false).view());
+}
+
+ReadView::Fetcher::Fetcher(const ReadView* view)
+    : view_(view), cursor_(view->parts_->file->NewCursor(Bucket::kKey)) {}
+
+StatusOr<std::optional<std::string_view>> ReadView::Fetcher::Get(Revision revision) {
+  if (auto found = view_->FindInBatches(revision)) return found;
+  const RevisionKey wanted = EncodeRevision(revision, false);
+  if (cursor_.Valid()) QUORATE_RETURN_IF_ERROR(cursor_.Next());
+  if (!cursor_.Valid() || cursor_.key() != wanted.view()) QUORATE_RETURN_IF_ERROR(cursor_.Seek(wanted.view()));
+  if (!cursor_.Valid() || cursor_.key() != wanted.view()) return std::optional<std::string_view>();
+  return std::optional<std::string_view>(cursor_.value());
 }
 
 Status ReadView::ScanRecords(Revision from, Revision to, Visitor visitor, void* context) const {

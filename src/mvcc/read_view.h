@@ -43,9 +43,15 @@ class ReadView {
   template <typename Fn>
   Status Scan(Revision from, Revision to, Fn&& fn) const;
 
+  // Many GetKeyValue in a row; cheaper where the revisions follow each other in the file. One thread; the view outlives it.
+  class Fetcher;
+
   const CommittedFile& file() const { return *parts_->file; }
 
  private:
+  // The value, if a batch has it.
+  std::optional<std::string_view> FindInBatches(Revision revision) const;
+
   using Visitor = bool (*)(void* context, Revision revision, bool tombstone, std::string_view value);
   Status ScanRecords(Revision from, Revision to, Visitor visitor, void* context) const;
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/env.h"
@@ -68,6 +69,9 @@ class Store {
   StatusOr<RangePlan> PlanRange(const RangeOptions& options);
   // PlanRange and Finish, on the core.
   StatusOr<RangeResult> Range(const RangeOptions& options);
+  // Where the version of the key that was visible at revision `at` is stored (for Backend::GetKeyValue or a ReadView); none
+  // when it did not exist then, or `at` has been compacted.
+  std::optional<Revision> Find(std::string_view key, int64_t at) const;
   // Everything until now. Compare with compacted_revision() first.
   HistoryView History() const;
 
@@ -88,7 +92,8 @@ class Store {
   void Step(size_t budget);
 
   // --- hashes -----------------------------------------------------------------------------------------------------
-  // revision 0: the current one. Errors as in section 7 of etcd's HashByRev. `done` runs in a later round, errors too.
+  // revision <= 0: the current one. Errors: CompactedError (at the compacted revision too, but for
+  // keep_tombstone_at_compaction), FutureRevisionError. `done` runs in a later round, errors too.
   void HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done);
   // The whole db, meta/consistent_index left out.
   void Hash(std::function<void(StatusOr<HashResult>)> done);
@@ -96,10 +101,10 @@ class Store {
   // --- figures ----------------------------------------------------------------------------------------------------
   struct Stats {
     int64_t keys = 0;  // Alive now.
-    uint64_t ranges = 0;
+    uint64_t ranges = 0;  // These four as etcd counts them: calls, and write transactions with more than one.
     uint64_t puts = 0;
-    uint64_t deletes = 0;  // Keys deleted.
-    uint64_t txns = 0;     // Write transactions with more than one change.
+    uint64_t deletes = 0;
+    uint64_t txns = 0;
     uint64_t total_put_bytes = 0;
     uint64_t compaction_keys_deleted = 0;
     uint64_t compactions = 0;
@@ -116,9 +121,11 @@ class Store {
 
   Store(const Env& env, Backend* backend, LeaseBinding* leases, StoreOptions options);
   Status Restore();
+  Status LoadCompactRevision(std::string_view key, int64_t* revision) const;
+  Status RestoreIndex();
   // Checks the revision of a range against the bounds; *at gets the one to read at.
   Status ResolveRevision(int64_t asked, int64_t current, int64_t* at) const;
-  StatusOr<RangePlan> PlanRangeAt(const RangeOptions& options, int64_t current);
+  StatusOr<RangePlan> PlanRangeAt(const RangeOptions& options, int64_t current) const;
 
   const Env env_;
   Backend* const backend_;
@@ -131,7 +138,7 @@ class Store {
   bool in_txn_ = false;
   EventBatch events_;  // Of the open transaction; reused.
   std::function<void(const EventBatch&)> observer_;
-  std::unique_ptr<Jobs> jobs_;
+  std::shared_ptr<Jobs> jobs_;  // Shared only so that a completion can tell that it comes too late.
   Stats stats_;
 };
 

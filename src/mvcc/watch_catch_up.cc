@@ -16,8 +16,7 @@ constexpr size_t kEventOverheadBytes = 128;
 
 }  // namespace
 
-// --- on the reader thread
-// ---------------------------------------------------------------------------------------------
+// --- on the reader thread ---
 
 void WatchHub::CatchUp::Read() {
   scanned_to = to;
@@ -70,8 +69,7 @@ void WatchHub::CatchUp::ReadPrevious() {
   }
 }
 
-// --- on the core
-// ------------------------------------------------------------------------------------------------------
+// --- on the core ---
 
 void WatchHub::CatchUp::AddGroup(const WatchGroup* group) {
   CatchUpGroup& copy = groups.emplace_back();

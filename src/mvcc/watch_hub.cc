@@ -20,8 +20,7 @@ bool Behind(WatcherPlace place) {
 
 }  // namespace
 
-// --- WatchStream
-// ------------------------------------------------------------------------------------------------------
+// --- WatchStream ---
 
 WatchStream::~WatchStream() { hub_->CloseStream(this); }
 
@@ -89,8 +88,7 @@ void WatchStream::Resume() {
   if (blocked_ && !sink_->full()) hub_->Unblock(this);
 }
 
-// --- registration
-// -----------------------------------------------------------------------------------------------------
+// --- registration ---
 
 WatchHub::WatchHub(Env env, WatchHistory* history, WatchHubOptions options)
     : env_(env),
@@ -248,8 +246,7 @@ void WatchHub::PollBlocked() {
   for (WatchStream* stream : blocked) stream->Resume();
 }
 
-// --- delivery
-// ---------------------------------------------------------------------------------------------------------
+// --- delivery ---
 
 void WatchHub::Touch(WatchGroup* group, uint32_t event) {
   if (group->touched == kNotTouched) {
@@ -344,8 +341,7 @@ PreviousState WatchHub::PreviousNow(const Event& event, std::string& out) const 
   return history_->ReadResident(*at, out) ? PreviousState::kFound : PreviousState::kMustWait;
 }
 
-// --- progress
-// ---------------------------------------------------------------------------------------------------------
+// --- progress ---
 
 bool WatchHub::ProgressAllowed(Watcher* watcher) const {
   if (watcher->place != WatcherPlace::kSynced) return false;
@@ -379,8 +375,7 @@ void WatchHub::SendDueProgress() {
   }
 }
 
-// --- the round
-// --------------------------------------------------------------------------------------------------------
+// --- the round ---
 
 void WatchHub::Flush() {
   FlushRound();

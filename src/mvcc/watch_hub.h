@@ -11,13 +11,10 @@
 //
 // Invariants (checked by CheckInvariants()):
 //  1. A watcher is in exactly one place: synced in its group, ready for catch-up, parked at its full stream,
-//  being
-//     read for, or ended by compaction.
-//  2. A watcher was handed every matching change with start <= revision < next_revision, once and in order; a
-//  synced
-//     one also everything up to the last flushed revision.
-//  3. A group exists while a watcher refers to it; the exact map or the interval tree holds exactly the
-//  groups.
+//     being read for, or ended by compaction.
+//  2. A watcher was handed every matching change with start <= revision < next_revision, once and in order;
+//     a synced one also everything up to the last flushed revision.
+//  3. A group exists while a watcher refers to it; the exact map and the interval tree hold exactly these.
 //  4. Nothing is queued for a watcher whose sink is full: it is owed a revision number, not data.
 #pragma once
 
@@ -86,15 +83,19 @@ struct WatchOptions {
 };
 
 struct WatchHubOptions {
-  int64_t progress_interval_nanos =
-      600'000'000'000;  // --watch-progress-notify-interval; raised to 100 ms if below.
-  size_t response_bytes_max =
-      1 << 20;  // Several revisions go into one response up to this; one revision may exceed it.
-  size_t response_revisions_max = 1000;  // etcd: watchBatchMaxRevs.
-  size_t read_bytes_max = 8 << 20;  // History bytes read for one catch-up step, then whole revisions' end.
-  size_t read_watchers_max = 1024;  // Watchers served by one catch-up step.
-  int64_t read_window = 100'000;    // Revisions by which watchers of one step may start apart.
-  size_t tail_bytes_max = 8 << 20;  // New changes kept in memory while a catch-up step runs.
+  // --watch-progress-notify-interval; raised to 100 ms if below.
+  int64_t progress_interval_nanos = 600'000'000'000;
+  // Several revisions go into one response until it has this many bytes (one revision may exceed it) ...
+  size_t response_bytes_max = 1 << 20;
+  // ... or revisions (etcd: watchBatchMaxRevs).
+  size_t response_revisions_max = 1000;
+  // One catch-up step: history bytes read, up to the end of a revision; watchers served; revisions by which
+  // their starts may lie apart.
+  size_t read_bytes_max = 8 << 20;
+  size_t read_watchers_max = 1024;
+  int64_t read_window = 100'000;
+  // New changes kept in memory while a catch-up step runs.
+  size_t tail_bytes_max = 8 << 20;
 };
 
 struct WatchHubStats {
@@ -228,8 +229,8 @@ class WatchHub {
   const WatchResponseLimits limits_;
   const PreviousValue previous_now_;
   WatchHubStats stats_;
-  std::shared_ptr<char> alive_ =
-      std::make_shared<char>();  // Gone with the hub: steps still running notice by it.
+  // Gone with the hub: steps still running notice by it.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
 
   absl::flat_hash_set<WatchGroup*, WatchGroupHash, WatchGroupEq> exact_;
   WatchRangeTree<WatchRangeGroup> ranges_;

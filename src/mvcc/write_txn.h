@@ -27,7 +27,7 @@ class WriteTxn {
   int64_t DeleteRange(std::string_view key, std::string_view range_end);
 
   // Sees the transaction's own changes.
-  StatusOr<RangeResult> Range(const RangeOptions& options) const;
+  StatusOr<RangeResult> Range(const RangeOptions& options);
   // The key's present pair, encoded, or nothing; the bytes live until End().
   StatusOr<std::optional<std::string_view>> Get(std::string_view key) const;
 
@@ -45,10 +45,12 @@ class WriteTxn {
   explicit WriteTxn(Store* store);
 
   void DeleteKey(std::string_view key);
+  void Rebind(std::string_view key, int64_t old_lease, int64_t lease);
 
   Store* store_;  // Null after End or move.
   int64_t begin_revision_;
   int64_t changes_ = 0;
+  uint64_t calls_ = 0;  // Put, DeleteRange and Range, for the figures.
 };
 
 }  // namespace quorate::mvcc

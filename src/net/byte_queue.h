@@ -1,5 +1,5 @@
-// Bytes appended at the back and taken from the front, contiguous in memory. Not initialised beforehand, and never
-// shrunk by taking, so that a pooled queue allocates nothing once warm.
+// Bytes appended at the back and taken from the front, contiguous in memory. Not initialised beforehand, and
+// never shrunk by taking, so that a pooled queue allocates nothing once warm.
 #pragma once
 
 #include <cstddef>

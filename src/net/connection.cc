@@ -21,13 +21,17 @@ constexpr size_t kOutputPiece = 256 * 1024;
 constexpr size_t kFlushBytesMax = 4 * 1024 * 1024;
 // A connection reads at most so many buffers in one round.
 constexpr int kReadsPerRound = 4;
-// After the last output the client has this long to close, so that our close does not destroy what it has yet to read.
+// After the last output the client has this long to close, so that our close does not destroy what it has yet
+// to read.
 constexpr int64_t kLingerNanos = 1'000'000'000;
 
 }  // namespace
 
 Connection::Connection(ServerImpl* server, int fd, std::string peer)
-    : server_(server), peer_(std::move(peer)), descriptor_(server->loop_impl(), fd, this), stream_(&descriptor_) {
+    : server_(server),
+      peer_(std::move(peer)),
+      descriptor_(server->loop_impl(), fd, this),
+      stream_(&descriptor_) {
   timer_.context = this;
   timer_.fire = [](void* self) { static_cast<Connection*>(self)->OnTimer(); };
   last_read_ = server_->loop_impl()->now();

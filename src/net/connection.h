@@ -1,4 +1,5 @@
-// One accepted socket: reading, writing once a round, closing. What the bytes mean is its Protocol's business.
+// One accepted socket: reading, writing once a round, closing. What the bytes mean is its Protocol's
+// business.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ class ServerImpl;
 class Protocol {
  public:
   virtual ~Protocol() = default;
-  // Takes all of it. False: the input is at fault; nothing more is read, and after the output that is left (an error
-  // answer, GOAWAY) the connection closes.
+  // Takes all of it. False: the input is at fault; nothing more is read, and after the output that is left
+  // (an error answer, GOAWAY) the connection closes.
   virtual bool OnBytes(std::string_view bytes) = 0;
   // The client sends no more. False: close after the output that is left.
   virtual bool OnEndOfInput() = 0;
@@ -38,9 +39,9 @@ class Protocol {
   virtual void Drain() = 0;
 };
 
-// States: detecting (no protocol) -> serving -> lingering (output written, waiting for the client's close) -> closed.
-// Invariants: (1) in the server's dirty list exactly when dirty_; (2) closed_ means buried, and no call leaves it then;
-// (3) blocked_ means that a wait for writability is on.
+// States: detecting (no protocol) -> serving -> lingering (output written, waiting for the client's close) ->
+// closed. Invariants: (1) in the server's dirty list exactly when dirty_; (2) closed_ means buried, and no
+// call leaves it then; (3) blocked_ means that a wait for writability is on.
 class Connection : public Descriptor::Events {
  public:
   Connection(ServerImpl* server, int fd, std::string peer);

@@ -1,9 +1,9 @@
 // A non-blocking file descriptor on a loop, and the byte stream a connection reads and writes.
 #pragma once
 
+#include <sys/types.h>
 #include <cstddef>
 #include <memory>
-#include <sys/types.h>
 
 #include "net/loop.h"
 
@@ -37,7 +37,8 @@ class Descriptor : public ByteStream {
   Descriptor(LoopImpl* loop, int fd, Events* events);
   ~Descriptor() override;
 
-  // Each asks for one event, in a later round, however much is ready already. Asking again while waiting changes nothing.
+  // Each asks for one event, in a later round, however much is ready already. Asking again while waiting
+  // changes nothing.
   void WaitReadable();
   void WaitWritable();
   ssize_t Read(char* out, size_t size) override;

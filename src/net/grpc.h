@@ -1,9 +1,9 @@
 // What a gRPC service sees of a call. Source of the protocol:
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md; texts are grpc-go's.
 //
-// Handles are small values: copy and keep them as you like, until the Loop is destroyed. They are used on the loop's
-// thread only (from elsewhere: Loop::Post). Once the call is over (answered, cancelled, connection lost) every method
-// is a silent no-op, metadata() is empty and closed() is true.
+// Handles are small values: copy and keep them as you like, until the Loop is destroyed. They are used on the
+// loop's thread only (from elsewhere: Loop::Post). Once the call is over (answered, cancelled, connection
+// lost) every method is a silent no-op, metadata() is empty and closed() is true.
 #pragma once
 
 #include <chrono>
@@ -45,8 +45,8 @@ class CallHandle {
   CallHandle() = default;
 
   bool closed() const;
-  // A request header other than those of HTTP/2 and gRPC itself, by its lower-case name; the first one if repeated.
-  // The view holds until control returns to the loop: copy what is needed later.
+  // A request header other than those of HTTP/2 and gRPC itself, by its lower-case name; the first one if
+  // repeated. The view holds until control returns to the loop: copy what is needed later.
   std::optional<std::string_view> metadata(std::string_view name) const;
   // "192.0.2.1:4321", "[2001:db8::1]:4321" or "unix:PATH". Same lifetime.
   std::string_view peer() const;
@@ -74,14 +74,15 @@ class UnaryCall : public CallHandle {
   // Sends OK with the message, copied. The call is over.
   void Respond(std::string_view message);
   void Respond(std::span<const std::string_view> pieces);
-  // Room for a message of `size` bytes in the output, to be filled before control returns to the loop; null when the
-  // call is over. The call is answered with OK by this.
+  // Room for a message of `size` bytes in the output, to be filled before control returns to the loop; null
+  // when the call is over. The call is answered with OK by this.
   char* RespondInPlace(size_t size);
-  // The message is UTF-8 and is percent-encoded here. (kOk would send no message, which clients take for an error.)
+  // The message is UTF-8 and is percent-encoded here. (kOk would send no message, which clients take for an
+  // error.)
   void Fail(Code code, std::string_view message);
 
-  // Runs once if the call ends before it is answered: kCancelled (reset, connection lost) or kDeadlineExceeded. The
-  // call is over when it runs. For calls that wait long; replaces an earlier function.
+  // Runs once if the call ends before it is answered: kCancelled (reset, connection lost) or
+  // kDeadlineExceeded. The call is over when it runs. For calls that wait long; replaces an earlier function.
   void OnCancel(std::function<void(Code)> fn);
 
  private:
@@ -94,13 +95,16 @@ class StreamCall : public CallHandle {
  public:
   StreamCall() = default;
 
-  // Queues one message, copied; goes out at the end of the round as windows and socket allow. What the client does
-  // not read stays queued without bound: watch pending_bytes(), and stop at kStreamPendingHigh until OnWritable().
+  // Queues one message, copied; goes out at the end of the round as windows and socket allow. What the client
+  // does not read stays queued without bound: watch pending_bytes(), and stop at kStreamPendingHigh until
+  // OnWritable().
   void Send(std::string_view message);
   void Send(std::span<const std::string_view> pieces);
-  // Room for a message of `size` bytes, to be filled before the next call on this handle; null when the call is over.
+  // Room for a message of `size` bytes, to be filled before the next call on this handle; null when the call
+  // is over.
   char* SendInPlace(size_t size);
-  // Bytes of this stream not yet taken by the connection plus bytes of the connection not yet taken by the socket.
+  // Bytes of this stream not yet taken by the connection plus bytes of the connection not yet taken by the
+  // socket.
   size_t pending_bytes() const;
   // Ends the call after what is queued; OnClosed() is not called afterwards.
   void Finish(Code code, std::string_view message);
@@ -115,8 +119,8 @@ constexpr size_t kStreamPendingHigh = 256 * 1024;
 // OnWritable() comes when pending falls to this.
 constexpr size_t kStreamPendingLow = 64 * 1024;
 
-// The service's side of one streaming call; owned by net, on the loop's thread. Destroyed after Finish() or OnClosed(),
-// never inside one of its own methods.
+// The service's side of one streaming call; owned by net, on the loop's thread. Destroyed after Finish() or
+// OnClosed(), never inside one of its own methods.
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
@@ -124,8 +128,8 @@ class StreamHandler {
   virtual void OnMessage(std::string_view message) = 0;
   // The client sends no more. Not called when it only cancels.
   virtual void OnHalfClose() = 0;
-  // The call ended, not by Finish(): kCancelled, kDeadlineExceeded, or the code net has refused a message with. It is
-  // the last call on the handler. The StreamCall is over.
+  // The call ended, not by Finish(): kCancelled, kDeadlineExceeded, or the code net has refused a message
+  // with. It is the last call on the handler. The StreamCall is over.
   virtual void OnClosed(Code reason) = 0;
   // Room again after kStreamPendingHigh.
   virtual void OnWritable() {}
@@ -133,7 +137,8 @@ class StreamHandler {
 
 // The request is de-framed and decompressed; its bytes are valid during the call.
 using UnaryHandler = std::function<void(UnaryCall call, std::string_view request)>;
-// Called when the request headers are complete. It may already Send or Finish. Null (after Finish) is allowed.
+// Called when the request headers are complete. It may already Send or Finish. Null (after Finish) is
+// allowed.
 using StreamFactory = std::function<std::unique_ptr<StreamHandler>(StreamCall call)>;
 
 }  // namespace quorate::net

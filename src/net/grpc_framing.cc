@@ -51,8 +51,8 @@ size_t MessageReader::FrameBytes(const char* header, size_t message_bytes_max) {
   return kMessageHeaderBytes + length;
 }
 
-MessageReader::Result MessageReader::Next(std::string_view* input, size_t message_bytes_max, std::string* scratch,
-                                          std::string_view* message) {
+MessageReader::Result MessageReader::Next(std::string_view* input, size_t message_bytes_max,
+                                          std::string* scratch, std::string_view* message) {
   if (given_out_ > 0) {
     buffer_.Consume(given_out_);
     given_out_ = 0;
@@ -82,8 +82,8 @@ MessageReader::Result MessageReader::Next(std::string_view* input, size_t messag
   return Open(buffer_.view(), message_bytes_max, scratch, message);
 }
 
-MessageReader::Result MessageReader::Open(std::string_view frame, size_t message_bytes_max, std::string* scratch,
-                                          std::string_view* message) {
+MessageReader::Result MessageReader::Open(std::string_view frame, size_t message_bytes_max,
+                                          std::string* scratch, std::string_view* message) {
   const std::string_view payload = frame.substr(kMessageHeaderBytes);
   const auto flag = static_cast<uint8_t>(frame[0]);
   if (flag == 0) {

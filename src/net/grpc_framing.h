@@ -23,16 +23,19 @@ struct CallError {
   std::string message;
 };
 
-// Cuts the bytes of one request stream into messages. A frame that lies whole in the input is given out in place;
-// only one that is split is copied, and memory grows with what was received, not with what a header claims.
+// Cuts the bytes of one request stream into messages. A frame that lies whole in the input is given out in
+// place; only one that is split is copied, and memory grows with what was received, not with what a header
+// claims.
 class MessageReader {
  public:
   enum class Result { kNeedMore, kMessage, kError };
 
   void Reset(bool gzip);
-  // Takes bytes from the front of *input. With kMessage, *message is valid until the next call and as long as the
-  // input. With kNeedMore, *input is empty. After kError the reader is finished. `scratch` holds decompressed bytes.
-  Result Next(std::string_view* input, size_t message_bytes_max, std::string* scratch, std::string_view* message);
+  // Takes bytes from the front of *input. With kMessage, *message is valid until the next call and as long as
+  // the input. With kNeedMore, *input is empty. After kError the reader is finished. `scratch` holds
+  // decompressed bytes.
+  Result Next(std::string_view* input, size_t message_bytes_max, std::string* scratch,
+              std::string_view* message);
   const CallError& error() const { return error_; }
   // Part of a message is there.
   bool mid_message() const { return !buffer_.empty(); }
@@ -40,7 +43,8 @@ class MessageReader {
   void Recycle(size_t keep) { buffer_.Recycle(keep); }
 
  private:
-  Result Open(std::string_view frame, size_t message_bytes_max, std::string* scratch, std::string_view* message);
+  Result Open(std::string_view frame, size_t message_bytes_max, std::string* scratch,
+              std::string_view* message);
   Result Refuse(Code code, std::string message);
   // Zero when refused: see error_.
   size_t FrameBytes(const char* header, size_t message_bytes_max);
@@ -51,7 +55,8 @@ class MessageReader {
   CallError error_;
 };
 
-// At most 8 digits and a unit (H M S m u n), in nanoseconds, cut off at INT64_MAX / 2. Nothing when malformed.
+// At most 8 digits and a unit (H M S m u n), in nanoseconds, cut off at INT64_MAX / 2. Nothing when
+// malformed.
 std::optional<int64_t> ParseGrpcTimeout(std::string_view s);
 // grpc-message: %XX for '%' and all but printable ASCII.
 std::string EncodeGrpcMessage(std::string_view s);

@@ -11,6 +11,9 @@
 namespace quorate::net {
 namespace {
 
+// Of a dispatched unary call.
+constexpr size_t kKeptRequestBytes = 4096;
+
 constexpr uint8_t kStatic = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 
 nghttp2_nv Header(std::string_view name, std::string_view value, uint8_t flags) {
@@ -21,8 +24,8 @@ nghttp2_nv Header(std::string_view name, std::string_view value, uint8_t flags) 
 
 // "0" to "16", for grpc-status.
 std::string_view CodeText(Code code) {
-  static constexpr std::array<std::string_view, 17> kTexts = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7", "8",
-                                                              "9", "10", "11", "12", "13", "14", "15", "16"};
+  static constexpr std::array<std::string_view, 17> kTexts = {
+      "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"};
   const auto index = static_cast<size_t>(code);
   QUORATE_CHECK(index < kTexts.size());
   return kTexts[index];
@@ -105,6 +108,8 @@ void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
   // Unsigned wrap-around is harmless here: the sum is right again after both steps.
   assembly_bytes_ += s->reader.buffered_bytes() - before;
   if (assembly_bytes_ > server_->options().assembly_bytes_max && s->open && s->reader.mid_message()) {
+    assembly_bytes_ -= s->reader.buffered_bytes();
+    s->reader.Recycle(0);
     Refuse(s, Code::kResourceExhausted, "transport: too many partly received messages on this connection");
   }
 }
@@ -128,7 +133,9 @@ void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
     if (s->kind == H2Stream::Kind::kUnary) {
       s->dispatched = true;
       s->method->unary(UnaryCall(s, generation, s->method->index), message);
-      return;  // What follows the one message is not read.
+      // What follows the one message is not read; a call that waits long must not keep the request's memory.
+      s->reader.Recycle(kKeptRequestBytes);
+      return;
     }
     s->handler->OnMessage(message);
   }
@@ -141,7 +148,8 @@ void Http2Connection::OnHalfClose(H2Stream* s) {
   }
   if (!s->open || s->dispatched) return;
   if (s->reader.mid_message()) return Refuse(s, Code::kInternal, "unexpected EOF");
-  if (s->kind == H2Stream::Kind::kUnary) return Refuse(s, Code::kInternal, "EOF: a request without its message");
+  if (s->kind == H2Stream::Kind::kUnary)
+    return Refuse(s, Code::kInternal, "EOF: a request without its message");
   s->handler->OnHalfClose();
 }
 
@@ -244,7 +252,8 @@ void Http2Connection::SubmitHead(H2Stream* s) {
 
 void Http2Connection::SubmitTrailersOnly(H2Stream* s) {
   s->head_sent = true;
-  std::array<nghttp2_nv, 5> head = {kStatusOk, kContentType, Header("grpc-status", CodeText(s->code), kStatic)};
+  std::array<nghttp2_nv, 5> head = {kStatusOk, kContentType,
+                                    Header("grpc-status", CodeText(s->code), kStatic)};
   size_t n = 3;
   if (!s->message.empty()) head[n++] = Header("grpc-message", s->message, NGHTTP2_NV_FLAG_NO_INDEX);
   if (s->unknown_encoding) head[n++] = Header("grpc-accept-encoding", "gzip", kStatic);

@@ -46,14 +46,16 @@ void Http2Connection::RefuseHttp(H2Stream* s, int status, std::string_view text)
   EndHttp(s);
 }
 
-void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length) {
+void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& headers,
+                                std::optional<size_t> length) {
   s->head_sent = true;
   s->bare = true;
   HttpHeaders lower = headers;
   for (auto& [name, value] : lower) {
     for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }
-  std::erase_if(lower, [](const auto& h) { return h.first == "connection" || h.first == "transfer-encoding"; });
+  std::erase_if(lower,
+                [](const auto& h) { return h.first == "connection" || h.first == "transfer-encoding"; });
   if (length) lower.emplace_back("content-length", std::to_string(*length));
   lower.emplace_back("date", HttpDate());
   const std::string status_text = std::to_string(status);
@@ -63,7 +65,8 @@ void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& head
   provider.source.ptr = s;
   provider.read_callback = &Http2Connection::ReadData;
   const bool no_body = s->head_request || length == size_t{0};
-  const int rc = nghttp2_submit_response(session_, s->id, head.data(), head.size(), no_body ? nullptr : &provider);
+  const int rc =
+      nghttp2_submit_response(session_, s->id, head.data(), head.size(), no_body ? nullptr : &provider);
   // A header with bytes that HTTP/2 forbids is the service's mistake and costs the stream.
   if (rc != 0) ResetHttp(s);
   s->ended = no_body;

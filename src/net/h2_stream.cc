@@ -43,8 +43,8 @@ void StreamPool::Release(H2Stream* s) {
   s->code = Code::kOk;
   s->method = nullptr;
   s->deadline = 0;
-  for (std::string* text : {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->bad_timeout, &s->body,
-                            &s->message}) {
+  for (std::string* text :
+       {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->bad_timeout, &s->body, &s->message}) {
     if (text->capacity() > kKeepBytes) {
       *text = std::string();
     } else {

@@ -21,10 +21,10 @@ class Http2Connection;
 class Http2Exchange;
 struct Method;
 
-// Life: acquired at the first header of a request, released when nghttp2 closes the stream. The call (what handles see)
-// ends earlier or then; `generation` changes at that moment.
-// Invariants: (1) connection is null exactly while the stream is in the pool; (2) `open` implies connection; (3) the
-// deadline timer is set only while `open`; (4) handler and on_cancel are empty when not `open`.
+// Life: acquired at the first header of a request, released when nghttp2 closes the stream. The call (what
+// handles see) ends earlier or then; `generation` changes at that moment. Invariants: (1) connection is null
+// exactly while the stream is in the pool; (2) `open` implies connection; (3) the deadline timer is set only
+// while `open`; (4) handler and on_cancel are empty when not `open`.
 struct H2Stream {
   enum class Kind : uint8_t { kNew, kUnary, kStreaming, kHttp, kRefused };
 
@@ -70,8 +70,8 @@ struct H2Stream {
   MessageReader reader;
   std::string body;  // Of a plain HTTP request.
 
-  ByteQueue out;          // Framed, not yet taken by nghttp2.
-  std::string message;    // grpc-message, encoded.
+  ByteQueue out;        // Framed, not yet taken by nghttp2.
+  std::string message;  // grpc-message, encoded.
   std::function<void(Code)> on_cancel;
   std::unique_ptr<StreamHandler> handler;
   Http2Exchange* exchange = nullptr;

@@ -47,8 +47,8 @@ class HttpExchange {
   std::function<void()> on_writable;
 };
 
-// A copyable handle on the answer, which may be given at once or later. After the connection is lost everything is a
-// silent no-op. Dropping the last copy unanswered gives 500.
+// A copyable handle on the answer, which may be given at once or later. After the connection is lost
+// everything is a silent no-op. Dropping the last copy unanswered gives 500.
 class HttpReply {
  public:
   HttpReply() = default;
@@ -57,7 +57,8 @@ class HttpReply {
   // The whole answer. Content-Length and Date are added; for HEAD the body is left out.
   void Send(int status, const HttpHeaders& headers, std::string_view body);
 
-  // In pieces (chunked for HTTP/1.1): Begin, any number of Write, End. Each piece is flushed at the round's end.
+  // In pieces (chunked for HTTP/1.1): Begin, any number of Write, End. Each piece is flushed at the round's
+  // end.
   void Begin(int status, const HttpHeaders& headers);
   void Write(std::string_view bytes);
   void End();

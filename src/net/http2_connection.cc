@@ -21,19 +21,20 @@ constexpr size_t kContinuationsMax = 128;
 // RST_STREAM from the client: so many at once, and so many a second in the long run (CVE-2023-44487).
 constexpr uint64_t kResetBurst = 10'000;
 constexpr uint64_t kResetsPerSecond = 1'000;
-// grpc-go's rule for pings: the third strike ends the connection; without a stream they may come every two hours.
+// grpc-go's rule for pings: the third strike ends the connection; without a stream they may come every two
+// hours.
 constexpr int kPingStrikesMax = 2;
 constexpr int64_t kIdlePingNanos = int64_t{2 * 3600} * 1'000'000'000;
-// How long after the first GOAWAY the final one is sent when the client does not answer the ping between them.
+// How long after the first GOAWAY the final one is sent when the client does not answer the ping between
+// them.
 constexpr int64_t kFinalGoAwayNanos = 1'000'000'000;
 constexpr uint8_t kDrainPing[8] = {'q', 'd', 'r', 'a', 'i', 'n', 0, 1};
 constexpr std::string_view kTooManyPings = "too_many_pings";
 // What a header costs beyond its bytes (RFC 9113, 6.5.2).
 constexpr size_t kHeaderOverheadBytes = 32;
 
-std::string_view View(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec v = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(v.base), v.len};
+std::string_view View(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ const nghttp2_session_callbacks* Http2Connection::Callbacks() {
     nghttp2_session_callbacks* c = nullptr;
     QUORATE_CHECK(nghttp2_session_callbacks_new(&c) == 0);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, &Http2Connection::OnBeginHeaders);
-    nghttp2_session_callbacks_set_on_header_callback2(c, &Http2Connection::OnHeader);
+    nghttp2_session_callbacks_set_on_header_callback(c, &Http2Connection::OnHeader);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, &Http2Connection::OnDataChunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, &Http2Connection::OnFrameRecv);
     nghttp2_session_callbacks_set_on_frame_send_callback(c, &Http2Connection::OnFrameSend);
@@ -69,7 +70,8 @@ const nghttp2_option* Http2Connection::Options() {
 
 Http2Connection::Http2Connection(Connection* connection, ServerImpl* server)
     : connection_(connection), server_(server) {
-  QUORATE_CHECK(nghttp2_session_server_new2(&session_, Callbacks(), this, Options()) == 0);
+  QUORATE_CHECK(
+      nghttp2_session_server_new3(&session_, Callbacks(), this, Options(), server_->blocks().mem()) == 0);
   SubmitSettings();
   timer_.context = this;
   timer_.fire = [](void* self) { static_cast<Http2Connection*>(self)->OnTimer(); };
@@ -78,7 +80,6 @@ Http2Connection::Http2Connection(Connection* connection, ServerImpl* server)
 
 Http2Connection::~Http2Connection() {
   QUORATE_CHECK(streams_ == nullptr && timer_.idle());
-  if (last_path_ != nullptr) nghttp2_rcbuf_decref(last_path_);
   nghttp2_session_del(session_);
 }
 
@@ -90,7 +91,8 @@ void Http2Connection::SubmitSettings() {
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   }};
   QUORATE_CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size()) == 0);
-  QUORATE_CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindowBytes) == 0);
+  QUORATE_CHECK(
+      nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindowBytes) == 0);
 }
 
 bool Http2Connection::OnBytes(std::string_view bytes) {
@@ -137,14 +139,17 @@ void Http2Connection::AfterFlush() {
   }
 }
 
-// While the socket takes nothing, more input would only make more output. A client that withholds windows must be
-// read, since the windows come with its input: see DispatchGrpc.
+// While the socket takes nothing, more input would only make more output. A client that withholds windows
+// must be read, since the windows come with its input: see DispatchGrpc.
 bool Http2Connection::WantsInput() const {
   return !connection_->blocked() ||
          queued_bytes_ + connection_->output_bytes() <= server_->options().output_bytes_max;
 }
 
+// nghttp2 has nothing more to read once a GOAWAY is out and no stream is open; but between the two of a drain
+// a request that crossed the first may still arrive.
 bool Http2Connection::Finished() const {
+  if (draining_ && !final_goaway_sent_) return failed_;
   return failed_ || (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0);
 }
 
@@ -165,7 +170,7 @@ H2Stream* Http2Connection::AddStream(int32_t id) {
   s->id = id;
   s->next = streams_;
   if (streams_ != nullptr) streams_->previous = s;
-  streams_ = s;
+  streams_ = newest_ = s;
   ++stream_count_;
   ++server_->stats.streams_open;
   return s;
@@ -175,6 +180,7 @@ void Http2Connection::RemoveStream(H2Stream* s) {
   if (s->open) Cancel(s, Code::kCancelled);
   if (s->exchange != nullptr) s->exchange->Lose();
   ++s->generation;
+  if (newest_ == s) newest_ = nullptr;
   (s->previous != nullptr ? s->previous->next : streams_) = s->next;
   if (s->next != nullptr) s->next->previous = s->previous;
   --stream_count_;
@@ -196,13 +202,14 @@ int Http2Connection::OnBeginHeaders(nghttp2_session* session, const nghttp2_fram
   return 0;
 }
 
-int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
-                              nghttp2_rcbuf* value, uint8_t, void* self) {
+int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
+                              size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
+                              void* self) {
   auto* c = static_cast<Http2Connection*>(self);
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   H2Stream* s = c->Find(frame->hd.stream_id);
   if (s == nullptr || s->kind == H2Stream::Kind::kRefused) return 0;
-  c->TakeHeader(s, name, value);
+  c->TakeHeader(s, View(name, name_size), View(value, value_size));
   const size_t bytes = s->header_bytes.size() + s->path.size() + s->headers.size() * kHeaderOverheadBytes;
   if (bytes > c->server_->options().header_bytes_max) {
     s->kind = H2Stream::Kind::kRefused;
@@ -211,15 +218,13 @@ int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* fra
   return 0;
 }
 
-void Http2Connection::TakeHeader(H2Stream* s, nghttp2_rcbuf* name_buffer, nghttp2_rcbuf* value_buffer) {
-  const std::string_view name = View(name_buffer);
-  const std::string_view value = View(value_buffer);
+void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string_view value) {
   switch (name.size()) {
     case 2:
       if (name == "te") return;
       break;
     case 5:
-      if (name == ":path") return TakePath(s, value_buffer, value);
+      if (name == ":path") return TakePath(s, value);
       break;
     case 7:
       if (name == ":method") {
@@ -233,8 +238,9 @@ void Http2Connection::TakeHeader(H2Stream* s, nghttp2_rcbuf* name_buffer, nghttp
     case 12:
       if (name == "content-type") {
         constexpr std::string_view kGrpc = "application/grpc";
-        s->grpc_content = value.substr(0, kGrpc.size()) == kGrpc &&
-                          (value.size() == kGrpc.size() || value[kGrpc.size()] == '+' || value[kGrpc.size()] == ';');
+        s->grpc_content =
+            value.substr(0, kGrpc.size()) == kGrpc &&
+            (value.size() == kGrpc.size() || value[kGrpc.size()] == '+' || value[kGrpc.size()] == ';');
         if (s->grpc_content) return;
       } else if (name == "grpc-timeout") {
         const std::optional<int64_t> timeout = ParseGrpcTimeout(value);
@@ -261,15 +267,13 @@ void Http2Connection::TakeHeader(H2Stream* s, nghttp2_rcbuf* name_buffer, nghttp
   s->AddHeader(name, value);
 }
 
-void Http2Connection::TakePath(H2Stream* s, nghttp2_rcbuf* buffer, std::string_view path) {
-  s->path = path;
-  if (buffer != last_path_) {
-    if (last_path_ != nullptr) nghttp2_rcbuf_decref(last_path_);
-    nghttp2_rcbuf_incref(buffer);
-    last_path_ = buffer;
+void Http2Connection::TakePath(H2Stream* s, std::string_view path) {
+  if (path != last_path_) {
+    last_path_ = path;
     last_method_ = server_->FindMethod(path);
   }
   s->method = last_method_;
+  s->path = path;
 }
 
 int Http2Connection::OnDataChunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
@@ -300,6 +304,11 @@ int Http2Connection::OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, v
 
 int Http2Connection::OnFrameSend(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
   auto* c = static_cast<Http2Connection*>(self);
+  // The answer to a ping after the first GOAWAY of a drain tells that the client has seen it. Submitted only
+  // now, since nghttp2 sends pings ahead of other frames.
+  if (frame->hd.type == NGHTTP2_GOAWAY && c->draining_ && !c->final_goaway_sent_) {
+    nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, kDrainPing);
+  }
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   c->sent_since_ping_ = true;
   if (c->early_ends_ == 0 || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
@@ -407,7 +416,6 @@ void Http2Connection::Drain() {
   if (draining_) return;
   draining_ = true;
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing);
   final_goaway_at_ = server_->loop_impl()->now() + kFinalGoAwayNanos;
   ArmTimer();
 }

@@ -17,7 +17,8 @@
 namespace quorate::net {
 
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
-// (2) queued_bytes_ is the sum of out.size() over them; (3) assembly_bytes_ that of reader.buffered_bytes() and body.
+// (2) queued_bytes_ is the sum of out.size() over them; (3) assembly_bytes_ that of reader.buffered_bytes()
+// and body.
 class Http2Connection : public Protocol {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
@@ -50,9 +51,10 @@ class Http2Connection : public Protocol {
   static const nghttp2_session_callbacks* Callbacks();
   static const nghttp2_option* Options();
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
-  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value,
-                      uint8_t flags, void* self);
-  static int OnDataChunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data, size_t size, void* self);
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                      const uint8_t* value, size_t value_size, uint8_t flags, void* self);
+  static int OnDataChunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data, size_t size,
+                         void* self);
   static int OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int OnFrameSend(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int OnStreamClose(nghttp2_session*, int32_t id, uint32_t error_code, void* self);
@@ -61,15 +63,17 @@ class Http2Connection : public Protocol {
   static int SendData(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t length,
                       nghttp2_data_source* source, void* self);
 
+  // Callbacks come in bursts for one stream, so the newest is remembered.
   H2Stream* Find(int32_t id) const {
+    if (newest_ != nullptr && newest_->id == id) return newest_;
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
   }
   void SubmitSettings();
   // http2_connection.cc: the session.
   H2Stream* AddStream(int32_t id);
   void RemoveStream(H2Stream* s);
-  void TakeHeader(H2Stream* s, nghttp2_rcbuf* name, nghttp2_rcbuf* value);
-  void TakePath(H2Stream* s, nghttp2_rcbuf* buffer, std::string_view path);
+  void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
+  void TakePath(H2Stream* s, std::string_view path);
   void OnPing(const nghttp2_ping& ping, bool ack);
   void OnTimer();
   void ArmTimer();
@@ -102,6 +106,7 @@ class Http2Connection : public Protocol {
   ServerImpl* const server_;
   nghttp2_session* session_ = nullptr;
   H2Stream* streams_ = nullptr;
+  H2Stream* newest_ = nullptr;  // Null once removed.
   size_t stream_count_ = 0;
   size_t queued_bytes_ = 0;
   size_t assembly_bytes_ = 0;
@@ -116,8 +121,8 @@ class Http2Connection : public Protocol {
   };
   std::vector<Owed> writable_owed_;
 
-  // The path last seen and its method: HPACK hands out the same buffer for a repeated header.
-  nghttp2_rcbuf* last_path_ = nullptr;
+  // The path last seen and its method: clients repeat themselves.
+  std::string last_path_;
   const Method* last_method_ = nullptr;
 
   // Keepalive and drain.

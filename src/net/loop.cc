@@ -85,7 +85,8 @@ void LoopImpl::Wait(bool wait) {
   io_.poll();
 }
 
-// A cancelled deadline leaves the wake-up armed: one spurious round later costs less than a timerfd_settime for each.
+// A cancelled deadline leaves the wake-up armed: one spurious round later costs less than a timerfd_settime
+// for each.
 void LoopImpl::ArmWakeTimer() {
   const int64_t next = timers_.next();
   if (next >= wake_at_) return;
@@ -201,7 +202,9 @@ void Loop::Run() { impl_->Run(); }
 void Loop::RunRound(bool wait) { impl_->RunRound(wait); }
 void Loop::Stop() { impl_->Stop(); }
 void Loop::Post(Task task) { impl_->Post(std::move(task)); }
-Loop::TimerId Loop::After(Nanos delay, Task task) { return impl_->AddTimer(delay, Nanos(0), std::move(task)); }
+Loop::TimerId Loop::After(Nanos delay, Task task) {
+  return impl_->AddTimer(delay, Nanos(0), std::move(task));
+}
 Loop::TimerId Loop::Every(Nanos interval, Task task) {
   QUORATE_CHECK(interval.count() > 0);
   return impl_->AddTimer(interval, interval, std::move(task));

@@ -1,9 +1,9 @@
-// One thread's event loop, in rounds: wait for one ready event, drain everything that is ready, run posted tasks, then
-// the end-of-round hooks (kServer before kNet). A round is the unit of batching: requests of all ready connections
-// are read first, the server flushes once, each connection is written once.
+// One thread's event loop, in rounds: wait for one ready event, drain everything that is ready, run posted
+// tasks, then the end-of-round hooks (kServer before kNet). A round is the unit of batching: requests of all
+// ready connections are read first, the server flushes once, each connection is written once.
 //
-// Threads: the thread inside Run() is the loop's thread. Post and Stop may be called from any thread, everything else
-// from the loop's thread, or from the thread that builds the loop before Run().
+// Threads: the thread inside Run() is the loop's thread. Post and Stop may be called from any thread,
+// everything else from the loop's thread, or from the thread that builds the loop before Run().
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,8 @@ class Loop {
   using TimerId = uint64_t;  // Never reused; 0 is no timer.
   using HookId = uint64_t;
 
-  // Within a round all kServer hooks run before all kNet hooks; within a stage the order is that of registration.
+  // Within a round all kServer hooks run before all kNet hooks; within a stage the order is that of
+  // registration.
   enum class Stage { kServer, kNet };
 
   Loop();
@@ -33,7 +34,8 @@ class Loop {
 
   // Runs rounds until Stop(). May be called again after it returned.
   void Run();
-  // One round: waits for an event only when `wait` and nothing is pending. For tests and for loops driven from outside.
+  // One round: waits for an event only when `wait` and nothing is pending. For tests and for loops driven
+  // from outside.
   void RunRound(bool wait);
   // Any thread. Run() returns after the round in progress.
   void Stop();

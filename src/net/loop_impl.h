@@ -17,8 +17,8 @@
 
 namespace quorate::net {
 
-// Told by the loop, once a round, that a descriptor became ready. Asio's handlers only note readiness; the work
-// happens afterwards, when now() is fresh and everything that is ready is known.
+// Told by the loop, once a round, that a descriptor became ready. Asio's handlers only note readiness; the
+// work happens afterwards, when now() is fresh and everything that is ready is known.
 class ReadyTarget {
  public:
   virtual ~ReadyTarget() = default;
@@ -48,7 +48,7 @@ class LoopImpl {
   // The next round does not wait: there is work left.
   void SkipNextWait() { skip_wait_ = true; }
   // Kept until the loop is destroyed: what stale handles may still look at.
-  std::shared_ptr<void>& keepsake() { return keepsake_; }
+  void Keep(std::shared_ptr<void> what) { kept_.push_back(std::move(what)); }
 
  private:
   struct TaskTimer {
@@ -87,12 +87,12 @@ class LoopImpl {
   Loop::HookId next_hook_id_ = 1;
   std::vector<Hook> hooks_;
   std::vector<Loop::Task> tasks_now_;
-  std::shared_ptr<void> keepsake_;
+  std::vector<std::shared_ptr<void>> kept_;
 
   std::mutex mutex_;  // Guards what follows.
   std::vector<Loop::Task> tasks_;
-  bool sleeping_ = false;    // The loop's thread waits, or is about to.
-  bool wake_sent_ = false;   // event_fd_ was written since it went to sleep.
+  bool sleeping_ = false;   // The loop's thread waits, or is about to.
+  bool wake_sent_ = false;  // event_fd_ was written since it went to sleep.
   bool stop_ = false;
 };
 

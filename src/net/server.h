@@ -1,6 +1,6 @@
 // Accepts connections and serves gRPC, HTTP/2 and HTTP/1.1 on them. Knows no etcd and no protobuf.
-// Everything of a server and its connections lives on its loop's thread. Several servers, one per loop, may share a
-// listener: see DealTo.
+// Everything of a server and its connections lives on its loop's thread. Several servers, one per loop, may
+// share a listener: see DealTo.
 #pragma once
 
 #include <chrono>
@@ -27,17 +27,18 @@ struct ServerOptions {
   std::chrono::nanoseconds keepalive_min_time = std::chrono::seconds(5);
   std::chrono::nanoseconds keepalive_interval = std::chrono::hours(2);
   std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(20);
-  // Pings without an open stream are abuse, too (grpc-go's PermitWithoutStream=false; such pings may come every 2 h).
+  // Pings without an open stream are abuse, too (grpc-go's PermitWithoutStream=false; such pings may come
+  // every 2 h).
   bool keepalive_permit_without_stream = false;
   // From accept to the first byte.
   std::chrono::nanoseconds first_byte_timeout = std::chrono::seconds(10);
-  // From a request's first byte to the end of its header (HTTP/1.1), or to the end of the preface (HTTP/2).
+  // From a request's first byte to its last (HTTP/1.1), or to the end of the preface (HTTP/2).
   std::chrono::nanoseconds header_timeout = std::chrono::minutes(5);
   size_t header_bytes_max = 1024 * 1024;
   // Request body of plain HTTP requests; above it: 413.
   size_t http_body_bytes_max = 4 * 1024 * 1024;
-  // A connection with more output queued is not read while its socket takes nothing, and its new calls are refused
-  // with RESOURCE_EXHAUSTED while the client's windows are what it waits for.
+  // A connection with more output queued is not read while its socket takes nothing, and its new calls are
+  // refused with RESOURCE_EXHAUSTED while the client's windows are what it waits for.
   size_t output_bytes_max = 64 * 1024 * 1024;
   // Partly received request messages of one connection; streams above it are refused with RESOURCE_EXHAUSTED.
   size_t assembly_bytes_max = 256 * 1024 * 1024;
@@ -54,7 +55,8 @@ struct ListenOptions {
 struct ServerStats {
   uint64_t connections_open = 0;
   uint64_t connections_accepted = 0;
-  // Message bytes as etcd counts them (etcd_network_client_grpc_{received,sent}_bytes_total): without framing.
+  // Message bytes as etcd counts them (etcd_network_client_grpc_{received,sent}_bytes_total): without
+  // framing.
   uint64_t grpc_received_bytes = 0;
   uint64_t grpc_sent_bytes = 0;
   uint64_t streams_open = 0;
@@ -70,25 +72,27 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Paths are "/package.Service/Method". `method_index` comes back in CallHandle::method_index(). Register before Listen.
+  // Paths are "/package.Service/Method". `method_index` comes back in CallHandle::method_index(). Register
+  // before Listen.
   void RegisterUnary(std::string_view path, UnaryHandler handler, uint32_t method_index = 0);
   void RegisterStreaming(std::string_view path, StreamFactory factory, uint32_t method_index = 0);
   // Without one, plain HTTP requests get 404.
   void SetHttpHandler(HttpHandler handler);
 
-  // `host` is a numeric address or a name ("localhost"), empty for all addresses; port 0 chooses one. Returns the port
-  // in use. May be called several times. A name is resolved blocking, so listen before Run() or with numbers.
+  // `host` is a numeric address or a name ("localhost"), empty for all addresses; port 0 chooses one. Returns
+  // the port in use. May be called several times. A name is resolved blocking, so listen before Run() or with
+  // numbers.
   StatusOr<uint16_t> Listen(const std::string& host, uint16_t port, const ListenOptions& options = {});
   // Replaces a socket file that is left over.
   Status ListenUnix(const std::string& path);
   void StopListening();
 
-  // Connections accepted here go in turn to these servers (this one may be among them), each on its own loop. They
-  // must outlive this server's listening.
+  // Connections accepted here go in turn to these servers (this one may be among them), each on its own loop.
+  // They must outlive this server's listening.
   void DealTo(std::vector<Server*> servers);
 
-  // Stops listening, tells all clients to go elsewhere (GOAWAY; Connection: close), lets running calls end, closes
-  // what is left after `grace`, then calls `done` once.
+  // Stops listening, tells all clients to go elsewhere (GOAWAY; Connection: close), lets running calls end,
+  // closes what is left after `grace`, then calls `done` once.
   void Drain(std::chrono::nanoseconds grace, std::function<void()> done);
 
   const ServerStats& stats() const;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "net/block_pool.h"
 #include "net/descriptor.h"
 #include "net/h2_stream.h"
 #include "net/server.h"
@@ -34,10 +35,11 @@ class Listener : public Descriptor::Events {
   ServerImpl* const server_;
   Descriptor descriptor_;
   const std::string unix_path_;
+  Loop::TimerId pause_ = 0;
 };
 
-// Owner thread: the loop's. Connections are destroyed only at the end of a round (`buried_`), so that no code of theirs
-// is on the stack then.
+// Owner thread: the loop's. Connections are destroyed only at the end of a round (`buried_`), so that no code
+// of theirs is on the stack then.
 class ServerImpl {
  public:
   ServerImpl(Loop* loop, const ServerOptions& options);
@@ -59,6 +61,7 @@ class ServerImpl {
   // The connection has output to write at the end of the round; once per round, see Connection::MarkDirty.
   void AddDirty(Connection* connection) { dirty_.push_back(connection); }
 
+  void AddMethod(std::string_view path, Method method);
   const Method* FindMethod(std::string_view path) const;
   // The text for a path that FindMethod doesn't know, as grpc-go says it.
   std::string UnknownMethodText(std::string_view path) const;
@@ -72,17 +75,19 @@ class ServerImpl {
   char* read_buffer() { return read_buffer_.get(); }
   std::string& scratch() { return scratch_; }
   StreamPool& pool() { return *pool_; }
+  BlockPool& blocks() { return blocks_; }
 
   StringMap<std::unique_ptr<Method>> methods;
   StringSet services;
   HttpHandler http_handler;
   ServerStats stats;
-  std::vector<Server*> dealt_to;
+  std::vector<ServerImpl*> dealt_to;
 
   static constexpr size_t kReadBufferBytes = 256 * 1024;
 
  private:
   void EndOfRound();
+  void CloseAll();
   void FinishDrain();
   StatusOr<int> OpenListener(const std::string& host, uint16_t port, const ListenOptions& options);
 
@@ -97,6 +102,7 @@ class ServerImpl {
   std::unique_ptr<char[]> read_buffer_;
   std::string scratch_;
   std::shared_ptr<StreamPool> pool_;
+  BlockPool blocks_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> dirty_;

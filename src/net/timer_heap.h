@@ -1,7 +1,7 @@
 // Timers that live inside what they time (a stream, a connection): setting and cancelling allocate nothing.
 //
-// Invariants: (1) heap_[i]->heap_index == i; (2) no child is due before its parent; (3) a timer not in the heap has
-// heap_index kIdle.
+// Invariants: (1) heap_[i]->heap_index == i; (2) no child is due before its parent; (3) a timer not in the
+// heap has heap_index kIdle.
 #pragma once
 
 #include <cstddef>

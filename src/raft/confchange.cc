@@ -30,7 +30,8 @@ Status CheckConfig(const TrackerConfig& config, const ProgressMap& progress) {
       return FailedPrecondition(absl::StrFormat("%d is in LearnersNext, but not Voters[1]", id));
     }
     if (progress.at(id).learner) {
-      return FailedPrecondition(absl::StrFormat("%d is in LearnersNext, but is already marked as learner", id));
+      return FailedPrecondition(
+          absl::StrFormat("%d is in LearnersNext, but is already marked as learner", id));
     }
   }
   for (NodeId id : config.learners) {
@@ -45,7 +46,8 @@ Status CheckConfig(const TrackerConfig& config, const ProgressMap& progress) {
     }
   }
   if (!config.voters.joint()) {
-    if (!config.learners_next.empty()) return FailedPrecondition("cfg.LearnersNext must be nil when not joint");
+    if (!config.learners_next.empty())
+      return FailedPrecondition("cfg.LearnersNext must be nil when not joint");
     if (config.auto_leave) return FailedPrecondition("AutoLeave must be false when not joint");
   }
   return absl::OkStatus();
@@ -53,10 +55,12 @@ Status CheckConfig(const TrackerConfig& config, const ProgressMap& progress) {
 
 StatusOr<ChangedConfig> Changer::CheckedCopy() const { return Checked({tracker_.config, tracker_.progress}); }
 
-StatusOr<ChangedConfig> Changer::EnterJoint(bool auto_leave, std::span<const ConfChangeSingle> changes) const {
+StatusOr<ChangedConfig> Changer::EnterJoint(bool auto_leave,
+                                            std::span<const ConfChangeSingle> changes) const {
   QUORATE_ASSIGN_OR_RETURN(ChangedConfig to, CheckedCopy());
   if (to.config.voters.joint()) return FailedPrecondition("config is already joint");
-  // Members may be added to an empty configuration one by one (bootstrap), but there is no quorum to make joint.
+  // Members may be added to an empty configuration one by one (bootstrap), but there is no quorum to make
+  // joint.
   if (to.config.voters.incoming.empty()) return FailedPrecondition("can't make a zero-voter config joint");
   to.config.voters.outgoing = to.config.voters.incoming;
   QUORATE_RETURN_IF_ERROR(Apply(changes, to));
@@ -124,7 +128,8 @@ void Changer::MakeVoter(NodeId id, ChangedConfig& to) const {
   to.config.voters.incoming.Insert(id);
 }
 
-// A voter of the outgoing half can't be a learner at the same time: it is staged until the joint configuration ends.
+// A voter of the outgoing half can't be a learner at the same time: it is staged until the joint
+// configuration ends.
 void Changer::MakeLearner(NodeId id, ChangedConfig& to) const {
   const auto it = to.progress.find(id);
   if (it == to.progress.end()) return AddMember(id, true, to);
@@ -159,9 +164,10 @@ void Changer::AddMember(NodeId id, bool learner, ChangedConfig& to) const {
   to.progress.insert_or_assign(id, std::move(member));
 }
 
-// A joint state is rebuilt by first making the outgoing half the only one, then entering from it: remove all of it, add
-// the incoming voters, then learners and staged learners.
-StatusOr<ChangedConfig> RestoreConfig(const ProgressTracker& limits, Index last_index, const ConfState& state) {
+// A joint state is rebuilt by first making the outgoing half the only one, then entering from it: remove all
+// of it, add the incoming voters, then learners and staged learners.
+StatusOr<ChangedConfig> RestoreConfig(const ProgressTracker& limits, Index last_index,
+                                      const ConfState& state) {
   ProgressTracker tracker(limits.max_inflight, limits.max_inflight_bytes);
   const Changer changer(tracker, last_index);
   auto take = [&tracker](StatusOr<ChangedConfig> changed) -> Status {
@@ -177,7 +183,8 @@ StatusOr<ChangedConfig> RestoreConfig(const ProgressTracker& limits, Index last_
   for (NodeId id : state.learners_next) incoming.push_back({ConfChangeType::kAddLearnerNode, id});
 
   if (state.voters_outgoing.empty()) {
-    for (const ConfChangeSingle& change : incoming) QUORATE_RETURN_IF_ERROR(take(changer.Simple({&change, 1})));
+    for (const ConfChangeSingle& change : incoming)
+      QUORATE_RETURN_IF_ERROR(take(changer.Simple({&change, 1})));
   } else {
     for (NodeId id : state.voters_outgoing) {
       const ConfChangeSingle change{ConfChangeType::kAddNode, id};

@@ -1,5 +1,5 @@
-// The legality and result of membership changes: simple (at most one voter) and joint. Pure functions of the tracker.
-// Source: Raft thesis, section 4.3; texts of errors are etcd-io/raft's.
+// The legality and result of membership changes: simple (at most one voter) and joint. Pure functions of the
+// tracker. Source: Raft thesis, section 4.3; texts of errors are etcd-io/raft's.
 #pragma once
 
 #include <span>
@@ -43,8 +43,10 @@ class Changer {
 // The invariants T1 to T3 of tracker.h, and that every member has a Progress of the right kind.
 Status CheckConfig(const TrackerConfig& config, const ProgressMap& progress);
 
-// The configuration that a ConfState describes, built from nothing. The tracker gives only the limits of its window.
-StatusOr<ChangedConfig> RestoreConfig(const ProgressTracker& limits, Index last_index, const ConfState& state);
+// The configuration that a ConfState describes, built from nothing. The tracker gives only the limits of its
+// window.
+StatusOr<ChangedConfig> RestoreConfig(const ProgressTracker& limits, Index last_index,
+                                      const ConfState& state);
 
 // How a ConfChangeV2 is carried out.
 bool LeavesJoint(const ConfChangeV2& change);

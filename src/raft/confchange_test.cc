@@ -39,12 +39,13 @@ TEST(ConfChangeTest, RecordedBehaviour) {
   for (const std::string& path : scripts) {
     ProgressTracker tracker(10, 0);
     Index last_index = 0;
-    RunScript(path, [&](const Command& command) { return RunConfChangeCommand(tracker, last_index++, command); });
+    RunScript(path,
+              [&](const Command& command) { return RunConfChangeCommand(tracker, last_index++, command); });
   }
 }
 
-// A random walk over legal and illegal changes: what is accepted keeps the invariants, and the ConfState of every
-// configuration on the way restores to that configuration.
+// A random walk over legal and illegal changes: what is accepted keeps the invariants, and the ConfState of
+// every configuration on the way restores to that configuration.
 TEST(ConfChangeTest, EveryConfigurationRestores) {
   const uint64_t seed = TestSeed(2);
   SCOPED_TRACE(absl::StrFormat("QUORATE_TEST_SEED=%d", seed));
@@ -66,7 +67,8 @@ TEST(ConfChangeTest, EveryConfigurationRestores) {
       ASSERT_TRUE(CheckConfig(tracker.config, tracker.progress).ok());
       const StatusOr<ChangedConfig> restored = RestoreConfig(tracker, 7, tracker.ToConfState());
       ASSERT_TRUE(restored.ok()) << restored.status() << " " << Describe(tracker.config);
-      ASSERT_EQ(restored->config, tracker.config) << Describe(restored->config) << " " << Describe(tracker.config);
+      ASSERT_EQ(restored->config, tracker.config)
+          << Describe(restored->config) << " " << Describe(tracker.config);
       for (const auto& [id, member] : tracker.progress) {
         ASSERT_TRUE(restored->progress.contains(id));
         ASSERT_EQ(restored->progress.at(id).learner, member.learner);

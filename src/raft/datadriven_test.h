@@ -4,7 +4,8 @@
 //   command arg key=value list=(1, 2)
 //   input lines
 //   ----
-//   expected output, up to a blank line; or, where it has blank lines itself, between two double lines of ----
+//   expected output, up to a blank line; or, where it has blank lines itself, between two double lines of
+//   ----
 #pragma once
 
 #include <functional>
@@ -35,8 +36,9 @@ std::vector<Command> ReadScript(const std::string& path);
 
 enum class ScriptKind { kQuorum, kConfChange, kInteraction };
 
-// The scripts of one kind, found by what their first command is, in: the directories on the command line, else
-// RAFT_TESTDATA, else shared/data/raft (see QUORATE_SHARED_DATA). Empty when there is none: skip the test.
+// The scripts of one kind, found by what their first command is, in: the directories on the command line,
+// else RAFT_TESTDATA, else shared/data/raft (see QUORATE_SHARED_DATA). Empty when there is none: skip the
+// test.
 std::vector<std::string> FindScripts(ScriptKind kind);
 
 // Runs every case of a file and compares what `run` answers.

@@ -18,8 +18,8 @@ std::string Operations(const ConfChangeV2& change) {
   static constexpr char kLetters[] = {'v', 'r', 'u', 'l'};
   std::string text;
   for (const ConfChangeSingle& single : change.changes) {
-    absl::StrAppendFormat(&text, "%s%c%d", text.empty() ? "" : " ", kLetters[static_cast<size_t>(single.type)],
-                          single.node_id);
+    absl::StrAppendFormat(&text, "%s%c%d", text.empty() ? "" : " ",
+                          kLetters[static_cast<size_t>(single.type)], single.node_id);
   }
   return text;
 }
@@ -52,13 +52,30 @@ std::string DescribeTarget(NodeId id) {
 }  // namespace
 
 const char* Describe(MessageType type) {
-  static constexpr const char* kNames[] = {
-      "MsgHup",           "MsgBeat",          "MsgProp",          "MsgApp",
-      "MsgAppResp",       "MsgVote",          "MsgVoteResp",      "MsgSnap",
-      "MsgHeartbeat",     "MsgHeartbeatResp", "MsgUnreachable",   "MsgSnapStatus",
-      "MsgCheckQuorum",   "MsgTransferLeader", "MsgTimeoutNow",   "MsgReadIndex",
-      "MsgReadIndexResp", "MsgPreVote",       "MsgPreVoteResp",   "MsgStorageAppend",
-      "MsgStorageAppendResp", "MsgStorageApply", "MsgStorageApplyResp", "MsgForgetLeader"};
+  static constexpr const char* kNames[] = {"MsgHup",
+                                           "MsgBeat",
+                                           "MsgProp",
+                                           "MsgApp",
+                                           "MsgAppResp",
+                                           "MsgVote",
+                                           "MsgVoteResp",
+                                           "MsgSnap",
+                                           "MsgHeartbeat",
+                                           "MsgHeartbeatResp",
+                                           "MsgUnreachable",
+                                           "MsgSnapStatus",
+                                           "MsgCheckQuorum",
+                                           "MsgTransferLeader",
+                                           "MsgTimeoutNow",
+                                           "MsgReadIndex",
+                                           "MsgReadIndexResp",
+                                           "MsgPreVote",
+                                           "MsgPreVoteResp",
+                                           "MsgStorageAppend",
+                                           "MsgStorageAppendResp",
+                                           "MsgStorageApply",
+                                           "MsgStorageApplyResp",
+                                           "MsgForgetLeader"};
   const auto i = static_cast<size_t>(type);
   return i < std::size(kNames) ? kNames[i] : "?";
 }
@@ -70,14 +87,15 @@ const char* Describe(EntryType type) {
 }
 
 const char* Describe(ConfChangeType type) {
-  static constexpr const char* kNames[] = {"ConfChangeAddNode", "ConfChangeRemoveNode", "ConfChangeUpdateNode",
-                                           "ConfChangeAddLearnerNode"};
+  static constexpr const char* kNames[] = {"ConfChangeAddNode", "ConfChangeRemoveNode",
+                                           "ConfChangeUpdateNode", "ConfChangeAddLearnerNode"};
   const auto i = static_cast<size_t>(type);
   return i < std::size(kNames) ? kNames[i] : "?";
 }
 
 const char* Describe(Role role) {
-  static constexpr const char* kNames[] = {"StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate"};
+  static constexpr const char* kNames[] = {"StateFollower", "StateCandidate", "StateLeader",
+                                           "StatePreCandidate"};
   const auto i = static_cast<size_t>(role);
   return i < std::size(kNames) ? kNames[i] : "?";
 }
@@ -90,7 +108,8 @@ std::string Describe(const Entry& entry) {
     const StatusOr<ConfChangeV2> change = DecodeConfChange(entry);
     data = change.ok() ? Operations(*change) : std::string(quorate::Message(change.status()));
   }
-  return absl::StrFormat("%d/%d %s%s%s", entry.term, entry.index, Describe(entry.type), data.empty() ? "" : " ", data);
+  return absl::StrFormat("%d/%d %s%s%s", entry.term, entry.index, Describe(entry.type),
+                         data.empty() ? "" : " ", data);
 }
 
 std::string Describe(std::span<const Entry> entries) {
@@ -111,9 +130,9 @@ std::string Describe(const SoftState& state) {
 }
 
 std::string Describe(const ConfState& state) {
-  return absl::StrFormat("Voters:%s VotersOutgoing:%s Learners:%s LearnersNext:%s AutoLeave:%s", List(state.voters),
-                         List(state.voters_outgoing), List(state.learners), List(state.learners_next),
-                         state.auto_leave ? "true" : "false");
+  return absl::StrFormat("Voters:%s VotersOutgoing:%s Learners:%s LearnersNext:%s AutoLeave:%s",
+                         List(state.voters), List(state.voters_outgoing), List(state.learners),
+                         List(state.learners_next), state.auto_leave ? "true" : "false");
 }
 
 std::string Describe(const Snapshot& snapshot) {
@@ -135,7 +154,8 @@ std::string Describe(const ConfChangeV2& change) {
 std::string Describe(const ReadState& state) {
   std::string bytes;
   for (char c : state.context) {
-    absl::StrAppendFormat(&bytes, "%s%d", bytes.empty() ? "" : " ", static_cast<int>(static_cast<uint8_t>(c)));
+    absl::StrAppendFormat(&bytes, "%s%d", bytes.empty() ? "" : " ",
+                          static_cast<int>(static_cast<uint8_t>(c)));
   }
   return absl::StrFormat("{%d [%s]}", state.index, bytes);
 }
@@ -154,7 +174,8 @@ std::string Describe(const Message& m, std::string_view indent_view) {
     for (const Entry& entry : m.entries) text += "\n" + indent + "  " + Describe(entry);
     text += "\n" + indent + "]";
   }
-  if (m.snapshot != nullptr && !m.snapshot->empty()) text += "\n" + indent + "  Snapshot: " + Describe(*m.snapshot);
+  if (m.snapshot != nullptr && !m.snapshot->empty())
+    text += "\n" + indent + "  Snapshot: " + Describe(*m.snapshot);
   return text;
 }
 

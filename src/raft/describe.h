@@ -1,5 +1,5 @@
-// Text forms for logs, tests and debugging, equal to etcd-io/raft's Describe functions, letter for letter. Those of quorum,
-// progress and tracker stand with their types.
+// Text forms for logs, tests and debugging, equal to etcd-io/raft's Describe functions, letter for letter.
+// Those of quorum, progress and tracker stand with their types.
 #pragma once
 
 #include <span>
@@ -11,12 +11,12 @@
 
 namespace quorate::raft {
 
-const char* Describe(MessageType type);      // "MsgApp"
-const char* Describe(EntryType type);        // "EntryNormal"
-const char* Describe(ConfChangeType type);   // "ConfChangeAddNode"
-const char* Describe(Role role);             // "StateLeader"
+const char* Describe(MessageType type);     // "MsgApp"
+const char* Describe(EntryType type);       // "EntryNormal"
+const char* Describe(ConfChangeType type);  // "ConfChangeAddNode"
+const char* Describe(Role role);            // "StateLeader"
 
-std::string Describe(const Entry& entry);    // "1/11 EntryNormal \"foo\""
+std::string Describe(const Entry& entry);              // "1/11 EntryNormal \"foo\""
 std::string Describe(std::span<const Entry> entries);  // A line each.
 std::string Describe(const HardState& state);
 std::string Describe(const SoftState& state);

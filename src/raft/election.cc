@@ -28,11 +28,11 @@ bool Raft::Promotable() const {
   return self != nullptr && !self->learner && !log_.SnapshotPending();
 }
 
-bool Raft::HasUnappliedConfChanges() const {
+bool Raft::HasUnappliedConfChanges(Index last) const {
   std::vector<Entry> page;
-  for (Index lo = log_.applied() + 1; lo <= log_.committed(); lo += page.size()) {
+  for (Index lo = log_.applied() + 1; lo <= last; lo += page.size()) {
     page.clear();
-    const bool found = log_.Slice(lo, log_.committed() + 1, log_.applying_bytes_max(), &page);
+    const bool found = log_.Slice(lo, last + 1, log_.applying_bytes_max(), &page);
     QUORATE_CHECK_MSG(found && !page.empty(), absl::StrFormat("unapplied entry %d is compacted", lo));
     for (const Entry& entry : page) {
       if (entry.type != EntryType::kNormal) return true;
@@ -50,8 +50,9 @@ void Raft::Hup(CampaignType type) {
     Warnf(logger_, "%x is unpromotable and can not campaign", id_);
     return;
   }
-  if (HasUnappliedConfChanges()) {
-    Warnf(logger_, "%x cannot campaign at term %d since there are still pending configuration changes to apply", id_,
+  if (HasUnappliedConfChanges(log_.committed())) {
+    Warnf(logger_,
+          "%x cannot campaign at term %d since there are still pending configuration changes to apply", id_,
           term_);
     return;
   }
@@ -109,7 +110,8 @@ void Raft::BecomeLeader() {
   Progress& self = *tracker_.Find(id_);
   self.BecomeReplicate();
   self.recent_active = true;
-  // There may be a change of membership in the tail of the log; it is cheaper to wait for all of it than to look.
+  // There may be a change of membership in the tail of the log; it is cheaper to wait for all of it than to
+  // look.
   pending_conf_index_ = log_.LastIndex();
   Entry empty;
   const bool appended = AppendEntries({&empty, 1});
@@ -117,30 +119,33 @@ void Raft::BecomeLeader() {
   Infof(logger_, "%x became leader at term %d", id_, term_);
 }
 
-// Within an election timeout of hearing from the leader a node neither votes nor moves its term: one that was cut off, or
-// removed, can't disturb those who are content.
+// Within an election timeout of hearing from the leader a node neither votes nor moves its term: one that was
+// cut off, or removed, can't disturb those who are content.
 bool Raft::InLease(const Message& m) const {
   if (m.context == kTransferContext) return false;
   if (!check_quorum_ || lead_ == kNone || election_elapsed_ >= election_timeout_) return false;
   const EntryId last = log_.Last();
   Infof(logger_,
-        "%x [logterm: %d, index: %d, vote: %x] ignored %s from %x [logterm: %d, index: %d] at term %d: lease is not "
+        "%x [logterm: %d, index: %d, vote: %x] ignored %s from %x [logterm: %d, index: %d] at term %d: lease "
+        "is not "
         "expired (remaining ticks: %d)",
         id_, last.term, last.index, vote_, Describe(m.type), m.from, m.log_term, m.index, term_,
         election_timeout_ - election_elapsed_);
   return true;
 }
 
-// Learners vote too: one that was promoted may not know yet, and the others may need its voice to elect who tells it.
+// Learners vote too: one that was promoted may not know yet, and the others may need its voice to elect who
+// tells it.
 void Raft::HandleVoteRequest(const Message& m) {
   const bool can_vote = vote_ == m.from || (vote_ == kNone && lead_ == kNone) ||
                         (m.type == MessageType::kPreVote && m.term > term_);
   const EntryId last = log_.Last();
   const bool granted = can_vote && log_.IsUpToDate({m.log_term, m.index});
   Infof(logger_, "%x [logterm: %d, index: %d, vote: %x] %s %s %s %x [logterm: %d, index: %d] at term %d", id_,
-        last.term, last.index, vote_, granted ? "cast" : "rejected", Describe(m.type), granted ? "for" : "from", m.from,
-        m.log_term, m.index, term_);
+        last.term, last.index, vote_, granted ? "cast" : "rejected", Describe(m.type),
+        granted ? "for" : "from", m.from, m.log_term, m.index, term_);
   if (!granted) {
+    if (term_ == 0) return;  // A refusal tells a term, and there is none yet.
     Send({.type = ResponseTo(m.type), .to = m.from, .term = term_, .reject = true});
     return;
   }
@@ -153,8 +158,8 @@ void Raft::HandleVoteRequest(const Message& m) {
 }
 
 void Raft::HandleVoteResponse(const Message& m) {
-  Infof(logger_, "%x received %s%s from %x at term %d", id_, Describe(m.type), m.reject ? " rejection" : "", m.from,
-        term_);
+  Infof(logger_, "%x received %s%s from %x at term %d", id_, Describe(m.type), m.reject ? " rejection" : "",
+        m.from, term_);
   tracker_.RecordVote(m.from, !m.reject);
   const VoteTally tally = tracker_.TallyVotes();
   Infof(logger_, "%x has received %d %s votes and %d vote rejections", id_, tally.granted, Describe(m.type),
@@ -200,7 +205,8 @@ Status Raft::StepCandidate(Message& m) {
       if (m.type == own_response) HandleVoteResponse(m);
       break;
     case MessageType::kTimeoutNow:
-      Debugf(logger_, "%x [term %d state %s] ignored MsgTimeoutNow from %x", id_, term_, Describe(role_), m.from);
+      Debugf(logger_, "%x [term %d state %s] ignored MsgTimeoutNow from %x", id_, term_, Describe(role_),
+             m.from);
       break;
     default:
       break;

@@ -41,8 +41,8 @@ Status Raft::StepFollower(Message& m) {
       }
       break;
     case MessageType::kTimeoutNow:
-      Infof(logger_, "%x [term %d] received MsgTimeoutNow from %x and starts an election to get leadership.", id_,
-            term_, m.from);
+      Infof(logger_, "%x [term %d] received MsgTimeoutNow from %x and starts an election to get leadership.",
+            id_, term_, m.from);
       // No pre-vote: the leader itself asked for it.
       Hup(CampaignType::kTransfer);
       break;
@@ -101,8 +101,8 @@ bool Raft::ConsistentAppend(const Message& m) const {
 
 void Raft::HandleAppend(Message& m) {
   if (!ConsistentAppend(m)) {
-    Errorf(logger_, "%x ignored an inconsistent MsgApp [logterm: %d, index: %d] from %x", id_, m.log_term, m.index,
-           m.from);
+    Errorf(logger_, "%x ignored an inconsistent MsgApp [logterm: %d, index: %d] from %x", id_, m.log_term,
+           m.index, m.from);
     return;
   }
   if (m.index < log_.committed()) {
@@ -118,8 +118,8 @@ void Raft::HandleAppend(Message& m) {
   if (contradiction) return;
   Debugf(logger_, "%x [logterm: %d, index: %d] rejected MsgApp [logterm: %d, index: %d] from %x", id_,
          log_.TermOrZero(m.index), m.index, m.log_term, m.index, m.from);
-  // A guess on where the logs meet: at or below the append's index and term. It skips all of our tail whose terms are
-  // above the leader's there.
+  // A guess on where the logs meet: at or below the append's index and term. It skips all of our tail whose
+  // terms are above the leader's there.
   const EntryId hint = log_.FindConflictByTerm(std::min(m.index, log_.LastIndex()), m.log_term);
   Send({.type = MessageType::kAppResp,
         .to = m.from,
@@ -129,14 +129,15 @@ void Raft::HandleAppend(Message& m) {
         .reject_hint = hint.index});
 }
 
-// False if the log does not hold the entry before the append's, or the append would replace a committed entry.
+// False if the log does not hold the entry before the append's, or the append would replace a committed
+// entry.
 bool Raft::AppendFrom(Message& m, bool* contradiction) {
   if (!log_.Matches({m.log_term, m.index})) return false;
   const Index last_new = m.index + m.entries.size();
   if (const Entry* conflict = log_.FindConflict(m.entries); conflict != nullptr) {
     if (conflict->index <= log_.committed()) {
-      Errorf(logger_, "%x: entry %d conflict with committed entry [committed(%d)]; ignored MsgApp from %x", id_,
-             conflict->index, log_.committed(), m.from);
+      Errorf(logger_, "%x: entry %d conflict with committed entry [committed(%d)]; ignored MsgApp from %x",
+             id_, conflict->index, log_.committed(), m.from);
       *contradiction = true;
       return false;
     }
@@ -148,12 +149,14 @@ bool Raft::AppendFrom(Message& m, bool* contradiction) {
 
 void Raft::HandleHeartbeat(const Message& m) {
   if (m.commit > log_.LastIndex()) {
-    // The leader counts on entries that this member acknowledged and no longer has. Its commit index is only heard, never
-    // needed: going on is safe for the others. What it means for this member's votes is for the owner to decide.
+    // The leader counts on entries that this member acknowledged and no longer has. Its commit index is only
+    // heard, never needed: going on is safe for the others. What it means for this member's votes is for the
+    // owner to decide.
     if (m.commit > claimed_commit_) {
-      Errorf(logger_,
-             "%x: tocommit(%d) is out of range [lastIndex(%d)]. Was the raft log corrupted, truncated, or lost?", id_,
-             m.commit, log_.LastIndex());
+      Errorf(
+          logger_,
+          "%x: tocommit(%d) is out of range [lastIndex(%d)]. Was the raft log corrupted, truncated, or lost?",
+          id_, m.commit, log_.LastIndex());
       claimed_commit_ = m.commit;
     }
   } else {
@@ -168,10 +171,12 @@ void Raft::HandleSnapshot(const Message& m) {
   const bool restored = RestoreSnapshot(snapshot);
   Infof(logger_, "%x [commit: %d] %s snapshot [index: %d, term: %d]", id_, log_.committed(),
         restored ? "restored" : "ignored", snapshot->metadata.index, snapshot->metadata.term);
-  Send({.type = MessageType::kAppResp, .to = m.from, .index = restored ? log_.LastIndex() : log_.committed()});
+  Send(
+      {.type = MessageType::kAppResp, .to = m.from, .index = restored ? log_.LastIndex() : log_.committed()});
 }
 
-// False if the snapshot is of no use: old, not meant for this member, already in the log, or damaged.
+// False if the snapshot is of no use: old, not meant for this member, already in the log, damaged, or too
+// early.
 bool Raft::RestoreSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
   const SnapshotMetadata& metadata = snapshot->metadata;
   if (metadata.index <= log_.committed()) return false;
@@ -183,16 +188,21 @@ bool Raft::RestoreSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
     found = found || std::find(ids->begin(), ids->end(), id_) != ids->end();
   }
   if (!found) {
-    Warnf(logger_, "%x attempted to restore snapshot but it is not in the ConfState %s; should never happen", id_,
-          Describe(members));
+    Warnf(logger_, "%x attempted to restore snapshot but it is not in the ConfState %s; should never happen",
+          id_, Describe(members));
+    return false;
+  }
+  if (metadata.term > term_) {
+    Errorf(logger_, "%x ignored a snapshot of term %d at term %d", id_, metadata.term, term_);
     return false;
   }
   const EntryId id{metadata.term, metadata.index};
   if (log_.Matches(id)) {
     const EntryId last = log_.Last();
     Infof(logger_,
-          "%x [commit: %d, lastindex: %d, lastterm: %d] fast-forwarded commit to snapshot [index: %d, term: %d]", id_,
-          log_.committed(), last.index, last.term, id.index, id.term);
+          "%x [commit: %d, lastindex: %d, lastterm: %d] fast-forwarded commit to snapshot [index: %d, term: "
+          "%d]",
+          id_, log_.committed(), last.index, last.term, id.index, id.term);
     log_.CommitTo(metadata.index);
     return false;
   }
@@ -200,6 +210,13 @@ bool Raft::RestoreSnapshot(const std::shared_ptr<const Snapshot>& snapshot) {
   if (!restored.ok()) {
     Errorf(logger_, "%x: unable to restore config (%s): %s", id_, Describe(members),
            std::string(quorate::Message(restored.status())));
+    return false;
+  }
+  if (HasUnappliedConfChanges(log_.applying())) {
+    // The owner is about to apply an earlier change of membership, on top of what would by then be the
+    // snapshot's configuration. The leader will offer a snapshot again.
+    Infof(logger_, "%x [commit: %d] can't restore snapshot yet: a configuration change is being applied", id_,
+          log_.committed());
     return false;
   }
   log_.Restore(snapshot);

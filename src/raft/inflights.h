@@ -1,4 +1,5 @@
-// The window of kApp messages sent to one follower and not yet acknowledged: bounded by count and, softly, by bytes.
+// The window of kApp messages sent to one follower and not yet acknowledged: bounded by count and, softly, by
+// bytes.
 #pragma once
 
 #include <cstddef>
@@ -21,9 +22,7 @@ class Inflights {
   // Frees all messages whose last entry is at or below `index`.
   void FreeUpTo(Index index);
   void Reset();
-  bool Full() const {
-    return window_.size() >= max_count_ || (max_bytes_ != 0 && bytes_ >= max_bytes_);
-  }
+  bool Full() const { return window_.size() >= max_count_ || (max_bytes_ != 0 && bytes_ >= max_bytes_); }
   size_t count() const { return window_.size(); }
   uint64_t bytes() const { return bytes_; }
 

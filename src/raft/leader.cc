@@ -99,8 +99,8 @@ Status Raft::LeaderPropose(std::span<Entry> entries) {
   return absl::OkStatus();
 }
 
-// A change of membership that may not be proposed now becomes an empty entry. The check sees the applied configuration,
-// so it is a courtesy; what counts is that only one change is under way at a time.
+// A change of membership that may not be proposed now becomes an empty entry. The check sees the applied
+// configuration, so it is a courtesy; what counts is that only one change is under way at a time.
 Status Raft::FilterConfChange(Entry& entry, Index index) {
   const StatusOr<ConfChangeV2> change = DecodeConfChange(entry);
   if (!change.ok()) return change.status();
@@ -108,8 +108,8 @@ Status Raft::FilterConfChange(Entry& entry, Index index) {
   const bool wants_leave = change->changes.empty();
   std::string refusal;
   if (pending_conf_index_ > log_.applied()) {
-    refusal = absl::StrFormat("possible unapplied conf change at index %d (applied to %d)", pending_conf_index_,
-                              log_.applied());
+    refusal = absl::StrFormat("possible unapplied conf change at index %d (applied to %d)",
+                              pending_conf_index_, log_.applied());
   } else if (already_joint && !wants_leave) {
     refusal = "must transition out of joint config first";
   } else if (!already_joint && wants_leave) {
@@ -119,19 +119,22 @@ Status Raft::FilterConfChange(Entry& entry, Index index) {
     pending_conf_index_ = index;
     return absl::OkStatus();
   }
-  Infof(logger_, "%x ignoring conf change %s at config %s: %s", id_, Describe(*change), Describe(tracker_.config),
-        refusal);
+  Infof(logger_, "%x ignoring conf change %s at config %s: %s", id_, Describe(*change),
+        Describe(tracker_.config), refusal);
   entry = Entry();
   return absl::OkStatus();
 }
 
-// False, and nothing is taken, if the uncommitted tail would grow too large. An empty tail takes anything, and entries
-// without data are never refused: a new leader's first one, and the one that leaves a joint configuration.
+// False, and nothing is taken, if the uncommitted tail would grow too large. An empty tail takes anything,
+// and entries without data are never refused: a new leader's first one, and the one that leaves a joint
+// configuration.
 bool Raft::AppendEntries(std::span<Entry> entries) {
   uint64_t bytes = 0;
   for (const Entry& entry : entries) bytes += entry.data.size();
   if (uncommitted_size_ > 0 && bytes > 0 && uncommitted_size_ + bytes > max_uncommitted_size_) {
-    Warnf(logger_, "%x appending new entries to log would exceed uncommitted entry size limit; dropping proposal", id_);
+    Warnf(logger_,
+          "%x appending new entries to log would exceed uncommitted entry size limit; dropping proposal",
+          id_);
     return false;
   }
   uncommitted_size_ += bytes;
@@ -157,9 +160,9 @@ void Raft::HandleAppendResponse(const Message& m, Progress& member) {
   }
 }
 
-// The refusal says where the follower's log might meet ours: index reject_hint, of term log_term. Our entries above the
-// last one with a term <= that can't match, since terms only rise along a log: so each probe skips a whole term. (The
-// follower skips in the same way before it answers.)
+// The refusal says where the follower's log might meet ours: index reject_hint, of term log_term. Our entries
+// above the last one with a term <= that can't match, since terms only rise along a log: so each probe skips
+// a whole term. (The follower skips in the same way before it answers.)
 void Raft::HandleAppendRejected(const Message& m, Progress& member) {
   Debugf(logger_, "%x received MsgAppResp(rejected, hint: (index %d, term %d)) from %x for index %d", id_,
          m.reject_hint, m.log_term, m.from, m.index);
@@ -174,8 +177,10 @@ void Raft::HandleAppendRejected(const Message& m, Progress& member) {
 void Raft::HandleAppendAccepted(const Message& m, Progress& member) {
   if (m.index > log_.LastIndex()) {
     // Nobody can hold in this term what the leader never had: one of the two logs went back in time.
-    Errorf(logger_, "%x ignored MsgAppResp from %x for index %d beyond the last index %d. Was the raft log "
-           "corrupted, truncated, or lost?", id_, m.from, m.index, log_.LastIndex());
+    Errorf(logger_,
+           "%x ignored MsgAppResp from %x for index %d beyond the last index %d. Was the raft log "
+           "corrupted, truncated, or lost?",
+           id_, m.from, m.index, log_.LastIndex());
     return;
   }
   // A probing follower that answers at its match, with no news, still goes back to replicating.
@@ -188,8 +193,8 @@ void Raft::HandleAppendAccepted(const Message& m, Progress& member) {
     case ProgressState::kSnapshot:
       // Whichever snapshot it restored: what counts is that the log can take over from there.
       if (member.match + 1 >= log_.FirstIndex()) {
-        Debugf(logger_, "%x recovered from needing snapshot, resumed sending replication messages to %x [%s]", id_,
-               m.from, Describe(member));
+        Debugf(logger_, "%x recovered from needing snapshot, resumed sending replication messages to %x [%s]",
+               id_, m.from, Describe(member));
         member.BecomeProbe();
         member.BecomeReplicate();
       }
@@ -217,7 +222,8 @@ void Raft::HandleAppendAccepted(const Message& m, Progress& member) {
 void Raft::HandleHeartbeatResponse(const Message& m, Progress& member) {
   member.recent_active = true;
   member.append_paused = false;
-  // Even to a full window one (empty) append goes, so that a follower whose messages were all lost is found again.
+  // Even to a full window one (empty) append goes, so that a follower whose messages were all lost is found
+  // again.
   if (member.match < log_.LastIndex() || member.state == ProgressState::kProbe) SendAppend(m.from);
 
   if (read_only_option_ != ReadOnlyOption::kSafe || m.context.empty()) return;
@@ -243,8 +249,8 @@ void Raft::HandleTransferLeader(const Message& m, Progress& member) {
   const NodeId to = m.from;
   if (lead_transferee_ != kNone) {
     if (lead_transferee_ == to) {
-      Infof(logger_, "%x [term %d] transfer leadership to %x is in progress, ignores request to same node %x", id_,
-            term_, to, to);
+      Infof(logger_, "%x [term %d] transfer leadership to %x is in progress, ignores request to same node %x",
+            id_, term_, to, to);
       return;
     }
     const NodeId before = std::exchange(lead_transferee_, kNone);

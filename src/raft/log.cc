@@ -138,8 +138,8 @@ void Log::AcceptApplying(Index index, uint64_t bytes, bool allow_unstable) {
 
 void Log::AppliedTo(Index index, uint64_t bytes) {
   QUORATE_CHECK_MSG(applied_ <= index && index <= committed_,
-                    absl::StrFormat("applied(%d) is out of range [prevApplied(%d), committed(%d)]", index, applied_,
-                                    committed_));
+                    absl::StrFormat("applied(%d) is out of range [prevApplied(%d), committed(%d)]", index,
+                                    applied_, committed_));
   applied_ = index;
   applying_ = std::max(applying_, index);
   applying_bytes_ -= std::min(applying_bytes_, bytes);
@@ -147,8 +147,8 @@ void Log::AppliedTo(Index index, uint64_t bytes) {
 }
 
 void Log::Restore(std::shared_ptr<const Snapshot> snapshot) {
-  Infof(logger_, "log [%s] starts to restore snapshot [index: %d, term: %d]", Describe(), snapshot->metadata.index,
-        snapshot->metadata.term);
+  Infof(logger_, "log [%s] starts to restore snapshot [index: %d, term: %d]", Describe(),
+        snapshot->metadata.index, snapshot->metadata.term);
   committed_ = snapshot->metadata.index;
   unstable_.Restore(std::move(snapshot));
 }
@@ -161,7 +161,8 @@ std::string Log::Describe() const {
   return absl::StrFormat(
       "committed=%d, applied=%d, applying=%d, unstable.offset=%d, unstable.offsetInProgress=%d, "
       "len(unstable.Entries)=%d",
-      committed_, applied_, applying_, unstable_.offset(), unstable_.offset_in_progress(), unstable_.entries().size());
+      committed_, applied_, applying_, unstable_.offset(), unstable_.offset_in_progress(),
+      unstable_.entries().size());
 }
 
 }  // namespace quorate::raft

@@ -1,4 +1,5 @@
-// A node's log: the storage's stable entries below, the unstable ones above, and how far it is committed and applied.
+// A node's log: the storage's stable entries below, the unstable ones above, and how far it is committed and
+// applied.
 #pragma once
 
 #include <memory>
@@ -18,8 +19,8 @@ namespace quorate::raft {
 //  L2  committed() >= FirstIndex() - 1.
 class Log {
  public:
-  // Begins with everything up to the storage's compaction committed and applied. The storage and logger outlive it.
-  // applying_bytes_max > 0: encoded bytes that may be handed to apply and not be acknowledged.
+  // Begins with everything up to the storage's compaction committed and applied. The storage and logger
+  // outlive it. applying_bytes_max > 0: encoded bytes that may be handed to apply and not be acknowledged.
   Log(Storage& storage, Logger& logger, uint64_t applying_bytes_max);
 
   Index FirstIndex() const;
@@ -31,19 +32,21 @@ class Log {
   // Whether a log that ends so is at least as complete as this one.
   bool IsUpToDate(EntryId candidate) const;
 
-  // Appends to *out the entries of [lo, hi) that fit into max_bytes, at least one; false if lo is compacted away.
+  // Appends to *out the entries of [lo, hi) that fit into max_bytes, at least one; false if lo is compacted
+  // away.
   bool Slice(Index lo, Index hi, uint64_t max_bytes, std::vector<Entry>* out) const;
 
   // Moves from `entries`; the first lies above committed().
   void Append(std::span<Entry> entries);
   // The first of `entries` (consecutive) that this log does not hold; null if it holds all. Logs a conflict.
   const Entry* FindConflict(std::span<const Entry> entries) const;
-  // The highest index <= `index` whose term is <= `term` or unknown (then the second is 0): a guess on where a log that
-  // has an entry (index, term) meets this one.
+  // The highest index <= `index` whose term is <= `term` or unknown (then the second is 0): a guess on where
+  // a log that has an entry (index, term) meets this one.
   EntryId FindConflictByTerm(Index index, Term term) const;
 
   void CommitTo(Index index);  // Never back; not beyond LastIndex().
-  // Commits up to `id` if that is news and its term is the leader's: entries of earlier terms only through a later one.
+  // Commits up to `id` if that is news and its term is the leader's: entries of earlier terms only through a
+  // later one.
   bool MaybeCommit(EntryId id);
   void RestoreCommitted(Index committed) { committed_ = committed; }
 

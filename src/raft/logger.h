@@ -1,4 +1,5 @@
-// Where consensus writes its log lines. The texts are etcd-io/raft's, so that people who search for them find them.
+// Where consensus writes its log lines. The texts are etcd-io/raft's, so that people who search for them find
+// them.
 #pragma once
 
 #include <string_view>

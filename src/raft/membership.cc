@@ -8,9 +8,10 @@ namespace quorate::raft {
 StatusOr<ConfState> Raft::ApplyConfChange(const ConfChangeV2& change) {
   const Changer changer(tracker_, log_.LastIndex());
   bool auto_leave = false;
-  StatusOr<ChangedConfig> changed = LeavesJoint(change)               ? changer.LeaveJoint()
-                                    : EntersJoint(change, &auto_leave) ? changer.EnterJoint(auto_leave, change.changes)
-                                                                       : changer.Simple(change.changes);
+  StatusOr<ChangedConfig> changed = LeavesJoint(change) ? changer.LeaveJoint()
+                                    : EntersJoint(change, &auto_leave)
+                                        ? changer.EnterJoint(auto_leave, change.changes)
+                                        : changer.Simple(change.changes);
   if (!changed.ok()) return changed.status();
   return SwitchTo(*std::move(changed));
 }
@@ -43,8 +44,8 @@ ConfState Raft::SwitchTo(ChangedConfig changed) {
   return state;
 }
 
-// A joint configuration that ends by itself is left as soon as it is applied. If the proposal is dropped (a transfer of
-// leadership is under way), the next applied entry tries again, here or on the new leader.
+// A joint configuration that ends by itself is left as soon as it is applied. If the proposal is dropped (a
+// transfer of leadership is under way), the next applied entry tries again, here or on the new leader.
 void Raft::MaybeLeaveJoint(Index applied) {
   if (!tracker_.config.auto_leave || role_ != Role::kLeader || applied < pending_conf_index_) return;
   Entry leave;
@@ -53,7 +54,8 @@ void Raft::MaybeLeaveJoint(Index applied) {
     Debugf(logger_, "not initiating automatic transition out of joint configuration %s: %s",
            Describe(tracker_.config), std::string(quorate::Message(status)));
   } else {
-    Infof(logger_, "initiating automatic transition out of joint configuration %s", Describe(tracker_.config));
+    Infof(logger_, "initiating automatic transition out of joint configuration %s",
+          Describe(tracker_.config));
   }
 }
 

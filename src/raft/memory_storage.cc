@@ -1,14 +1,23 @@
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "raft/confchange_codec.h"
 #include "raft/storage.h"
 
 namespace quorate::raft {
+namespace {
+
+// The limit of bytes may end a read long before `hi`.
+constexpr Index kReserveMax = 1024;
+
+}  // namespace
 
 bool MemoryStorage::Entries(Index lo, Index hi, uint64_t max_bytes, std::vector<Entry>* out) const {
   if (lo <= compacted_index_) return false;
   QUORATE_CHECK_MSG(lo <= hi && hi <= LastIndex() + 1,
                     absl::StrFormat("entries [%d, %d) of a log up to %d", lo, hi, LastIndex()));
+  out->reserve(out->size() + std::min<Index>(hi - lo, kReserveMax));
   uint64_t bytes = 0;
   auto it = entries_.begin() + static_cast<ptrdiff_t>(lo - FirstIndex());
   for (Index index = lo; index < hi; ++index, ++it) {
@@ -43,7 +52,8 @@ Status MemoryStorage::CreateSnapshot(Index index, const ConfState* conf_state, s
   }
   const std::optional<Term> term = TermAt(index);
   if (!term.has_value()) {
-    return OutOfRange(absl::StrFormat("snapshot %d is outside of the log (%d, %d]", index, compacted_index_, LastIndex()));
+    return OutOfRange(
+        absl::StrFormat("snapshot %d is outside of the log (%d, %d]", index, compacted_index_, LastIndex()));
   }
   auto made = std::make_shared<Snapshot>();
   made->metadata.index = index;

@@ -44,7 +44,8 @@ void Progress::SentEntries(size_t entries, uint64_t bytes) {
     next += entries;
     inflights.Add(next - 1, bytes);
   }
-  // A message that fills the window, or is sent into a full one, is a probe: wait for a heartbeat to be answered.
+  // A message that fills the window, or is sent into a full one, is a probe: wait for a heartbeat to be
+  // answered.
   append_paused = inflights.Full();
 }
 
@@ -88,7 +89,8 @@ std::string Describe(const Progress& progress) {
       absl::StrFormat("%s match=%d next=%d", Describe(progress.state), progress.match, progress.next);
   if (progress.learner) text += " learner";
   if (progress.Paused()) text += " paused";
-  if (progress.pending_snapshot > 0) absl::StrAppendFormat(&text, " pendingSnap=%d", progress.pending_snapshot);
+  if (progress.pending_snapshot > 0)
+    absl::StrAppendFormat(&text, " pendingSnap=%d", progress.pending_snapshot);
   if (!progress.recent_active) text += " inactive";
   if (progress.inflights.count() > 0) {
     absl::StrAppendFormat(&text, " inflight=%d", progress.inflights.count());

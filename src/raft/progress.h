@@ -10,11 +10,12 @@
 
 namespace quorate::raft {
 
-// kProbe: where the logs meet is unknown; one append at a time, at most one a heartbeat. kReplicate: appends are sent
-// ahead of acknowledgements. kSnapshot: needs a snapshot; no appends until it answers.
+// kProbe: where the logs meet is unknown; one append at a time, at most one a heartbeat. kReplicate: appends
+// are sent ahead of acknowledgements. kSnapshot: needs a snapshot; no appends until it answers.
 enum class ProgressState : uint8_t { kProbe, kReplicate, kSnapshot };
 
-// Invariants: match < next; in kSnapshot next == pending_snapshot + 1; pending_snapshot is 0 in the other states.
+// Invariants: match < next; in kSnapshot next == pending_snapshot + 1; pending_snapshot is 0 in the other
+// states.
 struct Progress {
   Index match = 0;  // The logs are known to be equal up to here.
   Index next = 1;   // The next entry to send; those between are in flight.
@@ -22,8 +23,10 @@ struct Progress {
   Index sent_commit = 0;
   ProgressState state = ProgressState::kProbe;
   Index pending_snapshot = 0;
-  bool recent_active = false;    // Heard from since the last check of the quorum. Always true for the leader itself.
-  bool append_paused = false;    // No more appends until a heartbeat is answered (a probe is out, or the window full).
+  bool recent_active =
+      false;  // Heard from since the last check of the quorum. Always true for the leader itself.
+  bool append_paused =
+      false;  // No more appends until a heartbeat is answered (a probe is out, or the window full).
   bool learner = false;
   Inflights inflights;
 
@@ -47,8 +50,8 @@ struct Progress {
 
 using ProgressMap = std::map<NodeId, Progress>;
 
-const char* Describe(ProgressState state);        // "StateProbe"
-std::string Describe(const Progress& progress);   // "StateReplicate match=11 next=13 inflight=1"
+const char* Describe(ProgressState state);         // "StateProbe"
+std::string Describe(const Progress& progress);    // "StateReplicate match=11 next=13 inflight=1"
 std::string Describe(const ProgressMap& members);  // One line each: "3: StateProbe match=0 next=1"
 
 }  // namespace quorate::raft

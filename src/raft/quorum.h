@@ -92,8 +92,8 @@ struct JointConfig {
   friend bool operator==(const JointConfig&, const JointConfig&) = default;
 };
 
-std::string Describe(const IdSet& ids);               // "(1 2 3)", hexadecimal
-std::string Describe(const JointConfig& config);      // "(1 2)&&(1 2 3)"
-const char* Describe(VoteResult result);              // "VoteWon"
+std::string Describe(const IdSet& ids);           // "(1 2 3)", hexadecimal
+std::string Describe(const JointConfig& config);  // "(1 2)&&(1 2 3)"
+const char* Describe(VoteResult result);          // "VoteWon"
 
 }  // namespace quorate::raft

@@ -44,7 +44,8 @@ std::string DescribeAcks(const IdSet& voters, const Acks& acks) {
     const Index index = acks.contains(id) ? acks.at(id) : 0;
     size_t bar = 0;
     for (NodeId other : voters) bar += (acks.contains(other) ? acks.at(other) : 0) < index;
-    text += acks.contains(id) ? std::string(bar, 'x') + ">" + std::string(n - bar, ' ') : "?" + std::string(n, ' ');
+    text += acks.contains(id) ? std::string(bar, 'x') + ">" + std::string(n - bar, ' ')
+                              : "?" + std::string(n, ' ');
     absl::StrAppendFormat(&text, " %5d    (id=%x)\n", index, id);
   }
   return text;
@@ -70,7 +71,8 @@ QuorumCase ParseCase(const Command& command) {
     c.joint = true;
     if (value != "zero") add(c.config.outgoing, value);
   }
-  for (const std::string& value : command.Values("idx")) c.inputs.push_back(value == "_" ? 0 : std::stoull(value));
+  for (const std::string& value : command.Values("idx"))
+    c.inputs.push_back(value == "_" ? 0 : std::stoull(value));
   for (const std::string& value : command.Values("votes")) {
     c.inputs.push_back(value == "y" ? 2 : value == "n" ? 1 : 0);
   }
@@ -125,7 +127,8 @@ TEST(QuorumTest, AgreesWithTrying) {
     const uint64_t n = random() % 12;
     for (uint64_t i = 0; i < n; ++i) voters.Insert(random() % 20);
     for (uint64_t i = 0; i < n; ++i) acks[random() % 20] = random() % 10;
-    ASSERT_EQ(MajorityCommittedIndex(voters, Lookup(acks)), DumbCommittedIndex(voters, acks)) << "round " << round;
+    ASSERT_EQ(MajorityCommittedIndex(voters, Lookup(acks)), DumbCommittedIndex(voters, acks))
+        << "round " << round;
   }
 }
 

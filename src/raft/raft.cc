@@ -13,8 +13,8 @@ namespace {
 uint64_t OrNoLimit(uint64_t limit) { return limit == 0 ? kNoLimit : limit; }
 
 uint64_t ApplyingBytesMax(const Config& config) {
-  const uint64_t limit =
-      config.max_committed_size_per_ready != 0 ? config.max_committed_size_per_ready : config.max_size_per_msg;
+  const uint64_t limit = config.max_committed_size_per_ready != 0 ? config.max_committed_size_per_ready
+                                                                  : config.max_size_per_msg;
   return std::max<uint64_t>(limit, 1);
 }
 
@@ -78,8 +78,8 @@ Status Raft::Load(const Config& config) {
   const ConfState conf_state = config.storage->InitialConfState();
   StatusOr<ChangedConfig> restored = RestoreConfig(tracker_, last.index, conf_state);
   if (!restored.ok()) {
-    return DataLoss(absl::StrFormat("%x: the stored configuration (%s) is none: %s", id_, Describe(conf_state),
-                                    std::string(quorate::Message(restored.status()))));
+    return DataLoss(absl::StrFormat("%x: the stored configuration (%s) is none: %s", id_,
+                                    Describe(conf_state), std::string(quorate::Message(restored.status()))));
   }
   SwitchTo(*std::move(restored));
 
@@ -95,24 +95,25 @@ Status Raft::Load(const Config& config) {
   }
   if (config.applied > 0) {
     if (config.applied < log_.applied() || config.applied > log_.committed()) {
-      return DataLoss(absl::StrFormat("applied(%d) is out of range [prevApplied(%d), committed(%d)]", config.applied,
-                                      log_.applied(), log_.committed()));
+      return DataLoss(absl::StrFormat("applied(%d) is out of range [prevApplied(%d), committed(%d)]",
+                                      config.applied, log_.applied(), log_.committed()));
     }
     log_.AppliedTo(config.applied, 0);
   }
   BecomeFollower(term_, kNone);
 
   std::string peers;
-  for (NodeId id : tracker_.config.voters.Ids()) absl::StrAppendFormat(&peers, "%s%x", peers.empty() ? "" : ",", id);
-  Infof(logger_, "newRaft %x [peers: [%s], term: %d, commit: %d, applied: %d, lastindex: %d, lastterm: %d]", id_, peers,
-        term_, log_.committed(), log_.applied(), last.index, last.term);
+  for (NodeId id : tracker_.config.voters.Ids())
+    absl::StrAppendFormat(&peers, "%s%x", peers.empty() ? "" : ",", id);
+  Infof(logger_, "newRaft %x [peers: [%s], term: %d, commit: %d, applied: %d, lastindex: %d, lastterm: %d]",
+        id_, peers, term_, log_.committed(), log_.applied(), last.index, last.term);
   return absl::OkStatus();
 }
 
 Status Raft::Dropped() const { return Unavailable("raft proposal dropped"); }
 
-// Votes, and acknowledgements of appends, say what this node has on disk: they wait for what is unstable now. Refusals
-// do too; they are rare, and some rest on unstable state as well.
+// Votes, and acknowledgements of appends, say what this node has on disk: they wait for what is unstable now.
+// Refusals do too; they are rare, and some rest on unstable state as well.
 void Raft::Send(Message m) {
   if (m.from == kNone) m.from = id_;
   if (IsElection(m.type)) {
@@ -208,7 +209,8 @@ bool Raft::HandleTerm(const Message& m) {
 }
 
 void Raft::HandleHigherTerm(const Message& m) {
-  // A pre-vote asks about a future term without moving anybody to it; only a refusal tells a term that is real.
+  // A pre-vote asks about a future term without moving anybody to it; only a refusal tells a term that is
+  // real.
   if (m.type == MessageType::kPreVote) return;
   if (m.type == MessageType::kPreVoteResp && !m.reject) return;
   Infof(logger_, "%x [term: %d] received a %s message with higher term from %x [term: %d]", id_, term_,
@@ -220,16 +222,16 @@ void Raft::HandleHigherTerm(const Message& m) {
 
 void Raft::HandleLowerTerm(const Message& m) {
   if ((check_quorum_ || pre_vote_) && (m.type == MessageType::kHeartbeat || m.type == MessageType::kApp)) {
-    // This node's term may have grown while it was cut off. With check-quorum or pre-vote its requests for votes are
-    // ignored, so it would never come back: the answer's term makes the old leader step down.
+    // This node's term may have grown while it was cut off. With check-quorum or pre-vote its requests for
+    // votes are ignored, so it would never come back: the answer's term makes the old leader step down.
     Send({.type = MessageType::kAppResp, .to = m.from});
   } else if (m.type == MessageType::kPreVote) {
-    // A candidate of an older configuration of the cluster, or with pre-vote just turned on, would else never learn the
-    // term it lacks.
+    // A candidate of an older configuration of the cluster, or with pre-vote just turned on, would else never
+    // learn the term it lacks.
     const EntryId last = log_.Last();
     Infof(logger_,
-          "%x [logterm: %d, index: %d, vote: %x] rejected %s from %x [logterm: %d, index: %d] at term %d", id_,
-          last.term, last.index, vote_, Describe(m.type), m.from, m.log_term, m.index, term_);
+          "%x [logterm: %d, index: %d, vote: %x] rejected %s from %x [logterm: %d, index: %d] at term %d",
+          id_, last.term, last.index, vote_, Describe(m.type), m.from, m.log_term, m.index, term_);
     Send({.type = MessageType::kPreVoteResp, .to = m.from, .term = term_, .reject = true});
   } else {
     Infof(logger_, "%x [term: %d] ignored a %s message with lower term from %x [term: %d]", id_, term_,
@@ -240,10 +242,10 @@ void Raft::HandleLowerTerm(const Message& m) {
 void Raft::StorageAppended(const PersistAck& ack) {
   if (ack.index != 0) {
     if (ack.term < term_) {
-      // A write for the later term may be on its way and replace what this one stored: don't yet read from storage what
-      // is still held here. The Ready that carried the new term has an ack that covers it.
-      Infof(logger_, "%x [term: %d] ignored entry appends from a %s message with lower term [term: %d]", id_, term_,
-            Describe(MessageType::kStorageAppendResp), ack.term);
+      // A write for the later term may be on its way and replace what this one stored: don't yet read from
+      // storage what is still held here. The Ready that carried the new term has an ack that covers it.
+      Infof(logger_, "%x [term: %d] ignored entry appends from a %s message with lower term [term: %d]", id_,
+            term_, Describe(MessageType::kStorageAppendResp), ack.term);
     } else {
       log_.unstable().StableTo({ack.log_term, ack.index});
     }

@@ -1,8 +1,8 @@
 // The consensus state machine behind RawNode. Internal to this folder: others include raft/raw_node.h.
 //
-// One class, its code split by role: raft.cc (start, terms, sending, what every role does), election.cc, leader.cc
-// (proposals, acknowledgements, transfer), replication.cc (appends, snapshots, heartbeats to followers), follower.cc,
-// membership.cc, read_index.cc. Invariants: see raw_node.h.
+// One class, its code split by role: raft.cc (start, terms, sending, what every role does), election.cc,
+// leader.cc (proposals, acknowledgements, transfer), replication.cc (appends, snapshots, heartbeats to
+// followers), follower.cc, membership.cc, read_index.cc. Invariants: see raw_node.h.
 #pragma once
 
 #include <memory>
@@ -63,7 +63,8 @@ class Raft {
   // election.cc
   void TickElection();
   bool Promotable() const;
-  bool HasUnappliedConfChanges() const;
+  // Above applied, up to `last` <= committed.
+  bool HasUnappliedConfChanges(Index last) const;
   bool InLease(const Message& m) const;
   void Hup(CampaignType type);
   void Campaign(CampaignType type);
@@ -140,15 +141,16 @@ class Raft {
   Log log_;
   ProgressTracker tracker_;
 
-  // Ticks since the election timeout was last restarted: on a leader by itself, on others by word from the leader.
+  // Ticks since the election timeout was last restarted: on a leader by itself, on others by word from the
+  // leader.
   int election_elapsed_ = 0;
   int heartbeat_elapsed_ = 0;
   int randomized_election_timeout_ = 0;
 
   // Leader only.
   NodeId lead_transferee_ = kNone;
-  Index pending_conf_index_ = 0;      // No further change of membership until this is applied.
-  uint64_t uncommitted_size_ = 0;     // Payload bytes; an estimate from below.
+  Index pending_conf_index_ = 0;   // No further change of membership until this is applied.
+  uint64_t uncommitted_size_ = 0;  // Payload bytes; an estimate from below.
   ReadOnly read_only_;
   std::vector<ReadRequest> pending_reads_;  // Came before this leader committed in its term.
 

@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::string_view kProposalDropped = "raft proposal dropped";
 
+// Far beyond any real term or index, and far from where they would overflow.
+constexpr uint64_t kPlausibleMax = uint64_t{1} << 62;
+
 enum class Origin { kLocal, kMember, kAnswer };
 
 Origin OriginOf(MessageType type) {
@@ -35,7 +38,8 @@ Origin OriginOf(MessageType type) {
 }
 
 bool MayLackTerm(MessageType type) {
-  return type == MessageType::kProp || type == MessageType::kReadIndex || type == MessageType::kTransferLeader;
+  return type == MessageType::kProp || type == MessageType::kReadIndex ||
+         type == MessageType::kTransferLeader;
 }
 
 ApplyAck AckOf(const std::vector<Entry>& entries) {
@@ -104,11 +108,17 @@ Status RawNode::ProposeConfChange(const ConfChangeV2& change) {
   return ProposeChange(EntryType::kConfChangeV2, EncodeConfChange(change));
 }
 
-StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChange& change) { return raft_->ApplyConfChange(ToV2(change)); }
+StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChange& change) {
+  return raft_->ApplyConfChange(ToV2(change));
+}
 
-StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChangeV2& change) { return raft_->ApplyConfChange(change); }
+StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChangeV2& change) {
+  return raft_->ApplyConfChange(change);
+}
 
 Status RawNode::Step(Message message) {
+  // What this node says to itself comes by OnPersisted, never by the network: it would count as being on disk.
+  if (message.from == raft_->id_) return InvalidArgument("raft: message from this member itself");
   switch (OriginOf(message.type)) {
     case Origin::kLocal:
       return InvalidArgument("raft: cannot step raft local message");
@@ -118,10 +128,15 @@ Status RawNode::Step(Message message) {
       }
       break;
     case Origin::kMember:
+      if (message.from == kNone) return InvalidArgument("raft: message without a sender");
       break;
   }
   // Without a term the checks against other terms would be passed by.
   if (message.term == 0 && !MayLackTerm(message.type)) return InvalidArgument("raft: message without a term");
+  if (message.term > kPlausibleMax ||
+      (message.snapshot != nullptr && message.snapshot->metadata.index > kPlausibleMax)) {
+    return InvalidArgument("raft: message with an impossible term or index");
+  }
   return raft_->Step(std::move(message));
 }
 
@@ -149,7 +164,8 @@ Ready RawNode::NextReady() {
     previous_soft_ = soft;
   }
   const HardState hard = r.hard_state();
-  ready.must_sync = !ready.entries.empty() || hard.vote != previous_hard_.vote || hard.term != previous_hard_.term;
+  ready.must_sync =
+      !ready.entries.empty() || hard.vote != previous_hard_.vote || hard.term != previous_hard_.term;
   if (hard != previous_hard_) {
     ready.hard_state = hard;
     previous_hard_ = hard;
@@ -176,9 +192,9 @@ Ready RawNode::NextReady() {
   return ready;
 }
 
-// What the storage has once this Ready and all before it are durable: the whole log as it is now, not only the entries of
-// this Ready. An ack of an earlier term is void (a write for the later term could still replace what it speaks of), and
-// the one that comes with the later term's Ready has to make up for it.
+// What the storage has once this Ready and all before it are durable: the whole log as it is now, not only
+// the entries of this Ready. An ack of an earlier term is void (a write for the later term could still
+// replace what it speaks of), and the one that comes with the later term's Ready has to make up for it.
 PersistAck RawNode::TakePersistAck(const Ready& ready) {
   Raft& r = *raft_;
   PersistAck ack;

@@ -1,6 +1,6 @@
-// One member of a raft group: a deterministic state machine. In: ticks, proposals, messages, acknowledgements of the disk
-// and of apply. Out: Ready, the work to do. No I/O, no clock, no threads. The algorithm, its messages and its log lines are
-// those of etcd-io/raft (main branch), so a group may mix members of both.
+// One member of a raft group: a deterministic state machine. In: ticks, proposals, messages, acknowledgements
+// of the disk and of apply. Out: Ready, the work to do. No I/O, no clock, no threads. The algorithm, its
+// messages and its log lines are those of etcd-io/raft (main branch), so a group may mix members of both.
 //
 // How an owner runs it (Config::async_storage_writes = true):
 //
@@ -8,32 +8,34 @@
 //     Ready ready = node.NextReady();
 //     send(ready.messages);              // may leave at once, before anything is on disk
 //     if (ready.NeedsPersist()) {
-//       storage.Append(ready.entries);   // memory only: at any time before OnPersisted, in order (a snapshot likewise)
-//       write ready.hard_state, entries, snapshot to the log; sync if ready.must_sync;
-//       once durable, and all before it: node.OnPersisted(std::move(ready.persist), &outgoing); send(outgoing);
+//       storage.Append(ready.entries);   // memory only: at any time before OnPersisted, in order (a snapshot
+//       likewise) write ready.hard_state, entries, snapshot to the log; sync if ready.must_sync; once
+//       durable, and all before it: node.OnPersisted(std::move(ready.persist), &outgoing); send(outgoing);
 //     }
 //     if (!ready.committed_entries.empty()) { apply(ready.committed_entries); node.OnApplied(ready.apply); }
 //   }
 //
-// Several Readies may be on their way to the disk at once. Acknowledge them in the order in which NextReady gave them; one
-// sync may cover many, then acknowledge each in turn. A Ready whose must_sync is false and whose persist.messages is empty
-// needs no sync, only its place in the order. Committed entries are always on this member's own disk already.
+// Several Readies may be on their way to the disk at once. Acknowledge them in the order in which NextReady
+// gave them; one sync may cover many, then acknowledge each in turn. A Ready whose must_sync is false and
+// whose persist.messages is empty needs no sync, only its place in the order. Committed entries are always on
+// this member's own disk already.
 //
-// With async_storage_writes = false an owner writes, syncs, sends and applies the Ready in that order and calls Advance;
-// committed entries may then be ones that the same Ready persists.
+// With async_storage_writes = false an owner writes, syncs, sends and applies the Ready in that order and
+// calls Advance; committed entries may then be ones that the same Ready persists.
 //
-// Owner thread: whoever made it; nothing here is thread-safe, but Ready, Entry and Message may be handed to other threads.
+// Owner thread: whoever made it; nothing here is thread-safe, but Ready, Entry and Message may be handed to
+// other threads.
 //
 // Invariants, checked by CheckInvariants():
 //  R1  applied <= applying <= committed <= last index.
 //  R2  first index <= committed + 1; applied >= first index - 1.
 //  R3  unstable entries are consecutive from the unstable offset, and offset <= offset in progress <= end.
 //  R4  terms in the log never fall and none is above the node's term.
-//  R5  a leader knows itself as leader, is in replicate state towards itself, and for each member match < next.
+//  R5  a leader knows itself as leader, and of each member match < next.
 //  R6  a follower or candidate never has the role of leader towards itself; a candidate's vote is its own.
 //  R7  learners and voters are disjoint; outside of a joint configuration nothing of one is left.
-// Between two calls (CheckTransition in the tests): the term never falls, within one term a vote once cast never changes,
-// committed and applied never fall.
+// Between two calls (CheckTransition in the tests): the term never falls, within one term a vote once cast
+// never changes, committed and applied never fall.
 #pragma once
 
 #include <cstdint>
@@ -60,20 +62,23 @@ enum class Role : uint8_t { kFollower, kCandidate, kLeader, kPreCandidate };
 enum class ReadOnlyOption : uint8_t { kSafe, kLeaseBased };
 
 struct Config {
-  NodeId id = kNone;        // Not 0, nor one of the two highest numbers.
-  int election_tick = 10;   // Ticks without a leader before a campaign; the actual timeout is random in [n, 2n).
-  int heartbeat_tick = 1;   // Ticks between heartbeats; below election_tick.
-  Storage* storage = nullptr;     // Not owned; outlives the node.
-  Random* random = nullptr;       // Not owned; for election timeouts.
-  Logger* logger = nullptr;       // Not owned; null: the process's log.
-  Index applied = 0;              // What the state machine already has, on restart.
+  NodeId id = kNone;  // Not 0, nor one of the two highest numbers.
+  int election_tick =
+      10;  // Ticks without a leader before a campaign; the actual timeout is random in [n, 2n).
+  int heartbeat_tick = 1;      // Ticks between heartbeats; below election_tick.
+  Storage* storage = nullptr;  // Not owned; outlives the node.
+  Random* random = nullptr;    // Not owned; for election timeouts.
+  Logger* logger = nullptr;    // Not owned; null: the process's log.
+  Index applied = 0;           // What the state machine already has, on restart.
   bool async_storage_writes = true;
-  uint64_t max_size_per_msg = kNoLimit;              // Encoded bytes of entries in a kApp; 0: one entry a message.
-  uint64_t max_committed_size_per_ready = 0;         // Encoded bytes handed to apply and not yet acknowledged; 0: as above.
-  uint64_t max_uncommitted_entries_size = 0;         // Payload bytes of a leader's uncommitted tail; 0: no limit.
-  int max_inflight_msgs = 512;                       // Unacknowledged kApp messages per follower.
-  uint64_t max_inflight_bytes = 0;                   // Their payload bytes; 0: no limit.
-  bool check_quorum = false;   // A leader that hears no quorum for an election timeout steps down; others keep to it.
+  uint64_t max_size_per_msg = kNoLimit;  // Encoded bytes of entries in a kApp; 0: one entry a message.
+  uint64_t max_committed_size_per_ready =
+      0;  // Encoded bytes handed to apply and not yet acknowledged; 0: as above.
+  uint64_t max_uncommitted_entries_size = 0;  // Payload bytes of a leader's uncommitted tail; 0: no limit.
+  int max_inflight_msgs = 512;                // Unacknowledged kApp messages per follower.
+  uint64_t max_inflight_bytes = 0;            // Their payload bytes; 0: no limit.
+  bool check_quorum =
+      false;  // A leader that hears no quorum for an election timeout steps down; others keep to it.
   bool pre_vote = false;
   ReadOnlyOption read_only_option = ReadOnlyOption::kSafe;
   bool disable_proposal_forwarding = false;
@@ -89,20 +94,21 @@ struct SoftState {
   friend bool operator==(const SoftState&, const SoftState&) = default;
 };
 
-// The answer to ReadIndex(context): once applied >= index, reads that were asked before the call are linearizable.
+// The answer to ReadIndex(context): once applied >= index, reads that were asked before the call are
+// linearizable.
 struct ReadState {
   Index index = 0;
   std::string context;
 };
 
-// To be handed back by OnPersisted once the Ready it came with is durable. The messages in it must not leave before:
-// votes and acknowledgements of this member, some of them to itself.
+// To be handed back by OnPersisted once the Ready it came with is durable. The messages in it must not leave
+// before: votes and acknowledgements of this member, some of them to itself.
 struct PersistAck {
   std::vector<Message> messages;
-  bool stable = false;  // Whether the rest of the fields says something.
-  Term term = 0;        // Of the node when the Ready was made: a later term voids index.
-  Index index = 0;      // The log is stable up to here; 0: says nothing.
-  Term log_term = 0;    // The term of the entry at index.
+  bool stable = false;                       // Whether the rest of the fields says something.
+  Term term = 0;                             // Of the node when the Ready was made: a later term voids index.
+  Index index = 0;                           // The log is stable up to here; 0: says nothing.
+  Term log_term = 0;                         // The term of the entry at index.
   std::shared_ptr<const Snapshot> snapshot;  // Now stored and restored; null: none.
 };
 
@@ -146,8 +152,9 @@ struct BasicStatus {
   Index last_index = 0;
   NodeId lead_transferee = kNone;
   bool learner = false;
-  // The highest commit index that a leader claimed although our log is shorter. Not 0 is proof that this member's log
-  // went back in time: the leader only counts what we once acknowledged. The commit index itself is left as it was.
+  // The highest commit index that a leader claimed although our log is shorter. Not 0 is proof that this
+  // member's log went back in time: the leader only counts what we once acknowledged. The commit index itself
+  // is left as it was.
   Index claimed_commit = 0;
 };
 
@@ -169,21 +176,23 @@ class RawNode {
   void Tick();
   Status Campaign();
 
-  // Appends to the leader's log, or forwards to the leader. Takes the payloads by move, in O(1) each; on an error they are
-  // untouched and none was taken. Unavailable ("raft proposal dropped") when there is no leader, a transfer is under way,
-  // the uncommitted tail is full, or this leader is no longer a member. No answer comes: watch committed_entries.
+  // Appends to the leader's log, or forwards to the leader. Takes the payloads by move, in O(1) each; on an
+  // error they are untouched and none was taken. Unavailable ("raft proposal dropped") when there is no
+  // leader, a transfer is under way, the uncommitted tail is full, or this leader is no longer a member. No
+  // answer comes: watch committed_entries.
   Status Propose(std::string data);
   Status ProposeBatch(std::span<Payload> batch);
   // A change that is not allowed at this moment becomes an empty normal entry.
   Status ProposeConfChange(const ConfChange& change);
   Status ProposeConfChange(const ConfChangeV2& change);
-  // When the entry is applied; for a change that the application refuses, pass node_id 0. An error is a change that can't
-  // be made to this configuration (all members fail alike).
+  // When the entry is applied; for a change that the application refuses, pass node_id 0. An error is a
+  // change that can't be made to this configuration (all members fail alike).
   StatusOr<ConfState> ApplyConfChange(const ConfChange& change);
   StatusOr<ConfState> ApplyConfChange(const ConfChangeV2& change);
 
-  // A message from another member. InvalidArgument for a local type; NotFound for an answer of a stranger; Unavailable for
-  // a forwarded proposal that was dropped. An inconsistent message is dropped with a log line.
+  // A message from another member. InvalidArgument for a local type, and where sender or term is impossible; NotFound for
+  // an answer of a stranger; Unavailable for a forwarded proposal that was dropped. A message that contradicts itself or
+  // what is known is dropped with a log line.
   Status Step(Message message);
 
   bool HasReady() const;

@@ -1,6 +1,6 @@
-// Linearizable reads on a leader: requests wait until a quorum has answered a heartbeat sent after them. All requests that
-// wait share one round: the heartbeat's context is the count of requests asked so far, 8 bytes little-endian, and the
-// echo confirms all up to it.
+// Linearizable reads on a leader: requests wait until a quorum has answered a heartbeat sent after them. All
+// requests that wait share one round: the heartbeat's context is the count of requests asked so far, 8 bytes
+// little-endian, and the echo confirms all up to it.
 #pragma once
 
 #include <cstdint>

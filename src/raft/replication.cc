@@ -8,7 +8,8 @@
 
 namespace quorate::raft {
 
-// Returns whether a message was sent. Without entries one is sent only if send_if_empty: it tells the commit index.
+// Returns whether a message was sent. Without entries one is sent only if send_if_empty: it tells the commit
+// index.
 bool Raft::MaybeSendAppend(NodeId to, bool send_if_empty) {
   Progress& member = *tracker_.Find(to);
   if (member.Paused()) return false;
@@ -18,7 +19,8 @@ bool Raft::MaybeSendAppend(NodeId to, bool send_if_empty) {
   if (!previous_term.has_value()) return MaybeSendSnapshot(to, member);
 
   Message m{.type = MessageType::kApp, .to = to, .log_term = *previous_term, .index = previous};
-  // Into a full window only empty appends go. Should all that filled it be lost, the answer to one of them frees it.
+  // Into a full window only empty appends go. Should all that filled it be lost, the answer to one of them
+  // frees it.
   bool compacted = false;
   if (member.state != ProgressState::kReplicate || !member.inflights.Full()) {
     if (member.next <= log_.LastIndex()) {

@@ -12,8 +12,8 @@ namespace quorate::raft {
 
 // Invariants:
 //  T1  learners are in neither half of voters.
-//  T2  learners_next are in voters.outgoing (demoted voters, which become learners when the joint configuration is left).
-//  T3  outside of a joint configuration learners_next is empty and auto_leave false.
+//  T2  learners_next are in voters.outgoing (demoted voters, which become learners when the joint
+//  configuration is left). T3  outside of a joint configuration learners_next is empty and auto_leave false.
 struct TrackerConfig {
   JointConfig voters;
   bool auto_leave = false;

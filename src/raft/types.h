@@ -1,10 +1,11 @@
-// The plain data of consensus, shared by raft, wal, server and peer. Field meanings and the numbers of the enums are
-// etcd-io/raft's (raftpb/raft.proto); the numbers are frozen: they are on disk and on the wire. Nothing here knows how
-// it is encoded, except the two kinds of ConfChange, which travel as the data of an entry (confchange_codec.h).
+// The plain data of consensus, shared by raft, wal, server and peer. Field meanings and the numbers of the
+// enums are etcd-io/raft's (raftpb/raft.proto); the numbers are frozen: they are on disk and on the wire.
+// Nothing here knows how it is encoded, except the two kinds of ConfChange, which travel as the data of an
+// entry (confchange_codec.h).
 //
-// Ownership: all are values. Copying an Entry or a Message never copies a payload: Payload and the snapshot of a
-// Message are immutable and counted by reference, so the in-memory log, the WAL encoder, apply and the senders to
-// other members all look at the same bytes, from any thread.
+// Ownership: all are values. Copying an Entry or a Message never copies a payload: Payload and the snapshot
+// of a Message are immutable and counted by reference, so the in-memory log, the WAL encoder, apply and the
+// senders to other members all look at the same bytes, from any thread.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ using NodeId = uint64_t;
 // No node: no leader known, no vote cast, nobody to transfer to.
 constexpr NodeId kNone = 0;
 
-// Immutable bytes behind a reference count. Made from a string by move: one small allocation, no copy of the bytes.
+// Immutable bytes behind a reference count. Made from a string by move: one small allocation, no copy of the
+// bytes.
 class Payload {
  public:
   Payload() = default;
@@ -66,8 +68,8 @@ struct HardState {
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-// A configuration as snapshots and WAL snapshot records carry it. Outside of a joint configuration voters_outgoing and
-// learners_next are empty and auto_leave is false. Lists made by this library are sorted.
+// A configuration as snapshots and WAL snapshot records carry it. Outside of a joint configuration
+// voters_outgoing and learners_next are empty and auto_leave is false. Lists made by this library are sorted.
 struct ConfState {
   std::vector<NodeId> voters;
   std::vector<NodeId> learners;
@@ -97,7 +99,8 @@ struct Snapshot {
 
 enum class ConfChangeType : uint8_t { kAddNode = 0, kRemoveNode = 1, kUpdateNode = 2, kAddLearnerNode = 3 };
 
-// The data of an entry of type kConfChange. node_id 0 as the argument of ApplyConfChange means "change nothing".
+// The data of an entry of type kConfChange. node_id 0 as the argument of ApplyConfChange means "change
+// nothing".
 struct ConfChange {
   uint64_t id = 0;  // Chosen by the proposer; raft does not look at it.
   ConfChangeType type = ConfChangeType::kAddNode;
@@ -127,8 +130,9 @@ struct ConfChangeV2 {
   friend bool operator==(const ConfChangeV2&, const ConfChangeV2&) = default;
 };
 
-// On the wire between members: 2 to 9 and 13 to 18. The others never leave the process and must be refused when they
-// come from the network. 19 to 22 are spoken by nobody here: raw_node.h has PersistAck and ApplyAck in their place.
+// On the wire between members: 2 to 9 and 13 to 18. The others never leave the process and must be refused
+// when they come from the network. 19 to 22 are spoken by nobody here: raw_node.h has PersistAck and ApplyAck
+// in their place.
 enum class MessageType : uint8_t {
   kHup = 0,
   kBeat = 1,
@@ -165,7 +169,8 @@ struct Message {
   Index index = 0;
   std::vector<Entry> entries = {};
   Index commit = 0;
-  NodeId vote = kNone;  // Only in messages to the local storage; 0 on the wire (raft 3.6 writes it, older ones don't).
+  NodeId vote =
+      kNone;  // Only in messages to the local storage; 0 on the wire (raft 3.6 writes it, older ones don't).
   std::shared_ptr<const Snapshot> snapshot = nullptr;  // Set in kSnap.
   bool reject = false;
   Index reject_hint = 0;

@@ -86,7 +86,8 @@ void Unstable::TruncateAndAppend(std::span<Entry> entries) {
       offset_in_progress_ = std::min(offset_in_progress_, from);
     }
   }
-  entries_.insert(entries_.end(), std::make_move_iterator(entries.begin()), std::make_move_iterator(entries.end()));
+  entries_.insert(entries_.end(), std::make_move_iterator(entries.begin()),
+                  std::make_move_iterator(entries.end()));
 }
 
 }  // namespace quorate::raft

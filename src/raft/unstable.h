@@ -1,5 +1,5 @@
-// The part of the log that the disk has not confirmed yet: new entries and a received snapshot. They are handed out once
-// for persistence and stay here, readable, until OnPersisted says that the storage has them.
+// The part of the log that the disk has not confirmed yet: new entries and a received snapshot. They are
+// handed out once for persistence and stay here, readable, until OnPersisted says that the storage has them.
 #pragma once
 
 #include <deque>
@@ -21,7 +21,8 @@ struct EntryId {
 // Invariants (R3 of raw_node.h):
 //  U1  entries()[i].index == offset() + i.
 //  U2  offset() <= offset_in_progress() <= offset() + entries().size().
-// offset() may lie at or below the storage's last index: then the next write replaces what is stored from there on.
+// offset() may lie at or below the storage's last index: then the next write replaces what is stored from
+// there on.
 class Unstable {
  public:
   Unstable(Index offset, Logger& logger) : offset_(offset), offset_in_progress_(offset), logger_(logger) {}
@@ -45,7 +46,8 @@ class Unstable {
   // All there is was handed out.
   void AcceptInProgress();
 
-  // The storage has everything up to this entry. Only when no write under way can overwrite it (see PersistAck::term).
+  // The storage has everything up to this entry. Only when no write under way can overwrite it (see
+  // PersistAck::term).
   void StableTo(EntryId id);
   void StableSnapshotTo(Index index);
   void Restore(std::shared_ptr<const Snapshot> snapshot);

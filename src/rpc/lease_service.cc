@@ -1,6 +1,8 @@
 #include "rpc/lease_service.h"
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -14,10 +16,14 @@ namespace {
 
 constexpr std::string_view kService = "etcdserverpb.Lease";
 
-// A stream of renewals. Each is answered in turn; an unknown lease answers with TTL 0.
+// How often a renewal looks again whether the lease that had expired is gone.
+constexpr std::chrono::milliseconds kExpiredRetry(20);
+
+// A stream of renewals, answered in turn; an unknown lease answers with TTL 0.
 class KeepAliveCall : public net::StreamHandler {
  public:
-  KeepAliveCall(Context* context, Stream stream) : context_(*context), member_(context->member()), stream_(stream) {}
+  KeepAliveCall(Context* context, net::Loop* loop, Stream stream)
+      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
 
   void OnMessage(std::string_view bytes) override {
     stream_.Received();
@@ -26,20 +32,19 @@ class KeepAliveCall : public net::StreamHandler {
     while (in.Next()) {
       if (in.Is(1, wire::Type::kVarint)) id = in.int64();
     }
-    if (!in.ok()) return stream_.Finish(MalformedRequest("LeaseKeepAliveRequest"));
-    if (const Status denied = Permitted(id); !denied.ok()) return stream_.Finish(denied);
-
-    // The header is taken before the renewal, as in the original.
-    message_.clear();
-    server::AppendHeader(message_, member_.header());
-    wire::AppendVarintFieldNonZero(message_, 2, static_cast<uint64_t>(id));
-    const auto ttl = member_.lessor().Renew(id, member_.now());
-    if (!ttl.ok() && ttl.status().code() != absl::StatusCode::kNotFound) return stream_.Finish(ttl.status());
-    wire::AppendVarintFieldNonZero(message_, 3, ttl.ok() ? static_cast<uint64_t>(*ttl) : 0);
-    stream_.Send(message_);
+    if (!in.ok()) return Finish(MalformedRequest("LeaseKeepAliveRequest"));
+    if (const Status denied = Permitted(id); !denied.ok()) return Finish(denied);
+    waiting_.push_back(id);
+    if (waiting_.size() == 1) Serve();
   }
-  void OnHalfClose() override { stream_.Finish(absl::OkStatus()); }
-  void OnClosed(net::Code reason) override { stream_.Closed(reason); }
+  void OnHalfClose() override {
+    half_closed_ = true;
+    if (waiting_.empty()) Finish(absl::OkStatus());
+  }
+  void OnClosed(net::Code reason) override {
+    over_ = true;
+    stream_.Closed(reason);
+  }
 
  private:
   Status Permitted(int64_t id) {
@@ -48,10 +53,68 @@ class KeepAliveCall : public net::StreamHandler {
     return member_.CheckLeasePermitted(who, id);
   }
 
+  // Answers those waiting, until one has to wait for the log.
+  void Serve() {
+    while (!over_ && !waiting_.empty()) {
+      const int64_t id = waiting_.front();
+      // The header is taken before the renewal, as in the original.
+      const server::ResponseHeader header = member_.header();
+      const lease::RenewOutcome outcome = member_.lessor().Renew(id);
+      switch (outcome.result) {
+        case lease::RenewResult::kRenewed:
+          Answer(header, id, outcome.ttl_seconds);
+          break;
+        case lease::RenewResult::kNotFound:
+          Answer(header, id, 0);
+          break;
+        case lease::RenewResult::kNotPrimary:
+          return Finish(server::ErrNoLeader());
+        case lease::RenewResult::kExpired:
+          loop_.After(kExpiredRetry, [this, alive = std::weak_ptr(alive_)] {
+            if (!alive.expired()) Serve();
+          });
+          return;
+        case lease::RenewResult::kNeedsCheckpoint:
+          return Checkpoint(id);
+      }
+    }
+    if (half_closed_ && !over_) Finish(absl::OkStatus());
+  }
+
+  void Checkpoint(int64_t id) {
+    etcdserverpb::LeaseCheckpointRequest request;
+    request.add_checkpoints()->set_id(id);
+    member_.Propose(server::EntryKind::kLeaseCheckpoint, request.SerializeAsString(), {},
+                    [this, alive = std::weak_ptr(alive_)](const Status& status, std::string_view) {
+                      if (alive.expired()) return;
+                      if (!status.ok()) return Finish(status);
+                      Serve();
+                    });
+  }
+
+  void Answer(const server::ResponseHeader& header, int64_t id, int64_t ttl_seconds) {
+    waiting_.pop_front();
+    message_.clear();
+    server::AppendHeader(message_, header);
+    wire::AppendVarintFieldNonZero(message_, 2, static_cast<uint64_t>(id));
+    wire::AppendVarintFieldNonZero(message_, 3, static_cast<uint64_t>(ttl_seconds));
+    stream_.Send(message_);
+  }
+
+  void Finish(const Status& status) {
+    over_ = true;
+    stream_.Finish(status);
+  }
+
   Context& context_;
   server::Member& member_;
+  net::Loop& loop_;
   Stream stream_;
+  std::deque<int64_t> waiting_;
   std::string message_;  // Reused.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  bool half_closed_ = false;
+  bool over_ = false;
 };
 
 }  // namespace
@@ -66,7 +129,7 @@ void LeaseService::Register(std::span<net::Server* const> servers) {
   unary("LeaseTimeToLive", &LeaseService::TimeToLive);
   unary("LeaseLeases", &LeaseService::Leases);
   context_.AddStreaming(servers, kService, "LeaseKeepAlive", CallType::kBidiStream,
-                        [this](Stream stream) { return std::make_unique<KeepAliveCall>(&context_, stream); });
+                        [this](Stream stream) { return std::make_unique<KeepAliveCall>(&context_, &loop_, stream); });
 }
 
 void LeaseService::Grant(Call call, std::string_view bytes) {
@@ -98,15 +161,15 @@ void LeaseService::TimeToLive(Call call, std::string_view bytes) {
     if (!status.ok()) return call.Fail(status);
     etcdserverpb::LeaseTimeToLiveResponse response;
     response.set_id(request.id());
-    const auto lease = member_.lessor().TimeToLive(request.id(), member_.now());
-    if (!lease) {
+    const auto lease = member_.lessor().Lookup(request.id(), request.keys());
+    if (!lease.ok()) {
       response.set_ttl(-1);
       return RespondWith(call, member_.header(), response);
     }
     response.set_ttl(lease->remaining_seconds);
     response.set_grantedttl(lease->granted_seconds);
     if (request.keys()) {
-      for (const std::string& key : member_.lessor().Keys(request.id())) {
+      for (const std::string& key : lease->keys) {
         if (const Status denied = member_.auth().IsRangePermitted(who, key, {}); !denied.ok()) return call.Fail(denied);
         response.add_keys(key);
       }

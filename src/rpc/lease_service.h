@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "net/loop.h"
 #include "net/server.h"
 #include "rpc/context.h"
 
@@ -11,7 +12,7 @@ namespace quorate::rpc {
 
 class LeaseService {
  public:
-  explicit LeaseService(Context* context) : context_(*context), member_(context->member()) {}
+  LeaseService(Context* context, net::Loop* loop) : context_(*context), member_(context->member()), loop_(*loop) {}
   void Register(std::span<net::Server* const> servers);
 
  private:
@@ -22,6 +23,7 @@ class LeaseService {
 
   Context& context_;
   server::Member& member_;
+  net::Loop& loop_;
 };
 
 }  // namespace quorate::rpc

@@ -62,14 +62,14 @@ void MaintenanceService::Alarm(Call call, std::string_view bytes) {
 void MaintenanceService::Status(Call call, std::string_view) {
   etcdserverpb::StatusResponse response;
   const auto stats = member_.backend().stats();
-  response.set_version(cluster::ReportedVersion(member_.membership().cluster_version()));
+  response.set_version(cluster::VersionText(cluster::ReportedVersion(member_.membership().version())));
   response.set_dbsize(static_cast<int64_t>(stats.size_bytes));
   response.set_dbsizeinuse(static_cast<int64_t>(stats.size_in_use_bytes));
   response.set_leader(member_.leader());
   response.set_raftindex(member_.committed_index());
   response.set_raftterm(member_.term());
   response.set_raftappliedindex(member_.applied_index());
-  response.set_islearner(member_.membership().IsLearner(member_.id()));
+  response.set_islearner(member_.is_learner());
   response.set_dbsizequota(member_.quota_bytes());
   if (member_.leader() == 0) response.add_errors(std::string(Message(server::ErrNoLeader())));
   for (const server::Alarm& alarm : member_.alarms().Get(server::AlarmType::kNone)) {

@@ -39,6 +39,8 @@ class Applier {
     Alarms* alarms;
     // The header of responses, as of now.
     std::function<ResponseHeader()> header;
+    // Monotonic nanoseconds.
+    std::function<int64_t()> now;
     // Asks for a NOSPACE alarm of this member.
     std::function<void()> raise_no_space;
   };
@@ -68,7 +70,8 @@ class Applier {
   Status LeaseCheckpoint(const EntryView& entry);
   Status AlarmRequest(const EntryView& entry, std::string* out);
   Status Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);
-  Status AuthChange(const EntryView& entry, uint64_t index);
+  Status Authenticate(const EntryView& entry, uint64_t index, std::string* out);
+  Status AuthChange(const EntryView& entry);
   Status AuthRead(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
   Status Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);
 

@@ -26,14 +26,5 @@ inline Status ErrNoLeader() { return Unavailable("etcdserver: no leader"); }
 inline Status ErrNotLeader() { return FailedPrecondition("etcdserver: not leader"); }
 inline Status ErrLeaderChanged() { return Unavailable("etcdserver: leader changed"); }
 inline Status ErrBadLeaderTransferee() { return FailedPrecondition("etcdserver: bad leader transferee"); }
-inline Status ErrMemberNotFound() { return NotFound("etcdserver: member not found"); }
-inline Status ErrLearnerNotReady() {
-  return FailedPrecondition("etcdserver: can only promote a learner member which is in sync with leader");
-}
-inline Status ErrNotEnoughStartedMembers() {
-  return Unknown("etcdserver: re-configuration failed due to not enough started members");
-}
-inline Status ErrUnhealthy() { return Unavailable("etcdserver: unhealthy cluster"); }
-inline Status ErrBadMemberUrls() { return InvalidArgument("etcdserver: given member URLs are invalid"); }
 
 }  // namespace quorate::server

@@ -310,12 +310,12 @@ Status KvApplier::CheckPut(const PutRequest& request) const {
     QUORATE_ASSIGN_OR_RETURN(const auto existing, store_->Range(options));
     if (existing.count == 0) return ErrKeyNotFound();
   }
-  if (request.lease != 0 && !lessor_->Has(request.lease)) return ErrLeaseNotFound();
+  if (request.lease != 0 && !lessor_->Exists(request.lease)) return ErrLeaseNotFound();
   return absl::OkStatus();
 }
 
 Status KvApplier::Put(const PutRequest& request, ResponseHeader header, std::string* out) {
-  if (request.lease != 0 && !lessor_->Has(request.lease)) return ErrLeaseNotFound();
+  if (request.lease != 0 && !lessor_->Exists(request.lease)) return ErrLeaseNotFound();
   return TxnRun(this, TxnRequest::default_instance()).RunPut(request, header, out);
 }
 

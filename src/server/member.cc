@@ -12,8 +12,7 @@ namespace quorate::server {
 namespace {
 
 constexpr int64_t kReadIndexRetryNanos = 500'000'000;
-constexpr int64_t kLeaseRoundNanos = 500'000'000;
-constexpr size_t kLeaseRevokesPerRound = 500;  // Half of 1000 a second (etcd: leaseRevokeRate).
+constexpr size_t kRevocationsUnderWayMax = 16;  // etcd: maxPendingRevokes
 constexpr int64_t kPurgeRoundNanos = 30'000'000'000;
 // Proposals that wait for a leader; beyond, callers are told to come back.
 constexpr size_t kProposalsWaitingMax = 50'000;
@@ -22,7 +21,7 @@ constexpr size_t kStoreStepBudget = 2000;
 
 }  // namespace
 
-Member::Member(const Config& config, const Env& env) : config_(config), env_(env) {}
+Member::Member(const Config& config, const Env& env) : config_(config), env_(env), dirs_(Layout(config)) {}
 
 // The hub's streams belong to rpc and are gone by now; jobs still running hold no reference to the member, since the
 // executor is shut down first.
@@ -37,6 +36,12 @@ int64_t Member::quota_bytes() const { return applier_->quota_bytes(); }
 StatusOr<auth::AuthInfo> Member::Identify(std::string_view token) {
   if (!auth_->enabled() || token.empty()) return auth::AuthInfo{};
   return auth_->AuthInfoFromToken(token, now());
+}
+
+// The server's own requests act as root, so that they pass the permission checks of every member.
+auth::AuthInfo Member::OwnIdentity() const {
+  if (!auth_->enabled()) return {};
+  return {std::string(auth::kRootUser), auth_->revision()};
 }
 
 bool Member::QuotaAvailable(int64_t cost) {
@@ -162,13 +167,11 @@ void Member::Tick() {
   const int64_t time = now();
   ExpireWaiting(time);
   if (is_leader()) {
-    if (time - lease_round_nanos_ >= kLeaseRoundNanos) {
-      lease_round_nanos_ = time;
-      RevokeExpiredLeases(time);
-      ProposeCheckpoints(time);
-    }
-    if (ready_ || !publish_pending_) Publish();
+    RevokeExpiredLeases();
+    ProposeCheckpoints();
+    if (!ready_ && applied_term_ == term_) Publish();
   }
+  CampaignIfAlone();
   if (auto_compaction_) auto_compaction_->Tick(time, store_->current_revision(), is_leader());
   if (time - purge_round_nanos_ >= kPurgeRoundNanos) {
     purge_round_nanos_ = time;
@@ -176,10 +179,20 @@ void Member::Tick() {
   }
 }
 
+// The only voter need not wait for anybody's heartbeat.
+void Member::CampaignIfAlone() {
+  if (leader_ != raft::kNone || stopping_ || applied_index_ < committed_index_) return;
+  if (conf_state_.voters != std::vector<uint64_t>{id_}) return;
+  if (const Status status = raft_->Campaign(); !status.ok()) {
+    LOG_WARN("failed to campaign", {"error", Message(status)});
+  }
+}
+
 void Member::EndOfRound() {
   FlushProposals();
   FlushReads();
   DrainRaft();
+  ReleaseLog();
   if (store_->busy()) store_->Step(kStoreStepBudget);
   backend_->MaybeCommit(now());
   watch_hub_->Flush();
@@ -229,26 +242,32 @@ void Member::FailAllWaiting(const Status& status) {
   }
 }
 
-void Member::RevokeExpiredLeases(int64_t time) {
-  for (const int64_t lease_id : lessor_->Expired(time, kLeaseRevokesPerRound)) {
+void Member::RevokeExpiredLeases() {
+  for (const int64_t lease_id : lessor_->TakeExpired()) leases_to_revoke_.push_back(lease_id);
+  while (!leases_to_revoke_.empty() && revocations_under_way_ < kRevocationsUnderWayMax) {
     etcdserverpb::LeaseRevokeRequest request;
-    request.set_id(lease_id);
+    request.set_id(leases_to_revoke_.front());
+    leases_to_revoke_.pop_front();
     ++metrics_.leases_expired;
-    Propose(EntryKind::kLeaseRevoke, request.SerializeAsString(), {}, {});
+    ++revocations_under_way_;
+    Propose(EntryKind::kLeaseRevoke, request.SerializeAsString(), OwnIdentity(), [this](const Status&, std::string_view) {
+      --revocations_under_way_;
+      if (!stopping_ && !leases_to_revoke_.empty()) RevokeExpiredLeases();
+    });
   }
 }
 
-void Member::ProposeCheckpoints(int64_t time) {
+void Member::ProposeCheckpoints() {
   if (!config_.lease_checkpoint) return;
-  const auto due = lessor_->CheckpointsDue(time);
+  const auto due = lessor_->TakeCheckpoints();
   if (due.empty()) return;
   etcdserverpb::LeaseCheckpointRequest request;
-  for (const auto& [id, remaining] : due) {
+  for (const lease::LeaseCheckpoint& c : due) {
     auto* checkpoint = request.add_checkpoints();
-    checkpoint->set_id(id);
-    checkpoint->set_remaining_ttl(remaining);
+    checkpoint->set_id(c.id);
+    checkpoint->set_remaining_ttl(c.remaining_seconds);
   }
-  Propose(EntryKind::kLeaseCheckpoint, request.SerializeAsString(), {}, {});
+  Propose(EntryKind::kLeaseCheckpoint, request.SerializeAsString(), OwnIdentity(), {});
 }
 
 void Member::OnReady(std::function<void()> fn) {
@@ -274,7 +293,8 @@ void Member::BeginStop() {
 Status Member::Close() {
   stopping_ = true;
   FailAllWaiting(ErrStopped());
-  if (wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
+  // A log write that the executor dropped leaves a hole that nothing may be written behind; nobody was told of it.
+  if (!log_writing_ && wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
   QUORATE_RETURN_IF_ERROR(wal_->Close());
   return backend_->Close();
 }

@@ -28,8 +28,8 @@
 #include "lease/lessor.h"
 #include "mvcc/backend.h"
 #include "mvcc/store.h"
-#include "mvcc/watch_history.h"
 #include "mvcc/watch_hub.h"
+#include "mvcc/watch_store_history.h"
 #include "raft/raw_node.h"
 #include "server/alarms.h"
 #include "server/applier.h"
@@ -42,8 +42,6 @@
 #include "wal/wal.h"
 
 namespace quorate::server {
-
-struct Recovered;
 
 class Member {
  public:
@@ -95,6 +93,13 @@ class Member {
   bool is_leader() const { return leader_ == id_; }
   uint64_t applied_index() const { return applied_index_; }
   uint64_t committed_index() const { return committed_index_; }
+  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) const {
+    return applier_->CheckTxnPermitted(who, txn);
+  }
+  Status CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const {
+    return applier_->CheckLeasePermitted(who, lease_id);
+  }
+  uint64_t pending_proposals() const { return pending_.size(); }
   // For responses: revision is the store's present one.
   ResponseHeader header() const;
   // Local membership has caught up with the log, the name is published: clients may come.
@@ -112,6 +117,7 @@ class Member {
   lease::Lessor& lessor() { return *lessor_; }
   auth::AuthStore& auth() { return *auth_; }
   cluster::Membership& membership() { return *membership_; }
+  bool is_learner() const { return membership_->local() != nullptr && membership_->local()->is_learner; }
   Alarms& alarms() { return *alarms_; }
   KvApplier& kv() { return applier_->kv(); }
   Metrics& metrics() { return metrics_; }
@@ -127,20 +133,33 @@ class Member {
     std::function<void(const Status&)> done;
   };
 
+  struct Directories {
+    std::string member, snap, wal, db;
+  };
+  static Directories Layout(const Config& config);
+
   Member(const Config& config, const Env& env);
-  Status Assemble(Recovered recovered);
+
+  // member_open.cc: from the directory to a running state.
+  Status CreateFirstLog();
+  Status Recover();
+  Status OpenState(const raft::Snapshot* snapshot, const wal::LogContents& log);
+  Status StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log);
+  wal::WalOptions WalOptions() const;
 
   // member.cc: proposals, reads, time.
+  auth::AuthInfo OwnIdentity() const;
+  void RaiseNoSpace();
+  void OnReadState(const raft::ReadState& state);
   void Enqueue(std::string data, uint64_t id, Reply reply);
   void FlushProposals();
   void FlushReads();
   void RunReadyReads();
   void ExpireWaiting(int64_t now);
   void FailAllWaiting(const Status& status);
-  void RevokeExpiredLeases(int64_t now);
-  void ProposeCheckpoints(int64_t now);
-  void Publish();
-  void ProposeV2(std::string path, std::string value, Reply reply);
+  void RevokeExpiredLeases();
+  void ProposeCheckpoints();
+  void CampaignIfAlone();
   void BecomeReady();
 
   // member_log.cc: raft's output to the log and back.
@@ -148,19 +167,29 @@ class Member {
   void HandleReady(raft::Ready ready);
   void StartLogWrite();
   void OnLogWritten(const Status& status, wal::WalBatch batch, size_t acks);
+  void AcknowledgeLog(size_t acks);
+  void PrepareSpareSegment();
   void OnLeaderChange(const raft::SoftState& state);
+  void TrimRaftLog();
 
   // member_apply.cc: committed entries.
   void ApplyEntry(const raft::Entry& entry);
   void ApplyNormal(const raft::Entry& entry);
   void ApplyV2(const raft::Entry& entry);
+  Status ApplyClusterEntry(const EntryView& view);
   void ApplyConfChange(const raft::Entry& entry);
+  Reply TakeReply(uint64_t id);
+  void Publish();
+  void ProposeV2(const cluster::V2Request& request, Reply reply);
+  void ProposeCompaction(int64_t revision, std::function<void(bool)> done);
   void MaybeSnapshot();
-  void WriteSnapshot(uint64_t index, uint64_t term, raft::Snapshot snapshot);
+  void FinishSnapshot(const raft::Snapshot& snapshot);
+  void ReleaseLog();
   void Purge();
 
   const Config config_;
   const Env env_;
+  const Directories dirs_;
   uint64_t id_ = 0;
   uint64_t cluster_id_ = 0;
 
@@ -171,13 +200,10 @@ class Member {
   std::unique_ptr<mvcc::WatchHub> watch_hub_;
   std::unique_ptr<auth::AuthStore> auth_;
   std::unique_ptr<cluster::Membership> membership_;
-  std::unique_ptr<cluster::V2Store> v2_store_;
   std::unique_ptr<Alarms> alarms_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<AutoCompaction> auto_compaction_;
 
-  std::string wal_dir_;
-  std::string snap_dir_;
   std::unique_ptr<wal::Wal> wal_;
   std::unique_ptr<wal::SnapshotFiles> snapshots_;
   raft::MemoryStorage raft_storage_;
@@ -197,8 +223,7 @@ class Member {
   RequestIds request_ids_;
   absl::flat_hash_map<uint64_t, Pending> pending_;
   std::deque<std::pair<int64_t, uint64_t>> pending_by_time_;  // Start and id; ids already answered stay until they are old.
-  std::vector<raft::Payload> proposals_;
-  std::vector<uint64_t> proposal_ids_;  // Of proposals_, for failing them.
+  std::vector<raft::Payload> proposals_;  // Not yet given to raft.
 
   std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_;  // Not yet asked of raft.
   std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_asked_;
@@ -213,15 +238,16 @@ class Member {
   uint64_t committed_index_ = 0;
   uint64_t snapshot_index_ = 0;
   bool snapshot_writing_ = false;
+  bool no_space_asked_ = false;
   bool stopping_ = false;
-  bool published_ = false;
   bool publish_pending_ = false;
   bool ready_ = false;
   std::vector<std::function<void()>> on_ready_;
   std::function<void()> on_removed_;
-  int64_t lease_round_nanos_ = 0;
+  std::deque<int64_t> leases_to_revoke_;
+  size_t revocations_under_way_ = 0;
+  uint64_t release_index_ = 0;  // Of a snapshot whose record is on its way into the log; 0: none.
   int64_t purge_round_nanos_ = 0;
-  std::string response_;  // Reused.
   Metrics metrics_;
 };
 

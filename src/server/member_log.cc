@@ -103,10 +103,9 @@ void Member::OnLeaderChange(const raft::SoftState& state) {
   if (previous != raft::kNone || leader_ != raft::kNone) {
     if (leader_ != raft::kNone) ++metrics_.leader_changes_seen;
   }
-  const int64_t now = env_.clock->MonotonicNanos();
   if (is_leader()) {
     LOG_INFO("elected leader", log::HexId("local-member-id", id_), {"term", term_});
-    lessor_->Promote(now, config_.election_ticks * config_.tick_nanos);
+    lessor_->Promote(config_.election_ticks * config_.tick_nanos);
   } else if (previous == id_) {
     lessor_->Demote();
   }

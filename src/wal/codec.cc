@@ -40,8 +40,8 @@ bool ReadRepeated(const wire::Reader& reader, std::vector<uint64_t>* values) {
   return true;
 }
 
-// Reads the message field by field. `field` is called for each and says whether it could use the value; the caller's
-// switch ignores fields it does not know.
+// Reads the message field by field. `field` is called for each and says whether it could use the value; the
+// caller's switch ignores fields it does not know.
 template <typename F>
 bool ForEachField(std::string_view in, F field) {
   wire::Reader reader(in);

@@ -1,9 +1,9 @@
 // The messages inside WAL records and .snap files, byte for byte as etcd writes them.
 // Source: raft/raftpb/raft.proto, wal/walpb/record.proto, etcdserver/api/snap/snappb/snap.proto,
-// etcdserverpb/etcdserver.proto (Metadata). gogo's rule: every non-nullable scalar is written, zeros included, fields in
-// ascending order, absent bytes left out. Decoders take an absent field as zero, skip unknown ones, and give DataLoss
-// for malformed bytes; the text names the message only, the caller adds file and offset.
-// ConfChange has its codec in raft/confchange_codec.h. All functions are pure: any thread.
+// etcdserverpb/etcdserver.proto (Metadata). gogo's rule: every non-nullable scalar is written, zeros
+// included, fields in ascending order, absent bytes left out. Decoders take an absent field as zero, skip
+// unknown ones, and give DataLoss for malformed bytes; the text names the message only, the caller adds file
+// and offset. ConfChange has its codec in raft/confchange_codec.h. All functions are pure: any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@
 
 namespace quorate::wal {
 
-// Which member of which cluster a log belongs to; repeated at the head of each segment, the same bytes every time.
+// Which member of which cluster a log belongs to; repeated at the head of each segment, the same bytes every
+// time.
 struct WalMetadata {
   uint64_t node_id = 0;
   uint64_t cluster_id = 0;
@@ -24,8 +25,8 @@ struct WalMetadata {
   friend bool operator==(const WalMetadata&, const WalMetadata&) = default;
 };
 
-// walpb.Snapshot: "at this point of the log a snapshot of the state at `index` was on disk". etcd 3.4 neither writes nor
-// reads conf_state.
+// walpb.Snapshot: "at this point of the log a snapshot of the state at `index` was on disk". etcd 3.4 neither
+// writes nor reads conf_state.
 struct WalSnapshot {
   uint64_t index = 0;
   uint64_t term = 0;

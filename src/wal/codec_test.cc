@@ -43,13 +43,17 @@ std::string Encoded(void (*append)(std::string&, const T&), const T& value) {
 
 TEST(CodecTest, BytesAreGogos) {
   EXPECT_EQ(Hex(Encoded(AppendEntry, MakeEntry(EntryType::kNormal, 2, 4, ""))), "080010021804");
-  EXPECT_EQ(Hex(Encoded(AppendEntry, MakeEntry(EntryType::kConfChange, 1, 300, "ab"))), "0801100118ac0222026162");
+  EXPECT_EQ(Hex(Encoded(AppendEntry, MakeEntry(EntryType::kConfChange, 1, 300, "ab"))),
+            "0801100118ac0222026162");
   EXPECT_EQ(Hex(Encoded(AppendHardState, HardState{1, 0, 3})), "080110001803");
   EXPECT_EQ(Hex(Encoded(AppendConfState, ConfState{})), "2800");
-  EXPECT_EQ(Hex(Encoded(AppendConfState, ConfState{{1, 2}, {3}, {4}, {5}, true})), "08010802100318042005" "2801");
+  EXPECT_EQ(Hex(Encoded(AppendConfState, ConfState{{1, 2}, {3}, {4}, {5}, true})),
+            "08010802100318042005"
+            "2801");
   EXPECT_EQ(Hex(Encoded(AppendMetadata, WalMetadata{})), "08001000");
   EXPECT_EQ(Hex(Encoded(AppendWalSnapshot, WalSnapshot{})), "08001000");
-  EXPECT_EQ(Hex(Encoded(AppendWalSnapshot, WalSnapshot{5, 2, ConfState{{1}, {}, {}, {}, false}})), "080510021a0408012800");
+  EXPECT_EQ(Hex(Encoded(AppendWalSnapshot, WalSnapshot{5, 2, ConfState{{1}, {}, {}, {}, false}})),
+            "080510021a0408012800");
   EXPECT_EQ(Hex(Encoded(AppendSnapshotMetadata, raft::SnapshotMetadata{})), "0a02280010001800");
   EXPECT_EQ(Hex(Encoded(AppendRecord, Record{kCrcRecord, 0, {}})), "08041000");
 }
@@ -73,14 +77,18 @@ TEST(CodecTest, RoundTrip) {
 TEST(CodecTest, AbsentPackedAndUnknownFieldsAreRead) {
   EXPECT_EQ(*DecodeEntry(""), Entry{});
   EXPECT_EQ(*DecodeHardState(""), HardState{});
-  EXPECT_EQ(*DecodeConfState(std::string_view("\x0a\x03\x01\x80\x01", 5)), (ConfState{{1, 128}, {}, {}, {}, false}));
+  EXPECT_EQ(*DecodeConfState(std::string_view("\x0a\x03\x01\x80\x01", 5)),
+            (ConfState{{1, 128}, {}, {}, {}, false}));
   EXPECT_EQ(*DecodeHardState(std::string_view("\x08\x05\x52\x01x", 5)), (HardState{5, 0, 0}));
 }
 
 TEST(CodecTest, MalformedIsRefused) {
   EXPECT_FALSE(DecodeEntry("\x08").ok());
   EXPECT_FALSE(DecodeEntry("\x08\x09").ok()) << "no such type";
-  EXPECT_FALSE(DecodeEntry("\x22\x05" "ab").ok()) << "length beyond the end";
+  EXPECT_FALSE(DecodeEntry("\x22\x05"
+                           "ab")
+                   .ok())
+      << "length beyond the end";
   EXPECT_FALSE(DecodeHardState("\x0a\x01x").ok()) << "bytes where a number belongs";
   EXPECT_FALSE(DecodeConfState("\x0a\x01\x80").ok()) << "packed number cut short";
   Record record;

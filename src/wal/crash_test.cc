@@ -33,19 +33,19 @@ void Live(SimFileSystem& files, uint64_t seed, Told& told) {
     wal.Append(MakeEntries(state.term, index + 1, count, random() % 300), state);
     index += count;
     if (random() % 3 == 0) continue;
-    const bool snapshot = index > 2 && random() % 4 == 0;
-    if (snapshot) wal.SaveSnapshotRecord({index - 1, state.term, {}});
+    const raft::Index snapshot = random() % 4 == 0 ? state.commit : 0;
+    if (snapshot != 0) wal.SaveSnapshotRecord({snapshot, state.term, {}});
     if (random() % 4 == 0 && !wal.PrepareSpare().ok()) return;
     const bool synced = wal.pending_must_sync();
     if (!wal.WriteAndSync(wal.TakeBatch()).ok()) return;
     if (synced) {
       told.durable = index;
       told.state = state;
-      if (snapshot) told.snapshot = index - 1;
+      told.snapshot = std::max(told.snapshot, snapshot);
     }
     state.commit = index;
     if (random() % 8 == 0) ++state.term;
-    if (snapshot && random() % 2 == 0) {
+    if (snapshot != 0 && random() % 2 == 0) {
       if (!wal.ReleaseTo(told.snapshot).ok() || !PurgeWal(&files, std::string(kDir), 1).ok()) return;
     }
   }
@@ -69,11 +69,12 @@ void ExpectTold(const LogContents& contents, const WalSnapshot& start, const Tol
   if (contents.hard_state.term == told.state.term) {
     EXPECT_GE(contents.hard_state.commit, told.state.commit);
   }
-  for (size_t i = 0; i < contents.entries.size(); ++i) EXPECT_EQ(contents.entries[i].index, start.index + i + 1);
+  for (size_t i = 0; i < contents.entries.size(); ++i)
+    EXPECT_EQ(contents.entries[i].index, start.index + i + 1);
 }
 
-// The simulated disk may also tear a write at any byte, which real disks don't (the original takes that for damage
-// when no sector is zero, and so do we). Then at least everything told must still be readable.
+// The simulated disk may also tear a write at any byte, which real disks don't (the original takes that for
+// damage when no sector is zero, and so do we). Then at least everything told must still be readable.
 void ExpectToldReadable(SimFileSystem& files, const Told& told) {
   auto reader = *WalReader::Open(&files, std::string(kDir));
   Record record;
@@ -93,7 +94,8 @@ TEST(CrashTest, WhatWasSyncedIsThere) {
   bool finished = false;
   for (uint64_t at = 1; !finished; ++at) {
     const uint64_t seed = first_seed + at;
-    SCOPED_TRACE("QUORATE_TEST_SEED=" + std::to_string(first_seed) + ", crash at change " + std::to_string(at));
+    SCOPED_TRACE("QUORATE_TEST_SEED=" + std::to_string(first_seed) + ", crash at change " +
+                 std::to_string(at));
     SimFileSystem files(seed);
     uint64_t changes = 0;
     finished = true;
@@ -168,6 +170,15 @@ TEST(CrashTest, DuringRepair) {
   }
 }
 
+raft::Snapshot MakeSnapshot(raft::Index index, char fill) {
+  raft::Snapshot snapshot;
+  snapshot.metadata.conf_state.voters.push_back(11);
+  snapshot.metadata.index = index;
+  snapshot.metadata.term = 1;
+  snapshot.data.assign(3000, fill);
+  return snapshot;
+}
+
 TEST(CrashTest, SnapshotFileIsThereWholeOrNotAtAll) {
   for (uint64_t seed = 1; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
@@ -175,8 +186,8 @@ TEST(CrashTest, SnapshotFileIsThereWholeOrNotAtAll) {
     ASSERT_TRUE(files.CreateDirectories("/snap", 0700).ok());
     ASSERT_TRUE(files.SyncDirectory("/").ok());
     SnapshotFiles snapshots(&files, "/snap");
-    raft::Snapshot older{{{{11}, {}, {}, {}, false}, 5, 1}, std::string(3000, 'o')};
-    raft::Snapshot newer{{{{11}, {}, {}, {}, false}, 9, 1}, std::string(3000, 'n')};
+    const raft::Snapshot older = MakeSnapshot(5, 'o');
+    const raft::Snapshot newer = MakeSnapshot(9, 'n');
     ASSERT_TRUE(snapshots.Save(older).ok());
     uint64_t changes = 0;
     const uint64_t at = seed % 6 + 1;

@@ -1,5 +1,5 @@
-// For tests: loads the data directories recorded from etcd (NAME.tar.gz) into a simulated file system. Zeros become
-// holes, so the 64 MB segments cost little. Needs gzip on the PATH.
+// For tests: loads the data directories recorded from etcd (NAME.tar.gz) into a simulated file system. Zeros
+// become holes, so the 64 MB segments cost little. Needs gzip on the PATH.
 #pragma once
 
 #include <array>
@@ -12,11 +12,13 @@
 #include <string>
 #include <string_view>
 
-#include "base/env_sim.h"
+#include "base/env.h"
+#include "wal/frame.h"
 
 namespace quorate::golden {
 
-// The folder with the archives of etcd 3.4.23: $QUORATE_SHARED_DATA, else shared/data in a directory above this one.
+// The folder with the archives of etcd 3.4.23: $QUORATE_SHARED_DATA, else shared/data in a directory above
+// this one.
 inline std::optional<std::string> Directory() {
   namespace fs = std::filesystem;
   const std::string below = "/etcd-3.4.23";
@@ -33,8 +35,10 @@ inline std::optional<std::string> Directory() {
 }
 
 // Writes the archive's files whose path `wanted` accepts under "/". False when the archive can't be read.
-inline bool Load(const std::string& archive, FileSystem* files, const std::function<bool(std::string_view)>& wanted) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("gzip -dc '" + archive + "'").c_str(), "r"), pclose);
+inline bool Load(const std::string& archive, FileSystem* files,
+                 const std::function<bool(std::string_view)>& wanted) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("gzip -dc '" + archive + "'").c_str(), "r"),
+                                                   pclose);
   if (!pipe) return false;
   constexpr size_t kBlock = 512;  // POSIX ustar.
   std::array<char, kBlock> header;
@@ -56,8 +60,9 @@ inline bool Load(const std::string& archive, FileSystem* files, const std::funct
       const uint64_t padded = (size - at + kBlock - 1) / kBlock * kBlock;
       piece.resize(std::min<uint64_t>(padded, 1 << 16));
       if (std::fread(piece.data(), 1, piece.size(), pipe.get()) != piece.size()) return false;
-      const std::string_view bytes = std::string_view(piece).substr(0, std::min<uint64_t>(piece.size(), size - at));
-      if (file != nullptr && bytes.find_first_not_of('\0') != std::string_view::npos && !file->WriteAt(at, bytes).ok()) {
+      const std::string_view bytes =
+          std::string_view(piece).substr(0, std::min<uint64_t>(piece.size(), size - at));
+      if (file != nullptr && !wal::AllZero(bytes) && !file->WriteAt(at, bytes).ok()) {
         return false;
       }
       at += bytes.size();

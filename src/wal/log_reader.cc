@@ -38,7 +38,8 @@ bool ParseSegmentName(std::string_view name, SegmentFile* segment) {
   constexpr size_t kLength = 16 + 1 + 16 + 4;
   if (name.size() != kLength || name[16] != '-' || name.substr(33) != ".wal") return false;
   segment->name = name;
-  return ParseHex16(name.substr(0, 16), &segment->sequence) && ParseHex16(name.substr(17, 16), &segment->first_index);
+  return ParseHex16(name.substr(0, 16), &segment->sequence) &&
+         ParseHex16(name.substr(17, 16), &segment->first_index);
 }
 
 StatusOr<std::vector<std::unique_ptr<File>>> OpenForRead(FileSystem* files, const std::string& dir,
@@ -51,10 +52,12 @@ StatusOr<std::vector<std::unique_ptr<File>>> OpenForRead(FileSystem* files, cons
   return opened;
 }
 
-// Whether the record that begins with `head` (all that the file still has of it) can have the length its frame says:
-// the length of its data, which comes last, says it too. A record that a crash cut short agrees; a frame whose length
-// was damaged does not.
-bool HeadAgrees(std::string_view head, uint64_t record_bytes) {
+// A record says its length twice: in the frame, and by the length of its data, which comes last. A torn write
+// leaves both in place, or loses the whole sector; so where `body` shows, before the end of its first sector,
+// that the record is of another length, the frame was damaged.
+bool ContradictsLength(std::string_view body, size_t first_sector_bytes, uint64_t record_bytes) {
+  const std::string_view head = body.substr(0, first_sector_bytes);
+  if (AllZero(head)) return false;
   size_t at = 0;
   const auto read_varint = [&](uint64_t* value) {
     *value = 0;
@@ -68,12 +71,13 @@ bool HeadAgrees(std::string_view head, uint64_t record_bytes) {
   uint64_t tag;
   uint64_t value;
   while (read_varint(&tag)) {
+    if (tag == 0) return true;  // Padding: the record ended before.
+    if (!read_varint(&value)) return false;
     const auto type = static_cast<wire::Type>(tag & 7);
-    if (tag == 0 || (type != wire::Type::kVarint && type != wire::Type::kBytes)) return false;
-    if (!read_varint(&value)) break;
-    if (type == wire::Type::kBytes) return at + value == record_bytes;
+    if (type == wire::Type::kBytes) return at + value != record_bytes;
+    if (type != wire::Type::kVarint) return false;
   }
-  return at == head.size();
+  return false;
 }
 
 std::vector<File*> Pointers(const std::vector<std::unique_ptr<File>>& owned) {
@@ -103,7 +107,8 @@ StatusOr<bool> LogExists(FileSystem* files, const std::string& dir) {
   const auto names = files->List(dir);
   if (absl::IsNotFound(names.status())) return false;
   if (!names.ok()) return names.status();
-  return std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.ends_with(".wal"); });
+  return std::any_of(names->begin(), names->end(),
+                     [](const std::string& name) { return name.ends_with(".wal"); });
 }
 
 RecordReader::RecordReader(std::vector<File*> files) : files_(std::move(files)) {
@@ -127,32 +132,41 @@ StatusOr<std::string_view> RecordReader::Peek(size_t length) {
     buffer_.erase(0, std::min<uint64_t>(skip, buffer_.size()));
     const size_t have = buffer_.size();
     buffer_offset_ = good_offset_;
-    buffer_.resize(std::max(have + kReadBytes, length));
-    QUORATE_ASSIGN_OR_RETURN(const size_t got,
-                             files_[file_index_]->ReadAt(good_offset_ + have, buffer_.data() + have, buffer_.size() - have));
+    const uint64_t rest = file_bytes_ - std::min(file_bytes_, good_offset_ + have);
+    buffer_.resize(have + std::min<uint64_t>(rest, std::max(kReadBytes, length - have)));
+    QUORATE_ASSIGN_OR_RETURN(
+        const size_t got,
+        files_[file_index_]->ReadAt(good_offset_ + have, buffer_.data() + have, buffer_.size() - have));
     buffer_.resize(have + got);
   }
   return std::string_view(buffer_).substr(good_offset_ - buffer_offset_, length);
 }
 
-// etcd's rule: of the body, cut at the file's sector boundaries, one piece is all zero. Only the last file can be torn.
-bool RecordReader::LooksTorn(std::string_view body) const {
+size_t RecordReader::FirstSectorBytes() const {
+  return kSectorBytes - (record_offset_ + kFrameFieldBytes) % kSectorBytes;
+}
+
+// etcd's rule: of the body, cut at the file's sector boundaries, one piece is all zero. Only the last file
+// can be torn.
+bool RecordReader::LooksTorn(std::string_view body, uint64_t record_bytes) const {
   if (file_index_ + 1 != files_.size()) return false;
+  if (ContradictsLength(body, FirstSectorBytes(), record_bytes)) return false;
   uint64_t offset = record_offset_ + kFrameFieldBytes;
   while (!body.empty()) {
     const size_t piece = std::min<size_t>(kSectorBytes - offset % kSectorBytes, body.size());
-    if (body.substr(0, piece).find_first_not_of('\0') == std::string_view::npos) return true;
+    if (AllZero(body.substr(0, piece))) return true;
     body.remove_prefix(piece);
     offset += piece;
   }
   return false;
 }
 
-// At a length of 0. A disk loses or keeps whole sectors, so where the rest of the sector is not zero the log did not end
-// here: the length itself was damaged. The original takes it for the end and erases all that follows.
+// At a length of 0. A disk loses or keeps whole sectors, so where the rest of the sector is not zero the log
+// did not end here: the length itself was damaged. The original takes it for the end and erases all that
+// follows.
 Status RecordReader::CheckEnd() {
   QUORATE_ASSIGN_OR_RETURN(const std::string_view sector, Peek(kSectorBytes - record_offset_ % kSectorBytes));
-  if (sector.find_first_not_of('\0') == std::string_view::npos) return absl::OkStatus();
+  if (AllZero(sector)) return absl::OkStatus();
   return Damaged("a length of 0 with data behind it in the same sector");
 }
 
@@ -167,6 +181,9 @@ StatusOr<bool> RecordReader::Torn(std::string_view why) {
 
 // Gives the record and its padding, or says how the file ended. Damage is a Status.
 StatusOr<RecordReader::Frame> RecordReader::ReadFrame(std::string_view* body, uint64_t* record_bytes) {
+  if (record_offset_ == 0) {
+    QUORATE_ASSIGN_OR_RETURN(file_bytes_, files_[file_index_]->Size());
+  }
   QUORATE_ASSIGN_OR_RETURN(const std::string_view field_bytes, Peek(kFrameFieldBytes));
   if (field_bytes.empty()) return Frame::kNextFile;
   if (field_bytes.size() < kFrameFieldBytes) return Frame::kTorn;
@@ -177,15 +194,14 @@ StatusOr<RecordReader::Frame> RecordReader::ReadFrame(std::string_view* body, ui
   }
   const FrameSize size = ParseFrameField(field);
   const uint64_t body_bytes = size.record_bytes + size.pad_bytes;
-  QUORATE_ASSIGN_OR_RETURN(const uint64_t file_bytes, files_[file_index_]->Size());
   const uint64_t used = record_offset_ + kFrameFieldBytes;
-  if (used > file_bytes || body_bytes > file_bytes - used) {
+  if (used > file_bytes_ || body_bytes > file_bytes_ - used) {
     QUORATE_ASSIGN_OR_RETURN(const std::string_view rest, Peek(kFrameFieldBytes + kHeadBytes));
     const std::string_view head = rest.substr(kFrameFieldBytes);
-    const bool torn = HeadAgrees(head, size.record_bytes) || LooksTorn(head);
+    const bool torn = !ContradictsLength(head, FirstSectorBytes(), size.record_bytes);
     if (torn && size.record_bytes < kTornRecordBytesMax) return Frame::kTorn;
-    return Damaged("a record of " + std::to_string(size.record_bytes) + " bytes would run over the end of the file (" +
-                   std::to_string(file_bytes) + " bytes)");
+    return Damaged("a record of " + std::to_string(size.record_bytes) +
+                   " bytes would run over the end of the file (" + std::to_string(file_bytes_) + " bytes)");
   }
   QUORATE_ASSIGN_OR_RETURN(const std::string_view whole, Peek(kFrameFieldBytes + body_bytes));
   if (whole.size() < kFrameFieldBytes + body_bytes) return Frame::kTorn;
@@ -212,17 +228,18 @@ StatusOr<bool> RecordReader::Next(Record* record) {
       continue;
     }
     if (!DecodeRecord(body.substr(0, record_bytes), record)) {
-      if (LooksTorn(body)) return Torn("a record is torn");
+      if (LooksTorn(body, record_bytes)) return Torn("a record is torn");
       return Damaged("a record cannot be parsed");
     }
     uint32_t crc = record->crc;
     if (record->type == kCrcRecord) {
       // A reader that starts at a later segment has no sum yet and adopts the segment's.
-      if (crc_ != 0 && crc_ != crc) return Damaged("the checksum chain of the segments does not continue here");
+      if (crc_ != 0 && crc_ != crc)
+        return Damaged("the checksum chain of the segments does not continue here");
     } else {
       crc = crc32c::Extend(crc_, record->data);
       if (crc != record->crc) {
-        if (LooksTorn(body)) return Torn("a record is torn");
+        if (LooksTorn(body, record_bytes)) return Torn("a record is torn");
         return Damaged("checksum mismatch in a record");
       }
     }
@@ -233,19 +250,20 @@ StatusOr<bool> RecordReader::Next(Record* record) {
   return false;
 }
 
-StatusOr<std::vector<SegmentFile>> SelectSegments(FileSystem* files, const std::string& dir, raft::Index index) {
+StatusOr<std::vector<SegmentFile>> SelectSegments(FileSystem* files, const std::string& dir,
+                                                  raft::Index index) {
   QUORATE_ASSIGN_OR_RETURN(std::vector<SegmentFile> segments, ListSegments(files, dir));
   size_t first = segments.size();
   while (first > 0 && segments[first - 1].first_index > index) --first;
   if (first == 0) {
-    return NotFound("no segment of the write-ahead log in " + dir + " reaches back to index " + std::to_string(index) +
-                    "; the oldest is " + segments.front().name);
+    return NotFound("no segment of the write-ahead log in " + dir + " reaches back to index " +
+                    std::to_string(index) + "; the oldest is " + segments.front().name);
   }
   segments.erase(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(first - 1));
   for (size_t i = 1; i < segments.size(); ++i) {
     if (segments[i].sequence != segments[i - 1].sequence + 1) {
-      return NotFound("a segment of the write-ahead log is missing in " + dir + " between " + segments[i - 1].name +
-                      " and " + segments[i].name);
+      return NotFound("a segment of the write-ahead log is missing in " + dir + " between " +
+                      segments[i - 1].name + " and " + segments[i].name);
     }
   }
   return segments;
@@ -328,8 +346,8 @@ class ContentsBuilder {
     if (!snapshot.ok()) return At(snapshot.status());
     if (snapshot->index == start_.index) {
       if (snapshot->term != start_.term) {
-        return At(DataLoss("snapshot mismatch: the snapshot at index " + std::to_string(start_.index) + " has term " +
-                           std::to_string(start_.term) + ", the write-ahead log says " +
+        return At(DataLoss("snapshot mismatch: the snapshot at index " + std::to_string(start_.index) +
+                           " has term " + std::to_string(start_.term) + ", the write-ahead log says " +
                            std::to_string(snapshot->term)));
       }
       matched_ = true;
@@ -395,7 +413,8 @@ StatusOr<std::unique_ptr<WalReader>> WalReader::Open(FileSystem* files, const st
   QUORATE_ASSIGN_OR_RETURN(std::vector<SegmentFile> segments, ListSegments(files, dir));
   QUORATE_ASSIGN_OR_RETURN(auto opened, OpenForRead(files, dir, segments));
   std::vector<File*> pointers = Pointers(opened);
-  return std::unique_ptr<WalReader>(new WalReader(std::move(segments), std::move(opened), std::move(pointers)));
+  return std::unique_ptr<WalReader>(
+      new WalReader(std::move(segments), std::move(opened), std::move(pointers)));
 }
 
 }  // namespace quorate::wal

@@ -1,5 +1,6 @@
-// Reading a log: the record stream with its checks, and the whole log as raft needs it at start. Read-only: takes no
-// lock, repairs nothing, so it serves inspection of a directory that a live server has open, too. Any thread.
+// Reading a log: the record stream with its checks, and the whole log as raft needs it at start. Read-only:
+// takes no lock, repairs nothing, so it serves inspection of a directory that a live server has open, too.
+// Any thread.
 #pragma once
 
 #include <cstdint>
@@ -61,10 +62,13 @@ class RecordReader {
   // Makes `length` bytes at the read position available as a view; fewer only at the end of the file.
   StatusOr<std::string_view> Peek(size_t length);
   Status Damaged(std::string_view why) const;
-  bool LooksTorn(std::string_view body) const;
+  // Of the body of the current record.
+  size_t FirstSectorBytes() const;
+  bool LooksTorn(std::string_view body, uint64_t record_bytes) const;
 
   const std::vector<File*> files_;
   size_t file_index_ = 0;
+  uint64_t file_bytes_ = 0;  // Size of the current file.
   uint64_t record_offset_ = 0;
   uint64_t good_offset_ = 0;
   uint32_t crc_ = 0;
@@ -95,8 +99,10 @@ struct LogContents {
   SegmentFile tail;
 };
 
-// Which segments must be read to start at `index`: from the last one named <= index on, with consecutive sequences.
-StatusOr<std::vector<SegmentFile>> SelectSegments(FileSystem* files, const std::string& dir, raft::Index index);
+// Which segments must be read to start at `index`: from the last one named <= index on, with consecutive
+// sequences.
+StatusOr<std::vector<SegmentFile>> SelectSegments(FileSystem* files, const std::string& dir,
+                                                  raft::Index index);
 
 // Reads open segments, checking all that Wal::Open checks. `names` are those of `files`.
 StatusOr<LogContents> ReadContents(const std::vector<File*>& files, const std::vector<SegmentFile>& names,
@@ -105,8 +111,8 @@ StatusOr<LogContents> ReadContents(const std::vector<File*>& files, const std::v
 // Reads the log of `dir` from the snapshot {start.index, start.term} on, without lock or repair.
 StatusOr<LogContents> ReadLog(FileSystem* files, const std::string& dir, const WalSnapshot& start);
 
-// The snapshot records a start may use: those with an index <= the commit of the last hard state. Which one to take is
-// the .snap files' matter (SnapshotFiles::LoadNewest).
+// The snapshot records a start may use: those with an index <= the commit of the last hard state. Which one
+// to take is the .snap files' matter (SnapshotFiles::LoadNewest).
 StatusOr<std::vector<WalSnapshot>> ValidSnapshots(FileSystem* files, const std::string& dir);
 
 // For inspection: every record of every segment of `dir` in order, even when older segments were purged.
@@ -121,7 +127,8 @@ class WalReader {
   uint64_t record_offset() const { return reader_.record_offset(); }
 
  private:
-  WalReader(std::vector<SegmentFile> segments, std::vector<std::unique_ptr<File>> owned, std::vector<File*> files)
+  WalReader(std::vector<SegmentFile> segments, std::vector<std::unique_ptr<File>> owned,
+            std::vector<File*> files)
       : segments_(std::move(segments)), owned_(std::move(owned)), reader_(std::move(files)) {}
 
   std::vector<SegmentFile> segments_;

@@ -25,7 +25,8 @@ Status Wal::Segments::Sync(File& file) {
   if (options_.clock == nullptr) return absl::OkStatus();
   const int64_t took = options_.clock->MonotonicNanos() - start;
   if (took > kSlowSyncNanos) {
-    LOG_WARN("slow fdatasync", log::Duration("took", took), log::Duration("expected-duration", kSlowSyncNanos));
+    LOG_WARN("slow fdatasync", log::Duration("took", took),
+             log::Duration("expected-duration", kSlowSyncNanos));
   }
   if (options_.on_sync) options_.on_sync(took);
   return absl::OkStatus();
@@ -37,8 +38,9 @@ Status Wal::Segments::WriteAndSync(const WalBatch& batch) {
   if (!failure_.ok() && !locked_.empty()) {
     // The file's own path is the one it was opened under: that of the spare.
     const auto& tail = locked_.back();
-    failure_ = MakeStatus(failure_.code(), "write-ahead log " + dir_ + "/" + SegmentName(tail.sequence, tail.first_index) +
-                                               ": " + std::string(Message(failure_)));
+    failure_ = MakeStatus(failure_.code(), "write-ahead log " + dir_ + "/" +
+                                               SegmentName(tail.sequence, tail.first_index) + ": " +
+                                               std::string(Message(failure_)));
   }
   return failure_;
 }
@@ -62,8 +64,8 @@ Status Wal::Segments::Write(const WalBatch& batch) {
   return absl::OkStatus();
 }
 
-// Each step is durable before the next: the old segment whole, the new one with its head, its name. A crash in between
-// leaves the old segment as the tail, over-full, or the new one complete.
+// Each step is durable before the next: the old segment whole, the new one with its head, its name. A crash
+// in between leaves the old segment as the tail, over-full, or the new one complete.
 Status Wal::Segments::Cut(const WalBatch& batch, const WalBatch::Cut& cut, uint64_t old_bytes) {
   QUORATE_RETURN_IF_ERROR(tail().Truncate(old_bytes));
   QUORATE_RETURN_IF_ERROR(Sync(tail()));

@@ -58,7 +58,8 @@ class Wal::Segments {
   Status failure_;  // The first failure of a write or sync; never cleared.
   bool unsynced_ = false;
 
-  // Held while a spare is being made, so that a cut that comes meanwhile waits for it; hurry_ shortens that wait.
+  // Held while a spare is being made, so that a cut that comes meanwhile waits for it; hurry_ shortens that
+  // wait.
   std::mutex spare_mutex_;
   std::atomic<bool> hurry_{false};
   Spare spare_;

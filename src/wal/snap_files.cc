@@ -31,7 +31,8 @@ StatusOr<raft::Snapshot> DecodeSnapshotFile(std::string_view contents) {
   return DecodeSnapshot(data);
 }
 
-StatusOr<std::vector<std::string>> NamesEndingIn(FileSystem* files, const std::string& dir, std::string_view suffix) {
+StatusOr<std::vector<std::string>> NamesEndingIn(FileSystem* files, const std::string& dir,
+                                                 std::string_view suffix) {
   QUORATE_ASSIGN_OR_RETURN(std::vector<std::string> names, files->List(dir));
   std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
   return names;
@@ -57,7 +58,8 @@ std::string EncodeSnapshotFile(const raft::Snapshot& snapshot) {
 StatusOr<raft::Snapshot> ReadSnapshotFile(FileSystem* files, const std::string& path) {
   QUORATE_ASSIGN_OR_RETURN(const std::string contents, files->ReadAll(path));
   auto snapshot = DecodeSnapshotFile(contents);
-  if (!snapshot.ok()) return DataLoss("snapshot file " + path + " is damaged: " + std::string(Message(snapshot.status())));
+  if (!snapshot.ok())
+    return DataLoss("snapshot file " + path + " is damaged: " + std::string(Message(snapshot.status())));
   return snapshot;
 }
 
@@ -121,7 +123,8 @@ std::string SnapshotFiles::DatabasePath(raft::Index index) const {
 }
 
 Status SnapshotFiles::ReleaseDatabasesBefore(raft::Index index) {
-  QUORATE_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesEndingIn(files_, dir_, kDatabaseSuffix));
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                           NamesEndingIn(files_, dir_, kDatabaseSuffix));
   for (const std::string& name : names) {
     // Fixed width: the names sort as their numbers do.
     const std::string path = dir_ + "/" + name;

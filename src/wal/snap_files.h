@@ -1,6 +1,6 @@
-// The raft snapshot files of snap/: "%016x-%016x.snap" (term, index), each a CRC-guarded raftpb.Snapshot whose data is
-// the v2 store as JSON (cluster/v2_store.h). Source: etcdserver/api/snap/snapshotter.go. Saving and purging are meant
-// for Lane::kBackground, loading for start; one caller at a time.
+// The raft snapshot files of snap/: "%016x-%016x.snap" (term, index), each a CRC-guarded raftpb.Snapshot
+// whose data is the v2 store as JSON (cluster/v2_store.h). Source: etcdserver/api/snap/snapshotter.go. Saving
+// and purging are meant for Lane::kBackground, loading for start; one caller at a time.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ class SnapshotFiles {
   // Durable when it returns OK. An existing file of that name is replaced.
   Status Save(const raft::Snapshot& snapshot);
 
-  // The newest file (by name) that is intact and whose (index, term) is one of `valid`; nullopt when there is none.
-  // A file that can be read and is damaged is renamed NAME.broken; an I/O error is returned.
+  // The newest file (by name) that is intact and whose (index, term) is one of `valid`; nullopt when there is
+  // none. A file that can be read and is damaged is renamed NAME.broken; an I/O error is returned.
   StatusOr<std::optional<raft::Snapshot>> LoadNewest(std::span<const WalSnapshot> valid);
 
   // Names of the *.snap files, newest first.
@@ -54,8 +54,8 @@ StatusOr<raft::Snapshot> ReadSnapshotFile(FileSystem* files, const std::string& 
 // The bytes of such a file.
 std::string EncodeSnapshotFile(const raft::Snapshot& snapshot);
 
-// Removes the oldest *.snap, and apart from them the oldest *.snap.db, while there are more than `count_max` of the kind
-// (0: keep all). Returns the paths removed. Lane::kBackground.
+// Removes the oldest *.snap, and apart from them the oldest *.snap.db, while there are more than `count_max`
+// of the kind (0: keep all). Returns the paths removed. Lane::kBackground.
 StatusOr<std::vector<std::string>> PurgeSnap(FileSystem* files, const std::string& dir, size_t count_max);
 
 }  // namespace quorate::wal

@@ -18,7 +18,9 @@ class SnapFilesTest : public testing::Test {
   static raft::Snapshot Make(raft::Term term, raft::Index index) {
     return {{{{1, 2}, {3}, {}, {}, false}, index, term}, "{\"Root\":" + std::to_string(index) + "}"};
   }
-  void Touch(const std::string& name) { EXPECT_TRUE(files_.WriteAtomically("/snap/" + name, "x", 0600).ok()); }
+  void Touch(const std::string& name) {
+    EXPECT_TRUE(files_.WriteAtomically("/snap/" + name, "x", 0600).ok());
+  }
 
   SimFileSystem files_{1};
   SnapshotFiles snapshots_{&files_, "/snap"};
@@ -73,7 +75,8 @@ TEST_F(SnapFilesTest, PurgeKeepsTheNewestOfEachKind) {
   EXPECT_THAT(*PurgeSnap(&files_, "/snap", 0), IsEmpty());
   EXPECT_THAT(*PurgeSnap(&files_, "/snap", 3), ElementsAre("/snap/" + SnapshotName(1, 1)));
   EXPECT_THAT(*PurgeSnap(&files_, "/snap", 1),
-              ElementsAre("/snap/" + SnapshotName(1, 2), "/snap/" + SnapshotName(1, 3), "/snap/0000000000000001.snap.db"));
+              ElementsAre("/snap/" + SnapshotName(1, 2), "/snap/" + SnapshotName(1, 3),
+                          "/snap/0000000000000001.snap.db"));
   EXPECT_TRUE(files_.Exists("/snap/db"));
 }
 

@@ -47,7 +47,7 @@ Status CopyFile(FileSystem* files, File& from, const std::string& to) {
     QUORATE_ASSIGN_OR_RETURN(const size_t got, from.ReadAt(at, buffer.data(), buffer.size()));
     if (got == 0) break;
     const std::string_view piece(buffer.data(), got);
-    if (piece.find_first_not_of('\0') != std::string_view::npos) QUORATE_RETURN_IF_ERROR(copy->WriteAt(at, piece));
+    if (!AllZero(piece)) QUORATE_RETURN_IF_ERROR(copy->WriteAt(at, piece));
     at += got;
   }
   QUORATE_RETURN_IF_ERROR(copy->Truncate(size));
@@ -66,7 +66,8 @@ Status RepairTail(FileSystem* files, const std::string& dir, File& tail, const L
   return absl::OkStatus();
 }
 
-// Zeros everything behind the last record: leftovers there would damage the log once new records end among them.
+// Zeros everything behind the last record: leftovers there would damage the log once new records end among
+// them.
 Status ZeroBehind(File& tail, uint64_t offset) {
   QUORATE_ASSIGN_OR_RETURN(const uint64_t size, tail.Size());
   if (size == offset) return absl::OkStatus();
@@ -89,7 +90,8 @@ Status CheckMayCreate(FileSystem* files, const std::string& dir) {
   for (const std::string& name : *names) {
     if (name.ends_with(".wal")) return AlreadyExists(dir + " already holds a write-ahead log");
     if (!name.ends_with(".tmp")) {
-      return FailedPrecondition(dir + " holds " + name + " and no write-ahead log: move it away, or name another directory");
+      return FailedPrecondition(dir + " holds " + name +
+                                " and no write-ahead log: move it away, or name another directory");
     }
   }
   return absl::OkStatus();
@@ -155,7 +157,8 @@ StatusOr<std::unique_ptr<Wal>> Wal::Open(FileSystem* files, std::string dir, con
     const std::string path = dir + "/" + name.name;
     auto file = files->Open(path, open);
     if (absl::IsFailedPrecondition(file.status())) {
-      return FailedPrecondition(path + " is locked: another process runs on this data directory; stop it first");
+      return FailedPrecondition(path +
+                                " is locked: another process runs on this data directory; stop it first");
     }
     if (!file.ok()) return file.status();
     pointers.push_back(file->get());
@@ -195,8 +198,8 @@ void Wal::EncodeRecord(RecordType type, std::string_view data) {
   out.append(FramePadding(record_bytes), '\0');
 }
 
-// EncodeRecord for the hot path: the checksum stands before the data, so it is run over the parts first and each part
-// is copied once, to its final place.
+// EncodeRecord for the hot path: the checksum stands before the data, so it is run over the parts first and
+// each part is copied once, to its final place.
 void Wal::EncodeEntry(const raft::Entry& entry) {
   char entry_head[kEntryHeaderBytesMax];
   const size_t entry_head_bytes = WriteEntryHeader(entry_head, entry);

@@ -30,10 +30,12 @@ inline raft::Entry MakeEntry(uint64_t term, uint64_t index, std::string data) {
   return entry;
 }
 
-inline std::vector<raft::Entry> MakeEntries(uint64_t term, uint64_t first, uint64_t count, size_t bytes = 20) {
+inline std::vector<raft::Entry> MakeEntries(uint64_t term, uint64_t first, uint64_t count,
+                                            size_t bytes = 20) {
   std::vector<raft::Entry> entries;
   for (uint64_t i = 0; i < count; ++i) {
-    entries.push_back(MakeEntry(term, first + i, std::string(bytes, static_cast<char>('a' + (first + i) % 26))));
+    entries.push_back(
+        MakeEntry(term, first + i, std::string(bytes, static_cast<char>('a' + (first + i) % 26))));
   }
   return entries;
 }
@@ -52,7 +54,8 @@ inline StatusOr<std::unique_ptr<Wal>> CreateLog(FileSystem* files, WalOptions op
 }
 
 inline StatusOr<std::unique_ptr<Wal>> OpenLog(FileSystem* files, LogContents* contents,
-                                              WalOptions options = SmallSegments(), const WalSnapshot& start = {}) {
+                                              WalOptions options = SmallSegments(),
+                                              const WalSnapshot& start = {}) {
   return Wal::Open(files, std::string(kDir), start, std::move(options), contents);
 }
 

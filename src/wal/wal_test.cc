@@ -32,7 +32,8 @@ TEST_F(WalTest, NewLogHoldsCrcMetadataAndSnapshotZero) {
   EXPECT_THAT(Names(files_), ElementsAre("0000000000000000-0000000000000000.wal"));
   EXPECT_EQ(files_.Stat(kFirst)->size, 4096u);
   const std::string bytes = *files_.ReadAll(kFirst);
-  EXPECT_EQ(bytes.substr(0, 8), std::string("\x04\0\0\0\0\0\0\x84", 8)) << "crc record of 4 bytes, padded by 4";
+  EXPECT_EQ(bytes.substr(0, 8), std::string("\x04\0\0\0\0\0\0\x84", 8))
+      << "crc record of 4 bytes, padded by 4";
   ASSERT_TRUE((*wal)->Close().ok());
 
   auto again = OpenLog(&files_, &contents_);
@@ -49,7 +50,8 @@ TEST_F(WalTest, CreateRefusesADirectoryInUse) {
 
   ASSERT_TRUE(files_.CreateDirectories("/other", 0700).ok());
   ASSERT_TRUE(files_.WriteAtomically("/other/letter", "x", 0600).ok());
-  EXPECT_EQ(Wal::Create(&files_, "/other", {1, 2}, {}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Wal::Create(&files_, "/other", {1, 2}, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(files_.Exists("/other/letter"));
 }
 
@@ -186,8 +188,10 @@ TEST_F(WalTest, SnapshotRecordMustBeThereWithItsTerm) {
   wal->SaveSnapshotRecord({4, 3, raft::ConfState{{11}, {}, {}, {}, false}});
   ASSERT_TRUE(wal->WriteAndSync(wal->TakeBatch()).ok());
   wal.reset();
-  EXPECT_THAT(Text(OpenLog(&files_, &contents_, SmallSegments(), {4, 2, {}}).status()), HasSubstr("snapshot mismatch"));
-  EXPECT_THAT(Text(OpenLog(&files_, &contents_, SmallSegments(), {3, 3, {}}).status()), HasSubstr("no record of the snapshot"));
+  EXPECT_THAT(Text(OpenLog(&files_, &contents_, SmallSegments(), {4, 2, {}}).status()),
+              HasSubstr("snapshot mismatch"));
+  EXPECT_THAT(Text(OpenLog(&files_, &contents_, SmallSegments(), {3, 3, {}}).status()),
+              HasSubstr("no record of the snapshot"));
   ASSERT_TRUE(OpenLog(&files_, &contents_, SmallSegments(), {4, 3, {}}).ok());
   ASSERT_EQ(contents_.entries.size(), 1u);
   EXPECT_EQ(contents_.entries[0].index, 5u);
@@ -307,7 +311,8 @@ TEST(WalPosixTest, LivesOnARealDisk) {
     ASSERT_TRUE((*wal)->PrepareSpare().ok());
     for (uint64_t i = 1; i <= 200; ++i) ASSERT_TRUE(Save(**wal, MakeEntries(1, i, 1, 1000), {1, 11, i}).ok());
     LogContents contents;
-    EXPECT_EQ(Wal::Open(&files, dir, {}, {}, &contents).status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Wal::Open(&files, dir, {}, {}, &contents).status().code(),
+              absl::StatusCode::kFailedPrecondition);
     EXPECT_TRUE(PurgeWal(&files, dir, 1)->empty());
     ASSERT_TRUE((*wal)->Close().ok());
   }

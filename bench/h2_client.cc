@@ -1,0 +1,199 @@
+#include "h2_client.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace quorate::bench {
+namespace {
+
+constexpr int32_t kWindowBytes = 1 << 30;
+
+[[noreturn]] void Die(const char* what) {
+  std::fprintf(stderr, "quorate_load: %s: %s\n", what, std::strerror(errno));
+  std::exit(1);
+}
+
+nghttp2_nv Header(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NO_COPY_NAME};
+}
+
+void AppendFramed(std::string_view message, std::string* out) {
+  const auto size = static_cast<uint32_t>(message.size());
+  const char head[5] = {0, static_cast<char>(size >> 24), static_cast<char>(size >> 16),
+                        static_cast<char>(size >> 8), static_cast<char>(size)};
+  out->append(head, sizeof head);
+  out->append(message);
+}
+
+int Dial(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) Die("connect");
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  return fd;
+}
+
+}  // namespace
+
+Connection::Connection(uint16_t port, Handler* handler) : fd_(Dial(port)), handler_(handler) {
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, OnData);
+  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, OnClose);
+  nghttp2_session_client_new(&session_, callbacks, this);
+  nghttp2_session_callbacks_del(callbacks);
+  const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kWindowBytes},
+                                             {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, 2);
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kWindowBytes);
+}
+
+Connection::~Connection() {
+  nghttp2_session_del(session_);
+  close(fd_);
+}
+
+Call* Connection::Start(std::string_view path, std::string_view message, bool unary) {
+  auto call = std::make_unique<Call>();
+  AppendFramed(message, &call->out);
+  call->out_ends = unary;
+  const nghttp2_nv headers[] = {Header(":method", "POST"),   Header(":scheme", "http"),
+                                Header(":path", path),       Header(":authority", "localhost"),
+                                Header("te", "trailers"),    Header("content-type", "application/grpc"),
+                                Header("user-agent", "load")};
+  nghttp2_data_provider body{};
+  body.source.ptr = call.get();
+  body.read_callback = ReadBody;
+  const int32_t stream =
+      nghttp2_submit_request(session_, nullptr, headers, sizeof headers / sizeof headers[0], &body, nullptr);
+  if (stream < 0) {
+    std::fprintf(stderr, "quorate_load: %s\n", nghttp2_strerror(stream));
+    std::exit(1);
+  }
+  call->stream = stream;
+  return (calls_[stream] = std::move(call)).get();
+}
+
+void Connection::Send(Call* call, std::string_view message) {
+  call->out.erase(0, call->out_sent);
+  call->out_sent = 0;
+  AppendFramed(message, &call->out);
+  if (call->deferred) {
+    call->deferred = false;
+    nghttp2_session_resume_data(session_, call->stream);
+  }
+}
+
+ssize_t Connection::ReadBody(nghttp2_session*, int32_t, uint8_t* buffer, size_t length, uint32_t* flags,
+                             nghttp2_data_source* source, void*) {
+  auto* call = static_cast<Call*>(source->ptr);
+  const size_t size = std::min(length, call->out.size() - call->out_sent);
+  if (size == 0 && !call->out_ends) {
+    call->deferred = true;
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  std::memcpy(buffer, call->out.data() + call->out_sent, size);
+  call->out_sent += size;
+  if (call->out_ends && call->out_sent == call->out.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return static_cast<ssize_t>(size);
+}
+
+int Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                         const uint8_t* value, size_t value_size, uint8_t, void* user) {
+  auto* self = static_cast<Connection*>(user);
+  if (name_size != 11 || std::memcmp(name, "grpc-status", 11) != 0) return 0;
+  const auto it = self->calls_.find(frame->hd.stream_id);
+  if (it != self->calls_.end()) {
+    it->second->grpc_status =
+        std::atoi(std::string(reinterpret_cast<const char*>(value), value_size).c_str());
+  }
+  return 0;
+}
+
+int Connection::OnData(nghttp2_session*, uint8_t, int32_t stream, const uint8_t* data, size_t size,
+                       void* user) {
+  auto* self = static_cast<Connection*>(user);
+  const auto it = self->calls_.find(stream);
+  if (it == self->calls_.end()) return 0;
+  it->second->in.append(reinterpret_cast<const char*>(data), size);
+  self->TakeMessages(it->second.get());
+  return 0;
+}
+
+void Connection::TakeMessages(Call* call) {
+  size_t at = 0;
+  const std::string& in = call->in;
+  while (in.size() - at >= 5) {
+    const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(in[at + i])); };
+    const size_t size = byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4);
+    if (in.size() - at - 5 < size) break;
+    handler_->OnMessage(call, std::string_view(in).substr(at + 5, size));
+    at += 5 + size;
+  }
+  call->in.erase(0, at);
+}
+
+int Connection::OnClose(nghttp2_session*, int32_t stream, uint32_t, void* user) {
+  auto* self = static_cast<Connection*>(user);
+  const auto it = self->calls_.find(stream);
+  if (it == self->calls_.end()) return 0;
+  const std::unique_ptr<Call> call = std::move(it->second);
+  self->calls_.erase(it);
+  self->handler_->OnEnd(call.get());
+  return 0;
+}
+
+void Connection::OnReady() {
+  char buffer[256 * 1024];
+  for (;;) {
+    const ssize_t got = read(fd_, buffer, sizeof buffer);
+    if (got == 0) {
+      errno = ECONNRESET;
+      Die("the server closed a connection");
+    }
+    if (got < 0 && errno == EAGAIN) break;
+    if (got < 0) Die("read");
+    if (nghttp2_session_mem_recv(session_, reinterpret_cast<uint8_t*>(buffer), static_cast<size_t>(got)) <
+        0) {
+      errno = EPROTO;
+      Die("HTTP/2");
+    }
+    if (static_cast<size_t>(got) < sizeof buffer) break;
+  }
+  Flush();
+}
+
+void Connection::Flush() {
+  for (;;) {
+    while (pending_.size() < 256 * 1024) {
+      const uint8_t* data = nullptr;
+      const ssize_t size = nghttp2_session_mem_send(session_, &data);
+      if (size <= 0) break;
+      pending_.append(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
+    }
+    if (pending_.empty()) return;
+    const ssize_t sent = write(fd_, pending_.data(), pending_.size());
+    if (sent < 0 && errno == EAGAIN) return;
+    if (sent < 0) Die("write");
+    pending_.erase(0, static_cast<size_t>(sent));
+  }
+}
+
+}  // namespace quorate::bench

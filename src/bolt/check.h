@@ -1,0 +1,27 @@
+// Checking a db file: every page, every key.
+#pragma once
+
+#include <vector>
+
+#include "base/status.h"
+#include "bolt/db.h"
+#include "bolt/tree_walk.h"
+
+namespace quorate::bolt {
+
+struct CheckReport {
+  // Empty: sound. At most TreeWalk::kProblemsMax.
+  std::vector<Status> problems;
+  TreeCounts counts;
+  uint64_t pages_total = 0;  // The high-water mark.
+  uint64_t pages_free = 0;   // Neither reachable nor a meta.
+
+  bool ok() const { return problems.empty(); }
+};
+
+// Reads the whole state: each page is reached at most once, is well formed, and holds its keys in order and
+// within the bounds its branch gives; a stored free list names exactly the pages that are not reachable. Any
+// thread.
+CheckReport Check(const ReadTx& tx);
+
+}  // namespace quorate::bolt

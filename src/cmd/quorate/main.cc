@@ -1,0 +1,37 @@
+// quorate: the server. See --help.
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/logging.h"
+#include "cmd/quorate/options.h"
+#include "cmd/quorate/serve.h"
+
+int main(int argc, char** argv) {
+  namespace log = quorate::log;
+  namespace cmd = quorate::cmd;
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
+
+  const cmd::ParseResult parsed = cmd::ParseOptions(argv[0], args, environment);
+  if (parsed.options) {
+    std::string error;
+    if (!log::Configure(parsed.options->log, &error)) {
+      std::fprintf(stderr, "quorate: %s\n", error.c_str());
+      return 1;
+    }
+  }
+  for (const cmd::Notice& notice : parsed.notices) cmd::LogNotice(notice);
+  std::fputs(parsed.out.c_str(), stdout);
+  std::fputs(parsed.err.c_str(), stderr);
+  if (!parsed.options) return parsed.exit_code;
+
+  if (const quorate::Status available = cmd::CheckAvailable(*parsed.options); !available.ok()) {
+    LOG_ERROR("a setting can't be served", {"error", quorate::Message(available)});
+    return 1;
+  }
+  return cmd::Serve(*parsed.options);
+}

@@ -1,0 +1,261 @@
+#include "mvcc/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mvcc/store_harness_test.h"
+
+namespace quorate::mvcc {
+namespace {
+
+using Pairs = std::map<std::string, std::string>;
+
+Pairs All(const Backend& backend, Bucket bucket) {
+  Pairs pairs;
+  std::string last;
+  const Status status = backend.ForEach(bucket, [&](std::string_view key, std::string_view value) {
+    EXPECT_GT(key, last);
+    last = key;
+    pairs[last] = value;
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return pairs;
+}
+
+// Changes show through all three layers: open batch, batch in flight, file.
+TEST(BackendTest, SmallBucketsShowPendingChanges) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  Backend& backend = *world.backend;
+  const auto commit = [&] {
+    backend.Commit({});
+    world.executor.RunUntilIdle();
+  };
+  backend.Put(Bucket::kLease, "a", "file");
+  backend.Put(Bucket::kLease, "b", "file");
+  backend.Put(Bucket::kLease, "c", "file");
+  commit();
+  backend.Put(Bucket::kLease, "b", "in flight");
+  backend.Delete(Bucket::kLease, "c");
+  backend.Put(Bucket::kLease, "d", "in flight");
+  backend.Put(Bucket::kLease, "e", "in flight");
+  backend.Commit({});  // Its work has not run.
+  backend.Delete(Bucket::kLease, "a");
+  backend.Put(Bucket::kLease, "c", "open");
+  backend.Delete(Bucket::kLease, "e");
+  const Pairs expected = {{"b", "in flight"}, {"c", "open"}, {"d", "in flight"}};
+  EXPECT_EQ(All(backend, Bucket::kLease), expected);
+  EXPECT_EQ(*backend.Get(Bucket::kLease, "a"), std::nullopt);
+  EXPECT_EQ(*backend.Get(Bucket::kLease, "b"), "in flight");
+  EXPECT_EQ(*backend.Get(Bucket::kLease, "c"), "open");
+  commit();
+  EXPECT_EQ(All(backend, Bucket::kLease), expected);
+  EXPECT_TRUE(All(backend, Bucket::kAlarm).empty());
+}
+
+TEST(BackendTest, CommitsByIntervalAndByNumber) {
+  World world(1);
+  world.backend_options.batch_operations = 3;
+  ASSERT_TRUE(world.Open().ok());
+  Backend& backend = *world.backend;
+  EXPECT_EQ(backend.next_commit_nanos(), INT64_MAX);
+  backend.Put(Bucket::kAuth, "a", "1");
+  const int64_t due = world.clock.MonotonicNanos() + world.backend_options.batch_interval_nanos;
+  EXPECT_EQ(backend.next_commit_nanos(), due);
+  backend.MaybeCommit(due - 1);
+  EXPECT_EQ(backend.stats().pending_operations, 1u);
+  backend.MaybeCommit(due);
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(backend.stats().pending_operations, 0u);
+  EXPECT_EQ(backend.stats().commits, 1u);
+  for (const char* key : {"b", "c", "d"}) backend.Put(Bucket::kAuth, key, "1");
+  backend.MaybeCommit(world.clock.MonotonicNanos());
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(backend.stats().commits, 2u);
+}
+
+TEST(BackendTest, ConsistentIndexComesWithAChangeOrWhenAsked) {
+  World world(1);
+  const auto reopened_index = [&world] {
+    world.Forget();
+    EXPECT_TRUE(world.Open().ok());
+    return world.backend->consistent_index();
+  };
+  ASSERT_TRUE(world.Open().ok());
+  world.backend->SetConsistentIndex(5, 2);
+  world.clock.Advance(1'000'000'000);
+  world.backend->MaybeCommit(world.clock.MonotonicNanos());
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(reopened_index(), 0u);  // No change, so nothing was written.
+  world.backend->SetConsistentIndex(6, 2);
+  world.backend->Put(Bucket::kAlarm, "a", "");
+  world.backend->SetConsistentIndex(4, 2);  // Older: ignored.
+  world.clock.Advance(1'000'000'000);
+  world.backend->MaybeCommit(world.clock.MonotonicNanos());
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(reopened_index(), 6u);
+  EXPECT_EQ(*world.backend->Get(Bucket::kMeta, kTermKey), std::nullopt);
+  world.backend->set_write_term(true);
+  world.backend->SetConsistentIndex(7, 3);
+  world.backend->Commit({});
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(reopened_index(), 7u);
+  EXPECT_EQ(world.backend->consistent_term(), 3u);
+}
+
+TEST(BackendTest, CloseWritesEverythingAlsoWhatWasInFlight) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  world.backend->Put(Bucket::kAuth, "a", "1");
+  world.backend->Commit({});
+  world.backend->Put(Bucket::kAuth, "b", "2");
+  ASSERT_TRUE(world.Close().ok());
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(All(*world.backend, Bucket::kAuth), (Pairs{{"a", "1"}, {"b", "2"}}));
+}
+
+TEST(BackendTest, AFailedSyncIsFatal) {
+  World world(1);
+  ASSERT_TRUE(world.Open().ok());
+  world.backend->Put(Bucket::kAuth, "a", "1");
+  world.files.InjectError(SimOperation::kSync, 1, "db");
+  bool done = false;
+  world.backend->Commit([&done] { done = true; });
+  world.executor.RunUntilIdle();
+  EXPECT_FALSE(done);
+  EXPECT_FALSE(world.fatal.ok());
+  world.fatal = {};
+  world.backend->Put(Bucket::kAuth, "b", "1");
+  world.backend->Commit([&done] { done = true; });
+  world.executor.RunUntilIdle();
+  EXPECT_FALSE(done);
+  EXPECT_TRUE(world.fatal.ok());  // Told once.
+}
+
+void PutOne(World& world, const std::string& key, const std::string& value) {
+  WriteTxn txn = world.store->BeginWrite();
+  txn.Put(key, value, 0);
+  txn.End();
+}
+
+TEST(BackendTest, AViewStaysAsItWas) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  std::vector<std::pair<ReadView, std::map<Revision, std::string>>> views;
+  const auto records = [](const ReadView& view) {
+    std::map<Revision, std::string> result;
+    EXPECT_TRUE(view.Scan({0, 0}, {INT64_MAX, 0}, [&](Revision revision, bool, std::string_view value) {
+                      result[revision] = std::string(value);
+                      return true;
+                    }).ok());
+    return result;
+  };
+  for (int i = 0; i < 2000; ++i) {
+    PutOne(world, "k" + std::to_string(i % 7), std::string(static_cast<size_t>(i), 'v'));
+    if (i % 100 == 50) world.backend->Commit({});
+    if (i % 100 == 80) world.executor.RunUntilIdle();
+    if (i % 40 == 0) {
+      views.emplace_back(world.backend->View(), records(world.backend->View()));
+      EXPECT_EQ(views.back().second.size(), static_cast<size_t>(i + 1));
+    }
+  }
+  for (const auto& [view, expected] : views) {
+    EXPECT_EQ(records(view), expected);
+    EXPECT_EQ(*view.GetKeyValue(expected.rbegin()->first), expected.rbegin()->second);
+    EXPECT_EQ(*view.GetKeyValue({expected.rbegin()->first.main + 1, 0}), std::nullopt);
+  }
+}
+
+TEST(BackendTest, DefragmentationShrinksAndKeepsEverything) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  for (int i = 0; i < 3000; ++i) PutOne(world, "k", std::string(300, 'v'));
+  world.backend->Put(Bucket::kAuth, "a", "1");
+  ASSERT_TRUE(world.store->Compact(3000, {}).ok());
+  world.Settle();
+  const ReadView before = world.backend->View();
+  const auto expected = Records(*world.backend);
+  const uint64_t size = world.backend->size_bytes();
+  Status result = Unknown("not called");
+  world.backend->Defragment([&result](const Status& status) { result = status; });
+  Status second;
+  world.backend->Defragment([&second](const Status& status) { second = status; });
+  EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+  PutOne(world, "meanwhile", "x");
+  world.executor.RunUntilIdle();
+  ASSERT_TRUE(result.ok()) << result;
+  EXPECT_LT(world.backend->size_bytes(), size / 4);
+  EXPECT_EQ(Records(*world.backend).size(), expected.size() + 1);
+  EXPECT_TRUE(before.GetKeyValue(expected.begin()->first).ok());
+  ASSERT_TRUE(world.Close().ok());
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(Records(*world.backend).size(), expected.size() + 1);
+  EXPECT_EQ(All(*world.backend, Bucket::kAuth), (Pairs{{"a", "1"}}));
+}
+
+// Whatever operation of a defragmentation fails or is the last before a crash: the file is the old or the new one, whole.
+TEST(BackendTest, DefragmentationIsAllOrNothing) {
+  for (const bool crash : {false, true}) {
+    bool through = false;
+    for (uint64_t n = 1; !through; ++n) {
+      World world(n);
+      ASSERT_TRUE(world.Open().ok());
+      for (int i = 0; i < 50; ++i) PutOne(world, "k" + std::to_string(i), std::string(300, 'v'));
+      world.backend->Commit({});
+      world.executor.RunUntilIdle();
+      const auto expected = Records(*world.backend);
+      uint64_t operations = 0;
+      bool hit = false;
+      world.files.set_before_operation([&](SimOperation operation, const std::string&) -> Status {
+        if (hit || !Changes(operation) || ++operations != n) return {};
+        hit = true;
+        if (!crash) return DataLoss("injected");
+        world.files.Crash();
+        return {};
+      });
+      Status result;
+      world.backend->Defragment([&result](const Status& status) { result = status; });
+      world.executor.RunUntilIdle();
+      through = !hit;
+      world.files.set_before_operation({});
+      if (!crash && !result.ok() && world.fatal.ok()) {
+        PutOne(world, "after", "x");  // Life goes on with the old file.
+        ASSERT_TRUE(world.Close().ok());
+      }
+      const bool went_on = world.backend == nullptr;
+      world.Forget();
+      ASSERT_TRUE(world.Open().ok()) << "operation " << n;
+      EXPECT_EQ(Records(*world.backend).size(), expected.size() + (went_on ? 1 : 0)) << "operation " << n;
+      EXPECT_EQ(world.files.List(".")->size(), 1u);  // No copy is left behind.
+    }
+  }
+}
+
+TEST(BackendTest, ASnapshotIsADbFileOfItsOwn) {
+  World world(1);
+  ASSERT_TRUE(world.Open().ok());
+  for (int i = 0; i < 500; ++i) PutOne(world, "k" + std::to_string(i), "v");
+  const auto expected = Records(*world.backend);
+  std::string bytes;
+  world.backend->BeginSnapshot([&](StatusOr<std::shared_ptr<Backend::Snapshot>> snapshot) {
+    ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+    ASSERT_TRUE((*snapshot)
+                    ->CopyTo([&bytes](std::string_view chunk) {
+                      bytes += chunk;
+                      return Status();
+                    })
+                    .ok());
+    EXPECT_EQ(bytes.size(), (*snapshot)->size_bytes());
+  });
+  world.executor.RunUntilIdle();
+  World other(2);
+  ASSERT_TRUE(other.files.WriteAtomically("db", bytes, 0600).ok());
+  ASSERT_TRUE(other.Open().ok());
+  EXPECT_EQ(Records(*other.backend), expected);
+}
+
+}  // namespace
+}  // namespace quorate::mvcc

@@ -1,0 +1,269 @@
+#include "net/http1_connection.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "base/check.h"
+#include "net/http_date.h"
+#include "net/loop_impl.h"
+#include "net/server_impl.h"
+
+namespace quorate::net {
+namespace http = boost::beast::http;
+
+struct Http1Parser {
+  http::request_parser<http::string_body> beast;
+};
+
+namespace {
+
+// Input beyond this is left in the socket while a request is being answered.
+constexpr size_t kPipelinedBytesMax = 64 * 1024;
+
+template <typename V>
+std::string_view StdView(V v) {
+  return {v.data(), v.size()};
+}
+
+bool StatusWithoutBody(int status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+Http1Connection::Http1Connection(Connection* connection, ServerImpl* server)
+    : connection_(connection), server_(server) {
+  timer_.context = this;
+  timer_.fire = [](void* self) { static_cast<Http1Connection*>(self)->connection_->Close(); };
+}
+
+Http1Connection::~Http1Connection() { QUORATE_CHECK(exchange_ == nullptr && timer_.idle()); }
+
+bool Http1Connection::OnBytes(std::string_view bytes) {
+  in_.Append(bytes);
+  ProcessInput();
+  return !closing_;
+}
+
+// A client that closes its side while a service says it waits for that (OnClosed) has gone away; otherwise it
+// may be one that has sent all it has to say, and gets its answer.
+bool Http1Connection::OnEndOfInput() {
+  closing_ = true;
+  keep_alive_ = false;
+  if (exchange_ == nullptr) return !out_.empty();
+  return !exchange_->begun() && !exchange_->on_closed;
+}
+
+bool Http1Connection::FillOutput(ByteQueue* out, size_t limit) {
+  if (out->size() >= limit) return !out_.empty();
+  const size_t n = std::min(limit - out->size(), out_.size());
+  out->Append(out_.view().substr(0, n));
+  out_.Consume(n);
+  return !out_.empty();
+}
+
+void Http1Connection::AfterFlush() {
+  if (wants_writable_ && exchange_ != nullptr && pending_bytes() <= kStreamPendingLow) {
+    wants_writable_ = false;
+    const std::function<void()> fn = exchange_->on_writable;
+    if (fn) fn();
+  }
+  if (exchange_ == nullptr && out_.empty() && !in_.empty()) ProcessInput();
+}
+
+bool Http1Connection::WantsInput() const {
+  return (exchange_ == nullptr && !connection_->blocked()) || in_.size() < kPipelinedBytesMax;
+}
+
+void Http1Connection::OnLost() {
+  lost_ = true;
+  server_->loop_impl()->CancelTimer(&timer_);
+  Http1Exchange* exchange = std::exchange(exchange_, nullptr);
+  if (exchange != nullptr) exchange->Lose();
+}
+
+void Http1Connection::Drain() {
+  draining_ = true;
+  keep_alive_ = false;
+  if (exchange_ == nullptr && parser_ == nullptr) closing_ = true;
+}
+
+void Http1Connection::ProcessInput() {
+  if (std::exchange(processing_, true)) return;
+  while (exchange_ == nullptr && !closing_ && !lost_ && !in_.empty()) {
+    if (!ParseOne()) break;
+    if (out_.size() > kStreamPendingHigh) break;  // AfterFlush goes on.
+  }
+  processing_ = false;
+}
+
+bool Http1Connection::ParseOne() {
+  if (parser_ == nullptr) {
+    parser_ = std::make_unique<Http1Parser>();
+    parser_->beast.eager(true);
+    parser_->beast.header_limit(static_cast<uint32_t>(server_->options().header_bytes_max));
+    parser_->beast.body_limit(server_->options().http_body_bytes_max);
+    continue_sent_ = false;
+    LoopImpl* loop = server_->loop_impl();
+    loop->SetTimer(&timer_, loop->now() + server_->options().header_timeout.count());
+  }
+  while (!in_.empty() && !parser_->beast.is_done()) {
+    boost::system::error_code error;
+    const size_t n = parser_->beast.put(boost::asio::const_buffer(in_.data(), in_.size()), error);
+    in_.Consume(n);
+    if (error == http::error::need_more) break;
+    if (error) {
+      const bool header = error == http::error::header_limit;
+      RefuseInput(error == http::error::body_limit ? 413 : header ? 431 : 400);
+      return false;
+    }
+    if (n == 0) break;
+  }
+  if (parser_->beast.is_done()) {
+    Dispatch();
+    return true;
+  }
+  if (parser_->beast.is_header_done() && !std::exchange(continue_sent_, true)) {
+    const auto expect = parser_->beast.get().find(http::field::expect);
+    if (expect != parser_->beast.get().end() && boost::beast::iequals(expect->value(), "100-continue")) {
+      out_.Append("HTTP/1.1 100 Continue\r\n\r\n");
+      connection_->MarkDirty();
+    }
+  }
+  return false;
+}
+
+void Http1Connection::Dispatch() {
+  server_->loop_impl()->CancelTimer(&timer_);
+  const std::unique_ptr<Http1Parser> parser = std::move(parser_);
+  auto& message = parser->beast.get();
+  HttpRequest request;
+  request.method = StdView(message.method_string());
+  request.SetTarget(StdView(message.target()));
+  request.version = static_cast<int>(message.version());
+  request.peer = connection_->peer();
+  request.body = std::move(message.body());
+  for (const auto& field : message) {
+    request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));
+  }
+  const auto host = message.find(http::field::host);
+  if (host != message.end()) request.host = StdView(host->value());
+  keep_alive_ = message.keep_alive() && !draining_;
+  http10_ = request.version < 11;
+  head_request_ = request.method == "HEAD";
+  wants_writable_ = false;
+  auto exchange = std::make_shared<Http1Exchange>(this);
+  exchange_ = exchange.get();
+  HttpReply reply(std::move(exchange));
+  if (!server_->http_handler) {
+    reply.Send(404, {{"Content-Type", "text/plain; charset=utf-8"}}, "404 page not found\n");
+    return;
+  }
+  server_->http_handler(std::move(request), std::move(reply));
+}
+
+void Http1Connection::RefuseInput(int status) {
+  server_->loop_impl()->CancelTimer(&timer_);
+  parser_.reset();
+  closing_ = true;
+  http10_ = head_request_ = false;
+  const std::string text = std::to_string(status) + " " + std::string(HttpReason(status));
+  AppendHead(status, {{"Content-Type", "text/plain; charset=utf-8"}}, text.size(), false);
+  out_.Append(text);
+  connection_->MarkDirty();
+}
+
+void Http1Connection::AppendHead(int status, const HttpHeaders& headers, std::optional<size_t> length,
+                                 bool keep_alive) {
+  std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(HttpReason(status)) + "\r\n";
+  for (const auto& [name, value] : headers) {
+    const size_t start = head.size();
+    head.append(name).append(": ").append(value);
+    // A service can't be made to write a header of the client's making.
+    std::replace_if(
+        head.begin() + static_cast<ptrdiff_t>(start), head.end(),
+        [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+    head.append("\r\n");
+  }
+  head.append("Date: ").append(HttpDate()).append("\r\n");
+  if (length && !StatusWithoutBody(status))
+    head.append("Content-Length: " + std::to_string(*length) + "\r\n");
+  if (chunked_) head.append("Transfer-Encoding: chunked\r\n");
+  if (!keep_alive) {
+    head.append("Connection: close\r\n");
+  } else if (http10_) {
+    head.append("Connection: keep-alive\r\n");
+  }
+  head.append("\r\n");
+  out_.Append(head);
+}
+
+void Http1Connection::Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) {
+  no_body_ = head_request_ || StatusWithoutBody(status);
+  chunked_ = !length && !http10_ && !StatusWithoutBody(status);
+  // Without chunks only the connection's end can mark the body's.
+  if (!length && http10_) keep_alive_ = false;
+  AppendHead(status, headers, length, keep_alive_);
+  connection_->MarkDirty();
+}
+
+void Http1Connection::Write(std::string_view bytes) {
+  if (no_body_ || bytes.empty()) return;
+  if (chunked_) {
+    char size[20];
+    const int n = std::snprintf(size, sizeof(size), "%zx\r\n", bytes.size());
+    out_.Append({size, static_cast<size_t>(n)});
+  }
+  out_.Append(bytes);
+  if (chunked_) out_.Append("\r\n");
+  if (pending_bytes() >= kStreamPendingHigh) wants_writable_ = true;
+  connection_->MarkDirty();
+}
+
+void Http1Connection::End(bool complete) {
+  exchange_ = nullptr;
+  if (complete && chunked_ && !no_body_) out_.Append("0\r\n\r\n");
+  chunked_ = false;
+  if (!complete || !keep_alive_) closing_ = true;
+  if (complete) {
+    connection_->MarkDirty();
+  } else {
+    out_.Clear();
+    connection_->Close();
+  }
+}
+
+Http1Exchange::~Http1Exchange() {
+  if (connection_ == nullptr) return;
+  Http1Connection* connection = std::exchange(connection_, nullptr);
+  if (!begun_) connection->Begin(500, {}, 0);
+  connection->End(!begun_);
+}
+
+void Http1Exchange::Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) {
+  if (connection_ == nullptr || std::exchange(begun_, true)) return;
+  connection_->Begin(status, headers, length);
+}
+
+void Http1Exchange::Write(std::string_view bytes) {
+  if (connection_ != nullptr && begun_) connection_->Write(bytes);
+}
+
+void Http1Exchange::End() {
+  if (connection_ == nullptr || !begun_) return;
+  on_closed = nullptr;
+  on_writable = nullptr;
+  std::exchange(connection_, nullptr)->End(true);
+}
+
+void Http1Exchange::Lose() {
+  connection_ = nullptr;
+  const std::function<void()> fn = std::exchange(on_closed, nullptr);
+  on_writable = nullptr;
+  if (fn) fn();
+}
+
+}  // namespace quorate::net

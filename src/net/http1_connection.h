@@ -1,0 +1,89 @@
+// HTTP/1.0 and 1.1 on a connection; Boost.Beast parses. One request at a time: pipelined ones wait in the
+// input.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/byte_queue.h"
+#include "net/connection.h"
+#include "net/http.h"
+#include "net/timer_heap.h"
+
+namespace quorate::net {
+
+class Http1Exchange;
+struct Http1Parser;
+
+class Http1Connection : public Protocol {
+ public:
+  Http1Connection(Connection* connection, ServerImpl* server);
+  ~Http1Connection() override;
+
+  bool OnBytes(std::string_view bytes) override;
+  bool OnEndOfInput() override;
+  bool FillOutput(ByteQueue* out, size_t limit) override;
+  void AfterFlush() override;
+  bool WantsInput() const override;
+  bool Finished() const override { return closing_ && exchange_ == nullptr && out_.empty(); }
+  void OnLost() override;
+  void Drain() override;
+
+  // The exchange's side.
+  void Begin(int status, const HttpHeaders& headers, std::optional<size_t> length);
+  void Write(std::string_view bytes);
+  // The exchange is over; `complete` is false when its answer broke off.
+  void End(bool complete);
+  size_t pending_bytes() const { return out_.size() + connection_->output_bytes(); }
+
+ private:
+  // Parses and dispatches as long as there are whole requests and no exchange is under way.
+  void ProcessInput();
+  // Parses what is there of one request; true when it was dispatched.
+  bool ParseOne();
+  void Dispatch();
+  void RefuseInput(int status);
+  void AppendHead(int status, const HttpHeaders& headers, std::optional<size_t> length, bool keep_alive);
+
+  Connection* const connection_;
+  ServerImpl* const server_;
+  std::unique_ptr<Http1Parser> parser_;  // Of the request being read.
+  Http1Exchange* exchange_ = nullptr;    // The request being answered.
+  ByteQueue in_;
+  ByteQueue out_;
+  Timer timer_;  // Of the request being read.
+  bool processing_ = false;
+  bool continue_sent_ = false;
+  bool closing_ = false;  // No further request is taken.
+  bool draining_ = false;
+  bool lost_ = false;
+  // Of the request being answered:
+  bool keep_alive_ = true;
+  bool http10_ = false;
+  bool head_request_ = false;
+  bool chunked_ = false;
+  bool no_body_ = false;
+  bool wants_writable_ = false;
+};
+
+class Http1Exchange : public HttpExchange {
+ public:
+  explicit Http1Exchange(Http1Connection* connection) : connection_(connection) {}
+  ~Http1Exchange() override;
+  void Begin(int status, const HttpHeaders& headers, std::optional<size_t> length) override;
+  void Write(std::string_view bytes) override;
+  void End() override;
+  size_t pending_bytes() const override { return connection_ == nullptr ? 0 : connection_->pending_bytes(); }
+  bool closed() const override { return connection_ == nullptr; }
+  bool begun() const { return begun_; }
+  // The connection is gone.
+  void Lose();
+
+ private:
+  Http1Connection* connection_;  // Null once ended or lost.
+  bool begun_ = false;
+};
+
+}  // namespace quorate::net

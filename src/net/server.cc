@@ -1,0 +1,302 @@
+#include "net/server.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "base/logging.h"
+#include "net/connection.h"
+#include "net/grpc_framing.h"
+#include "net/loop_impl.h"
+#include "net/server_impl.h"
+
+namespace quorate::net {
+namespace {
+
+constexpr int kBacklog = 4096;
+// Accepted in one round, so that a flood of connections does not hold up the others.
+constexpr int kAcceptsPerRound = 256;
+// Out of descriptors: the pause before the next try.
+constexpr std::chrono::milliseconds kAcceptPause(100);
+
+std::string PeerText(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
+    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
+    return std::string(text) + ":" + std::to_string(ntohs(v4->sin_port));
+  }
+  if (address.ss_family == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+      inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, text, sizeof(text));
+      return std::string(text) + ":" + std::to_string(ntohs(v6->sin6_port));
+    }
+    inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
+    return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
+  }
+  return "unix:";
+}
+
+std::string ErrnoText() { return std::strerror(errno); }
+
+void SetOption(int fd, int level, int name, int value) {
+  // Options that make things better, not right: an old kernel may lack one.
+  static_cast<void>(setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+}  // namespace
+
+Listener::Listener(ServerImpl* server, int fd, std::string unix_path)
+    : server_(server), descriptor_(server->loop_impl(), fd, this), unix_path_(std::move(unix_path)) {
+  descriptor_.WaitReadable();
+}
+
+Listener::~Listener() {
+  server_->loop()->Cancel(pause_);
+  if (!unix_path_.empty()) unlink(unix_path_.c_str());
+}
+
+void Listener::OnReadable() {
+  for (int i = 0; i < kAcceptsPerRound; ++i) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    const int fd =
+        accept4(descriptor_.fd(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      server_->Deal(fd, unix_path_.empty() ? PeerText(address) : "unix:" + unix_path_);
+      continue;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      LOG_ERROR("cannot accept a connection; raise the limit of open files (ulimit -n)",
+                {"error", ErrnoText()});
+      pause_ = server_->loop()->After(kAcceptPause, [this] { descriptor_.WaitReadable(); });
+      return;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+  }
+  descriptor_.WaitReadable();
+}
+
+ServerImpl::ServerImpl(Loop* loop, const ServerOptions& options)
+    : loop_(loop),
+      loop_impl_(loop->impl()),
+      options_(options),
+      read_buffer_(new char[kReadBufferBytes]),
+      pool_(std::make_shared<StreamPool>()) {
+  loop_impl_->Keep(pool_);
+  hook_ = loop_->AddEndOfRound(Loop::Stage::kNet, [this] { EndOfRound(); });
+}
+
+ServerImpl::~ServerImpl() {
+  listeners_.clear();
+  loop_->Cancel(drain_timer_);
+  CloseAll();
+  buried_.clear();
+  buried_handlers_.clear();
+  loop_->RemoveEndOfRound(hook_);
+}
+
+void ServerImpl::CloseAll() {
+  while (!connections_.empty()) connections_.begin()->first->Close();
+}
+
+StatusOr<int> ServerImpl::OpenListener(const std::string& host, uint16_t port, const ListenOptions& options) {
+  const std::string what = "listen tcp " + host + ":" + std::to_string(port) + ": ";
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const std::string node = host.empty() ? "::" : host;
+  int rc = getaddrinfo(node.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (rc != 0) return InvalidArgument(what + gai_strerror(rc));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
+  std::string error = "no address";
+  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
+    const int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+      error = ErrnoText();
+      continue;
+    }
+    if (options.reuse_address) SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (options.reuse_port) SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (a->ai_family == AF_INET6) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, host.empty() ? 0 : 1);
+    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, kBacklog) == 0) return fd;
+    error = ErrnoText();
+    close(fd);
+  }
+  return Unavailable(what + "bind: " + error + "; choose another address or end the process that has it");
+}
+
+StatusOr<uint16_t> ServerImpl::Listen(const std::string& host, uint16_t port, const ListenOptions& options) {
+  StatusOr<int> fd = OpenListener(host, port, options);
+  // A host without IPv6 has no "::".
+  if (!fd.ok() && host.empty()) fd = OpenListener("0.0.0.0", port, options);
+  if (!fd.ok()) return fd.status();
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  QUORATE_CHECK(getsockname(*fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const uint16_t bound = address.ss_family == AF_INET6
+                             ? ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port)
+                             : ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
+  listeners_.push_back(std::make_unique<Listener>(this, *fd, ""));
+  return bound;
+}
+
+Status ServerImpl::ListenUnix(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return InvalidArgument("listen unix " + path + ": the path must have 1 to " +
+                           std::to_string(sizeof(address.sun_path) - 1) + " bytes");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) unlink(path.c_str());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Unavailable("listen unix " + path + ": " + ErrnoText());
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(fd, kBacklog) != 0) {
+    const std::string error = ErrnoText();
+    close(fd);
+    return Unavailable("listen unix " + path + ": " + error);
+  }
+  listeners_.push_back(std::make_unique<Listener>(this, fd, path));
+  return absl::OkStatus();
+}
+
+void ServerImpl::Deal(int fd, std::string peer) {
+  if (dealt_to.empty()) return Adopt(fd, std::move(peer));
+  ServerImpl* target = dealt_to[next_deal_++ % dealt_to.size()];
+  if (target == this) return Adopt(fd, std::move(peer));
+  target->loop()->Post([target, fd, peer = std::move(peer)] { target->Adopt(fd, peer); });
+}
+
+void ServerImpl::Adopt(int fd, std::string peer) {
+  ++stats.connections_accepted;
+  const bool full = options_.connections_max != 0 && connections_.size() >= options_.connections_max;
+  if (draining_ || full) {
+    close(fd);
+    return;
+  }
+  if (!peer.starts_with("unix:")) {
+    SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  }
+  auto connection = std::make_unique<Connection>(this, fd, std::move(peer));
+  Connection* key = connection.get();
+  connections_.emplace(key, std::move(connection));
+  ++stats.connections_open;
+}
+
+void ServerImpl::Bury(Connection* connection) {
+  auto it = connections_.find(connection);
+  QUORATE_CHECK(it != connections_.end());
+  buried_.push_back(std::move(it->second));
+  connections_.erase(it);
+  --stats.connections_open;
+}
+
+void ServerImpl::EndOfRound() {
+  dirty_now_.swap(dirty_);
+  for (Connection* connection : dirty_now_) connection->Flush();
+  dirty_now_.clear();
+  // Marked while flushing: there is more to write or to answer, in a round that does not wait.
+  if (!dirty_.empty()) loop_impl_->SkipNextWait();
+  // Destructors of services may bury more.
+  while (!buried_handlers_.empty()) {
+    std::vector<std::unique_ptr<StreamHandler>> handlers;
+    handlers.swap(buried_handlers_);
+  }
+  if (!buried_.empty()) {
+    const std::vector<std::unique_ptr<Connection>> buried = std::move(buried_);
+    buried_.clear();
+    std::erase_if(dirty_, [](const Connection* c) { return c->closed(); });
+  }
+  if (draining_ && connections_.empty()) FinishDrain();
+}
+
+void ServerImpl::Drain(int64_t grace, std::function<void()> done) {
+  draining_ = true;
+  drained_ = std::move(done);
+  StopListening();
+  std::vector<Connection*> open;
+  for (const auto& entry : connections_) open.push_back(entry.first);
+  for (Connection* connection : open) connection->Drain();
+  drain_timer_ = loop_->After(std::chrono::nanoseconds(grace), [this] {
+    drain_timer_ = 0;
+    CloseAll();
+  });
+  loop_impl_->SkipNextWait();
+}
+
+void ServerImpl::FinishDrain() {
+  loop_->Cancel(std::exchange(drain_timer_, 0));
+  const std::function<void()> done = std::exchange(drained_, nullptr);
+  if (done) done();
+}
+
+const Method* ServerImpl::FindMethod(std::string_view path) const {
+  const auto it = methods.find(path);
+  return it == methods.end() ? nullptr : it->second.get();
+}
+
+std::string ServerImpl::UnknownMethodText(std::string_view path) const {
+  std::string_view name = path;
+  if (name.starts_with('/')) name.remove_prefix(1);
+  const size_t slash = name.rfind('/');
+  if (slash == std::string_view::npos) return "malformed method name: " + GoQuote(path);
+  const std::string service(name.substr(0, slash));
+  if (!services.contains(service)) return "unknown service " + service;
+  return "unknown method " + std::string(name.substr(slash + 1)) + " for service " + service;
+}
+
+Server::Server(Loop* loop, const ServerOptions& options)
+    : impl_(std::make_unique<ServerImpl>(loop, options)) {}
+Server::~Server() = default;
+
+void Server::RegisterUnary(std::string_view path, UnaryHandler handler, uint32_t method_index) {
+  QUORATE_CHECK(handler != nullptr);
+  impl_->AddMethod(path, {std::move(handler), nullptr, method_index});
+}
+void Server::RegisterStreaming(std::string_view path, StreamFactory factory, uint32_t method_index) {
+  QUORATE_CHECK(factory != nullptr);
+  impl_->AddMethod(path, {nullptr, std::move(factory), method_index});
+}
+
+void ServerImpl::AddMethod(std::string_view path, Method method) {
+  const size_t slash = path.rfind('/');
+  QUORATE_CHECK_MSG(path.starts_with('/') && slash > 0, "a method's path is /package.Service/Method");
+  QUORATE_CHECK_MSG(!methods.contains(path), "a method is registered twice");
+  services.insert(std::string(path.substr(1, slash - 1)));
+  methods.emplace(std::string(path), std::make_unique<Method>(std::move(method)));
+}
+
+void Server::SetHttpHandler(HttpHandler handler) { impl_->http_handler = std::move(handler); }
+StatusOr<uint16_t> Server::Listen(const std::string& host, uint16_t port, const ListenOptions& options) {
+  return impl_->Listen(host, port, options);
+}
+Status Server::ListenUnix(const std::string& path) { return impl_->ListenUnix(path); }
+void Server::StopListening() { impl_->StopListening(); }
+void Server::DealTo(std::vector<Server*> servers) {
+  impl_->dealt_to.clear();
+  for (Server* server : servers) impl_->dealt_to.push_back(server->impl_.get());
+}
+void Server::Drain(std::chrono::nanoseconds grace, std::function<void()> done) {
+  impl_->Drain(grace.count(), std::move(done));
+}
+const ServerStats& Server::stats() const { return impl_->stats; }
+Loop* Server::loop() const { return impl_->loop(); }
+
+}  // namespace quorate::net

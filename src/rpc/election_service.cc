@@ -1,0 +1,254 @@
+#include "rpc/election_service.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "election.pb.h"
+#include "rpc/parse.h"
+#include "rpc/turn.h"
+#include "server/kv_applier.h"
+
+namespace quorate::rpc {
+namespace {
+
+constexpr std::string_view kService = "v3electionpb.Election";
+
+Status ErrNoElectionLeader() { return Unknown("election: no leader"); }
+Status ErrNotElectionLeader() { return Unknown("election: not leader"); }
+Status ErrMissingLeaderKey() { return Unknown("\"leader\" field must be provided"); }
+
+// The oldest key of the election: its leader.
+StatusOr<std::optional<std::string>> LeaderKeyValue(server::Member& member, const std::string& name) {
+  const std::string prefix = name + "/";
+  const std::string end = PrefixEnd(prefix);
+  mvcc::RangeOptions options;
+  options.key = prefix;
+  options.range_end = end;
+  options.limit = 1;
+  options.sort_order = mvcc::SortOrder::kAscend;
+  options.sort_target = mvcc::SortTarget::kCreate;
+  QUORATE_ASSIGN_OR_RETURN(const auto result, member.store().Range(options));
+  if (result.kvs.empty()) return std::nullopt;
+  return std::string(result.kvs.front());
+}
+
+// "The key is still the one that won": the guard of Proclaim and Resign.
+etcdserverpb::TxnRequest IfStillLeader(const v3electionpb::LeaderKey& leader) {
+  etcdserverpb::TxnRequest txn;
+  auto* compare = txn.add_compare();
+  compare->set_target(etcdserverpb::Compare::CREATE);
+  compare->set_key(leader.key());
+  compare->set_create_revision(leader.rev());
+  return txn;
+}
+
+// Server stream of the election's leaders, from the present one on.
+class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
+ public:
+  ObserveCall(Context* context, net::Loop* loop, Stream stream)
+      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
+
+  void OnMessage(std::string_view bytes) override {
+    stream_.Received();
+    if (started_) return;
+    started_ = true;
+    v3electionpb::LeaderRequest request;
+    if (!Parse(bytes, &request)) return Finish(MalformedRequest("LeaderRequest"));
+    auto who = context_.Identify(stream_);
+    if (!who.ok()) return Finish(who.status());
+    who_ = *std::move(who);
+    name_ = request.name();
+    member_.WhenLinearizable([this, alive = std::weak_ptr(alive_)](const Status& status) {
+      if (alive.expired()) return;
+      if (!status.ok()) return Finish(status);
+      Begin();
+    });
+  }
+  void OnHalfClose() override {}
+  void OnClosed(net::Code reason) override {
+    over_ = true;
+    watch_.reset();
+    stream_.Closed(reason);
+  }
+  void OnWritable() override {
+    if (watch_) watch_->Resume();
+  }
+
+ private:
+  bool full() const override { return stream_.pending_bytes() >= net::kStreamPendingHigh; }
+  void OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) override { LookSoon(); }
+  void OnCompacted(mvcc::WatchId, int64_t) override { LookSoon(); }
+  void OnProgress(mvcc::WatchId, int64_t) override {}
+
+  void Begin() {
+    if (over_) return;
+    const std::string prefix = name_ + "/";
+    if (const Status denied = member_.auth().IsRangePermitted(who_, prefix, PrefixEnd(prefix)); !denied.ok()) {
+      return Finish(denied);
+    }
+    watch_ = member_.watch_hub().OpenStream(this);
+    mvcc::WatchOptions options;
+    options.key = prefix;
+    options.range_end = PrefixEnd(prefix);
+    if (const auto id = watch_->Create(options); !id.ok()) return Finish(id.status());
+    Look();
+  }
+
+  // The hub must not be called back from within a delivery, and one look serves all events of a round.
+  void LookSoon() {
+    if (look_scheduled_) return;
+    look_scheduled_ = true;
+    loop_.Post([this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      look_scheduled_ = false;
+      Look();
+    });
+  }
+
+  void Look() {
+    if (over_) return;
+    const auto leader = LeaderKeyValue(member_, name_);
+    if (!leader.ok()) return Finish(leader.status());
+    if (!*leader) return;
+    const auto kv = server::ParseKeyValue(**leader);
+    if (kv.mod_revision == sent_revision_ && kv.key == sent_key_) return;
+    sent_revision_ = kv.mod_revision;
+    sent_key_ = std::string(kv.key);
+    v3electionpb::LeaderResponse response;
+    response.mutable_kv()->ParseFromString(**leader);
+    std::string message;
+    server::AppendHeader(message, member_.header());
+    response.AppendToString(&message);
+    stream_.Send(message);
+  }
+
+  void Finish(const Status& status) {
+    over_ = true;
+    watch_.reset();
+    stream_.Finish(status);
+  }
+
+  Context& context_;
+  server::Member& member_;
+  net::Loop& loop_;
+  Stream stream_;
+  auth::AuthInfo who_;
+  std::string name_;
+  std::string sent_key_;
+  int64_t sent_revision_ = 0;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  std::unique_ptr<mvcc::WatchStream> watch_;
+  bool started_ = false;
+  bool over_ = false;
+  bool look_scheduled_ = false;
+};
+
+}  // namespace
+
+void ElectionService::Register(std::span<net::Server* const> servers) {
+  const auto unary = [&](std::string_view method, void (ElectionService::*fn)(Call, std::string_view)) {
+    context_.AddUnary(servers, kService, method,
+                      [this, fn](Call call, std::string_view bytes) { (this->*fn)(call, bytes); });
+  };
+  unary("Campaign", &ElectionService::Campaign);
+  unary("Proclaim", &ElectionService::Proclaim);
+  unary("Leader", &ElectionService::Leader);
+  unary("Resign", &ElectionService::Resign);
+  context_.AddStreaming(servers, kService, "Observe", CallType::kServerStream,
+                        [this](Stream stream) { return std::make_unique<ObserveCall>(&context_, &loop_, stream); });
+}
+
+void ElectionService::Campaign(Call call, std::string_view bytes) {
+  v3electionpb::CampaignRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("CampaignRequest"));
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
+  call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
+  turn->Take(request.name(), request.lease(), request.value(),
+             [this, call, turn, request, who = *who](const Status& status, const Turn::Place& place) mutable {
+               if (!status.ok()) {
+                 turn->Abandon();
+                 return call.Fail(status);
+               }
+               v3electionpb::CampaignResponse response;
+               response.mutable_leader()->set_name(request.name());
+               response.mutable_leader()->set_key(place.key);
+               response.mutable_leader()->set_rev(place.create_revision);
+               response.mutable_leader()->set_lease(place.lease);
+               if (!place.existed || place.value == request.value()) {
+                 return RespondWith(call, member_.header(), response);
+               }
+               // Campaigning again under the same lease proclaims the new value.
+               etcdserverpb::TxnRequest txn = IfStillLeader(response.leader());
+               auto* put = txn.add_success()->mutable_request_put();
+               put->set_key(place.key);
+               put->set_value(request.value());
+               put->set_lease(place.lease);
+               member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), who,
+                               [this, call, response](const Status& written, std::string_view) mutable {
+                                 if (!written.ok()) return call.Fail(written);
+                                 RespondWith(call, member_.header(), response);
+                               });
+             });
+}
+
+void ElectionService::Proclaim(Call call, std::string_view bytes) {
+  v3electionpb::ProclaimRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("ProclaimRequest"));
+  if (!request.has_leader()) return call.Fail(ErrMissingLeaderKey());
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  etcdserverpb::TxnRequest txn = IfStillLeader(request.leader());
+  auto* put = txn.add_success()->mutable_request_put();
+  put->set_key(request.leader().key());
+  put->set_value(request.value());
+  put->set_lease(request.leader().lease());
+  member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
+                  [this, call](const Status& status, std::string_view response) mutable {
+                    if (!status.ok()) return call.Fail(status);
+                    etcdserverpb::TxnResponse txn_response;
+                    if (!Parse(response, &txn_response) || !txn_response.succeeded()) {
+                      return call.Fail(ErrNotElectionLeader());
+                    }
+                    RespondWith(call, member_.header(), v3electionpb::ProclaimResponse());
+                  });
+}
+
+void ElectionService::Leader(Call call, std::string_view bytes) {
+  v3electionpb::LeaderRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaderRequest"));
+  auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  member_.WhenLinearizable([this, call, name = request.name(), who = *std::move(who)](const Status& status) mutable {
+    if (!status.ok()) return call.Fail(status);
+    const std::string prefix = name + "/";
+    if (const Status denied = member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix)); !denied.ok()) {
+      return call.Fail(denied);
+    }
+    const auto leader = LeaderKeyValue(member_, name);
+    if (!leader.ok()) return call.Fail(leader.status());
+    if (!*leader) return call.Fail(ErrNoElectionLeader());
+    v3electionpb::LeaderResponse response;
+    response.mutable_kv()->ParseFromString(**leader);
+    RespondWith(call, member_.header(), response);
+  });
+}
+
+void ElectionService::Resign(Call call, std::string_view bytes) {
+  v3electionpb::ResignRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("ResignRequest"));
+  if (!request.has_leader()) return call.Fail(ErrMissingLeaderKey());
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  etcdserverpb::TxnRequest txn = IfStillLeader(request.leader());
+  txn.add_success()->mutable_request_delete_range()->set_key(request.leader().key());
+  member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
+                  [this, call](const Status& status, std::string_view) mutable {
+                    if (!status.ok()) return call.Fail(status);
+                    RespondWith(call, member_.header(), v3electionpb::ResignResponse());
+                  });
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,69 @@
+#include "rpc/health_service.h"
+
+#include <memory>
+#include <string>
+
+#include "health.pb.h"
+#include "rpc/parse.h"
+
+namespace quorate::rpc {
+
+namespace health = grpc::health::v1;
+
+class HealthService::WatchCall : public net::StreamHandler {
+ public:
+  WatchCall(HealthService* service, Stream stream) : service_(*service), stream_(stream) {}
+  ~WatchCall() override { service_.watchers_.erase(this); }
+
+  void OnMessage(std::string_view bytes) override {
+    stream_.Received();
+    health::HealthCheckRequest request;
+    if (!Parse(bytes, &request)) return stream_.Finish(MalformedRequest("HealthCheckRequest"));
+    name_ = request.service();
+    service_.watchers_.insert(this);
+    Tell();
+  }
+  void OnHalfClose() override {}
+  void OnClosed(net::Code reason) override {
+    service_.watchers_.erase(this);
+    stream_.Closed(reason);
+  }
+  void Tell() {
+    health::HealthCheckResponse response;
+    response.set_status(static_cast<health::HealthCheckResponse::ServingStatus>(service_.StatusOf(name_)));
+    stream_.Send(response.SerializeAsString());
+  }
+
+ private:
+  HealthService& service_;
+  Stream stream_;
+  std::string name_;
+};
+
+void HealthService::Register(std::span<net::Server* const> servers) {
+  constexpr std::string_view kService = "grpc.health.v1.Health";
+  context_.AddUnary(servers, kService, "Check", [this](Call call, std::string_view bytes) { Check(call, bytes); });
+  context_.AddStreaming(servers, kService, "Watch", CallType::kServerStream,
+                        [this](Stream stream) { return std::make_unique<WatchCall>(this, stream); });
+}
+
+void HealthService::SetServing(bool serving) {
+  serving_ = serving;
+  for (WatchCall* watcher : watchers_) watcher->Tell();
+}
+
+int HealthService::StatusOf(std::string_view service) const {
+  if (!service.empty()) return health::HealthCheckResponse::SERVICE_UNKNOWN;
+  return serving_ ? health::HealthCheckResponse::SERVING : health::HealthCheckResponse::NOT_SERVING;
+}
+
+void HealthService::Check(Call call, std::string_view bytes) {
+  health::HealthCheckRequest request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("HealthCheckRequest"));
+  if (!request.service().empty()) return call.Fail(NotFound("unknown service"));
+  health::HealthCheckResponse response;
+  response.set_status(static_cast<health::HealthCheckResponse::ServingStatus>(StatusOf("")));
+  call.Respond(response.SerializeAsString());
+}
+
+}  // namespace quorate::rpc

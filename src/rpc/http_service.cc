@@ -1,0 +1,122 @@
+#include "rpc/http_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/logging.h"
+#include "cluster/version.h"
+
+namespace quorate::rpc {
+namespace {
+
+void Add(net::HttpHeaders& headers, std::string name, std::string value) {
+  headers.emplace_back(std::move(name), std::move(value));
+}
+
+// As Go's http.Error writes it.
+void SendError(net::HttpReply& reply, net::HttpHeaders headers, int status, std::string_view text) {
+  Add(headers, "Content-Type", "text/plain; charset=utf-8");
+  Add(headers, "X-Content-Type-Options", "nosniff");
+  reply.Send(status, headers, std::string(text) + "\n");
+}
+
+std::set<std::string> QuerySet(const net::HttpRequest& request, std::string_view name) {
+  std::set<std::string> values;
+  for (std::string& value : request.query_values(name)) {
+    if (!value.empty()) values.insert(std::move(value));
+  }
+  return values;
+}
+
+}  // namespace
+
+HttpService::HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
+                         std::set<std::string> cors)
+    : member_(*member), health_(*health), metrics_(std::move(metrics)), cors_(std::move(cors)) {}
+
+net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) const {
+  net::HttpHeaders headers;
+  std::string origin;
+  if (cors_.contains("*")) {
+    origin = "*";
+  } else if (const auto sent = request.header("Origin"); sent && cors_.contains(std::string(*sent))) {
+    origin = std::string(*sent);
+  }
+  if (origin.empty()) return headers;
+  Add(headers, "Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
+  Add(headers, "Access-Control-Allow-Origin", origin);
+  Add(headers, "Access-Control-Allow-Headers", "accept, content-type, authorization");
+  return headers;
+}
+
+void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
+  net::HttpHeaders headers = CommonHeaders(request);
+  if (request.method == "OPTIONS") return reply.Send(200, headers, {});
+  const std::string& path = request.path;
+  const bool known = path == "/health" || path == "/version" || path == "/metrics" || path.starts_with("/livez") ||
+                     path.starts_with("/readyz");
+  if (!known) return SendError(reply, std::move(headers), 404, "404 page not found");
+  if (request.method != "GET" && !(request.method == "HEAD" && path == "/metrics")) {
+    Add(headers, "Allow", "GET");
+    return SendError(reply, std::move(headers), 405, "Method Not Allowed");
+  }
+  if (path == "/health") return ServeHealth(request, std::move(reply));
+  if (path == "/version") return ServeVersion(request, std::move(reply));
+  if (path == "/metrics") {
+    Add(headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return reply.Send(200, headers, metrics_());
+  }
+  ServeChecks(request, std::move(reply), path.starts_with("/livez") ? "livez" : "readyz");
+}
+
+void HttpService::ServeHealth(const net::HttpRequest& request, net::HttpReply reply) {
+  const auto serializable = request.query_values("serializable");
+  const bool local = !serializable.empty() && serializable.front() == "true";
+  health_.Health(QuerySet(request, "exclude"), local,
+                 [headers = CommonHeaders(request), reply](const std::string& reason) mutable {
+                   const std::string body = std::string(R"({"health":")") + (reason.empty() ? "true" : "false") +
+                                            R"(","reason":)" + log::JsonString(reason) + "}";
+                   if (!reason.empty()) return SendError(reply, std::move(headers), 503, body);
+                   Add(headers, "Content-Type", "text/plain; charset=utf-8");
+                   reply.Send(200, headers, body);
+                 });
+}
+
+void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply reply, const std::string& type) {
+  const auto& all = type == "livez" ? HealthChecks::Livez() : HealthChecks::Readyz();
+  const std::string root = "/" + type;
+  std::vector<std::string_view> names;
+  const bool single = request.path != root;
+  if (single) {
+    const std::string wanted = request.path.substr(std::min(request.path.size(), root.size() + 1));
+    std::copy_if(all.begin(), all.end(), std::back_inserter(names), [&](std::string_view n) { return n == wanted; });
+    if (names.empty()) return SendError(reply, CommonHeaders(request), 404, "404 page not found");
+  } else {
+    std::set<std::string> excluded = QuerySet(request, "exclude");
+    for (std::string_view name : all) {
+      if (excluded.erase(std::string(name)) == 0) names.push_back(name);
+    }
+    for (const std::string& name : excluded) {
+      LOG_WARN("some health checks cannot be excluded", {"missing-health-checks", "\"" + name + "\""});
+    }
+  }
+  const bool verbose = request.query == "verbose" || !request.query_values("verbose").empty();
+  health_.Run(type, std::move(names),
+              [headers = CommonHeaders(request), reply, verbose](bool ok, const std::string& lines) mutable {
+                if (!ok) return SendError(reply, std::move(headers), 503, lines);
+                Add(headers, "Content-Type", "text/plain; charset=utf-8");
+                Add(headers, "X-Content-Type-Options", "nosniff");
+                reply.Send(200, headers, (verbose ? lines : std::string()) + "ok\n");
+              });
+}
+
+void HttpService::ServeVersion(const net::HttpRequest& request, net::HttpReply reply) {
+  net::HttpHeaders headers = CommonHeaders(request);
+  Add(headers, "Content-Type", "application/json");
+  const auto& version = member_.membership().version();
+  const std::string body = R"({"etcdserver":")" + cluster::VersionText(cluster::ReportedVersion(version)) + R"(","etcdcluster":")" +
+                           (version ? cluster::VersionText(*version) : std::string("not_decided")) + R"("})";
+  reply.Send(200, headers, body);
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,78 @@
+#include "rpc/services.h"
+
+#include <utility>
+
+#include "rpc/auth_service.h"
+#include "rpc/call_metrics.h"
+#include "rpc/cluster_service.h"
+#include "rpc/context.h"
+#include "rpc/election_service.h"
+#include "rpc/health_checks.h"
+#include "rpc/health_service.h"
+#include "rpc/http_service.h"
+#include "rpc/kv_service.h"
+#include "rpc/lease_service.h"
+#include "rpc/lock_service.h"
+#include "rpc/maintenance_service.h"
+#include "rpc/metrics_page.h"
+#include "rpc/watch_service.h"
+
+namespace quorate::rpc {
+
+struct Services::All {
+  All(server::Member* member, net::Loop* loop, std::set<std::string> cors)
+      : context(member, &metrics),
+        kv(&context),
+        watch(&context),
+        lease(&context, loop),
+        cluster(&context),
+        maintenance(&context, loop),
+        auth(&context),
+        lock(&context, loop),
+        election(&context, loop),
+        health(&context),
+        checks(member),
+        http(member, &checks, [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
+             std::move(cors)) {}
+
+  CallMetrics metrics;
+  Context context;
+  KvService kv;
+  WatchService watch;
+  LeaseService lease;
+  ClusterService cluster;
+  MaintenanceService maintenance;
+  AuthService auth;
+  LockService lock;
+  ElectionService election;
+  HealthService health;
+  HealthChecks checks;
+  std::vector<const net::Server*> servers;
+  HttpService http;
+};
+
+Services::Services(server::Member* member, net::Loop* loop, std::set<std::string> cors)
+    : all_(std::make_unique<All>(member, loop, std::move(cors))) {}
+Services::~Services() = default;
+
+void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
+  all_->servers.assign(servers.begin(), servers.end());
+  all_->kv.Register(servers);
+  all_->watch.Register(servers);
+  all_->lease.Register(servers);
+  all_->cluster.Register(servers);
+  all_->maintenance.Register(servers);
+  all_->auth.Register(servers);
+  all_->lock.Register(servers);
+  all_->election.Register(servers);
+  all_->health.Register(servers);
+}
+
+void Services::RegisterHttp(net::Server* server) {
+  server->SetHttpHandler(
+      [this](net::HttpRequest request, net::HttpReply reply) { all_->http.Handle(request, std::move(reply)); });
+}
+
+void Services::SetServing(bool serving) { all_->health.SetServing(serving); }
+
+}  // namespace quorate::rpc

@@ -1,0 +1,33 @@
+// All services of a member on its listeners. Core thread only; must go before the member, and its calls with it.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "net/loop.h"
+#include "net/server.h"
+#include "server/member.h"
+
+namespace quorate::rpc {
+
+class Services {
+ public:
+  // `cors`: origins that may read HTTP answers, "*" for all.
+  Services(server::Member* member, net::Loop* loop, std::set<std::string> cors);
+  ~Services();
+
+  // Before the servers listen; once.
+  void RegisterGrpc(const std::vector<net::Server*>& servers);
+  void RegisterHttp(net::Server* server);
+
+  // What the gRPC health service says.
+  void SetServing(bool serving);
+
+ private:
+  struct All;
+  std::unique_ptr<All> all_;
+};
+
+}  // namespace quorate::rpc

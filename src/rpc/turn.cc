@@ -1,0 +1,151 @@
+#include "rpc/turn.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "rpc/parse.h"
+#include "server/errors.h"
+#include "server/kv_applier.h"
+
+namespace quorate::rpc {
+namespace {
+
+constexpr int64_t kOwnLeaseSeconds = 60;
+
+}  // namespace
+
+std::string ContenderKey(std::string_view name, int64_t lease) {
+  char hex[20];
+  std::snprintf(hex, sizeof hex, "/%llx", static_cast<unsigned long long>(lease));
+  return std::string(name) + hex;
+}
+
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (prefix.empty()) return std::string(1, '\0');
+  prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+void Turn::Take(std::string name, int64_t lease, std::string value, Done done) {
+  prefix_ = std::move(name);
+  value_ = std::move(value);
+  done_ = std::move(done);
+  place_.lease = lease;
+  if (lease == 0) {
+    GrantLease();
+  } else {
+    PutKey();
+  }
+}
+
+void Turn::GrantLease() {
+  etcdserverpb::LeaseGrantRequest request;
+  request.set_ttl(kOwnLeaseSeconds);
+  request.set_id(static_cast<int64_t>(member_.NextRequestId() & INT64_MAX));
+  member_.Propose(server::EntryKind::kLeaseGrant, request.SerializeAsString(), who_,
+                  [weak = weak_from_this(), id = request.id()](const Status& status, std::string_view) {
+                    const auto self = weak.lock();
+                    if (!self) return;
+                    if (!status.ok()) return self->Finish(status);
+                    self->place_.lease = id;
+                    self->PutKey();
+                  });
+}
+
+void Turn::PutKey() {
+  place_.key = ContenderKey(prefix_, place_.lease);
+  prefix_ += "/";
+  etcdserverpb::TxnRequest txn;
+  auto* compare = txn.add_compare();
+  compare->set_target(etcdserverpb::Compare::CREATE);
+  compare->set_key(place_.key);
+  compare->set_create_revision(0);
+  auto* put = txn.add_success()->mutable_request_put();
+  put->set_key(place_.key);
+  put->set_value(value_);
+  put->set_lease(place_.lease);
+  txn.add_failure()->mutable_request_range()->set_key(place_.key);
+  member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), who_,
+                  [weak = weak_from_this()](const Status& status, std::string_view response) {
+                    if (const auto self = weak.lock()) self->OnKeyPut(status, response);
+                  });
+}
+
+void Turn::OnKeyPut(const Status& status, std::string_view response) {
+  if (!status.ok()) return Finish(status);
+  key_put_ = true;
+  etcdserverpb::TxnResponse txn;
+  if (!Parse(response, &txn)) return Finish(Internal("malformed answer of the store"));
+  if (txn.succeeded()) {
+    place_.create_revision = txn.header().revision();
+  } else {
+    const auto& kv = txn.responses(0).response_range().kvs(0);
+    place_.create_revision = kv.create_revision();
+    place_.existed = true;
+    place_.value = kv.value();
+  }
+  Look();
+}
+
+void Turn::Look() {
+  if (!done_) return;
+  watch_.reset();
+  const std::string end = PrefixEnd(prefix_);
+  if (const Status denied = member_.auth().IsRangePermitted(who_, prefix_, end); !denied.ok()) return Finish(denied);
+  mvcc::RangeOptions options;
+  options.key = prefix_;
+  options.range_end = end;
+  options.limit = 1;
+  options.sort_order = mvcc::SortOrder::kDescend;
+  options.sort_target = mvcc::SortTarget::kCreate;
+  options.max_create_revision = place_.create_revision - 1;
+  const auto older = member_.store().Range(options);
+  if (!older.ok()) return Finish(older.status());
+  if (older->kvs.empty()) return Finish(absl::OkStatus());
+  WatchForDelete(std::string(server::ParseKeyValue(older->kvs.front()).key), member_.store().current_revision() + 1);
+}
+
+void Turn::WatchForDelete(std::string key, int64_t revision) {
+  watch_ = member_.watch_hub().OpenStream(this);
+  mvcc::WatchOptions options;
+  options.key = std::move(key);
+  options.start_revision = revision;
+  options.no_put = true;
+  if (const auto id = watch_->Create(options); !id.ok()) Finish(id.status());
+}
+
+// The hub must not be called back from within a delivery.
+void Turn::LookAgainSoon() {
+  if (look_scheduled_) return;
+  look_scheduled_ = true;
+  loop_.Post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->look_scheduled_ = false;
+    self->Look();
+  });
+}
+
+void Turn::OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) { LookAgainSoon(); }
+void Turn::OnCompacted(mvcc::WatchId, int64_t) { LookAgainSoon(); }
+
+void Turn::Finish(const Status& status) {
+  watch_.reset();
+  if (!done_) return;
+  const Done done = std::exchange(done_, nullptr);
+  // A lock whose lease ran out while it waited is no lock.
+  if (status.ok() && !member_.lessor().Exists(place_.lease)) return done(server::ErrLeaseNotFound(), place_);
+  done(status, place_);
+}
+
+void Turn::Abandon() {
+  done_ = nullptr;
+  watch_.reset();
+  if (!key_put_) return;
+  std::string body;
+  server::Append(body, server::DeleteRangeRequest{.key = place_.key});
+  member_.Propose(server::EntryKind::kDeleteRange, body, who_, {});
+}
+
+}  // namespace quorate::rpc

@@ -1,0 +1,240 @@
+// Committed entries on their way into the state, and the snapshots that shorten the log behind them.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/logging.h"
+#include "cluster/v2_request.h"
+#include "raft/confchange_codec.h"
+#include "raft_internal.pb.h"
+#include "server/errors.h"
+#include "server/member.h"
+
+namespace quorate::server {
+
+void Member::ApplyEntry(const raft::Entry& entry) {
+  QUORATE_CHECK(entry.index == applied_index_ + 1);
+  const int64_t started = now();
+  committed_index_ = std::max(committed_index_, entry.index);
+  switch (entry.type) {
+    case raft::EntryType::kNormal:
+      if (!entry.data.empty()) ApplyNormal(entry);
+      break;
+    case raft::EntryType::kConfChange:
+      ApplyConfChange(entry);
+      break;
+    case raft::EntryType::kConfChangeV2:
+      config_.on_fatal(DataLoss("the log's entry " + std::to_string(entry.index) +
+                                " is a joint configuration change, which no etcd writes"));
+      break;
+  }
+  applied_index_ = entry.index;
+  applied_term_ = entry.term;
+  backend_->SetConsistentIndex(entry.index, entry.term);
+  if (now() - started > config_.warning_apply_nanos) {
+    ++metrics_.slow_apply;
+    LOG_WARN("apply request took too long", log::Duration("took", now() - started), {"index", entry.index});
+  }
+  // The leader's first entry, or any later one, of its term: now the member can speak for itself.
+  if (is_leader() && entry.term == term_ && !publish_pending_ && !ready_) Publish();
+}
+
+Reply Member::TakeReply(uint64_t id) {
+  const auto it = pending_.find(id);
+  if (it == pending_.end()) return {};
+  Reply reply = std::move(it->second.reply);
+  pending_.erase(it);
+  return reply;
+}
+
+void Member::ApplyNormal(const raft::Entry& entry) {
+  if (cluster::IsV2Request(entry.data.view())) return ApplyV2(entry);
+  EntryView view;
+  if (!DecodeEntry(entry.data.view(), &view)) {
+    config_.on_fatal(DataLoss("the log's entry " + std::to_string(entry.index) + " can't be decoded"));
+    return;
+  }
+  const Reply reply = TakeReply(view.header.id);
+  switch (view.kind) {
+    case EntryKind::kClusterVersionSet:
+    case EntryKind::kClusterMemberAttrSet:
+    case EntryKind::kDowngradeInfoSet: {
+      const Status status = ApplyClusterEntry(view);
+      if (reply) reply(status, {});
+      return;
+    }
+    default:
+      break;
+  }
+  // What the database already has is not applied again; nobody waits for it.
+  if (entry.index > backend_->consistent_index()) applier_->Apply(view, entry.index, reply);
+}
+
+Status Member::ApplyClusterEntry(const EntryView& view) {
+  const auto parse = [&](google::protobuf::Message& message) {
+    return message.ParseFromArray(view.body.data(), static_cast<int>(view.body.size()));
+  };
+  if (view.kind == EntryKind::kClusterVersionSet) {
+    etcdserverpb::ClusterVersionSetRequest request;
+    if (!parse(request)) return DataLoss("malformed cluster version entry");
+    QUORATE_ASSIGN_OR_RETURN(const auto version, cluster::ParseVersion(request.ver()));
+    return membership_->SetVersion(version);
+  }
+  if (view.kind == EntryKind::kClusterMemberAttrSet) {
+    etcdserverpb::ClusterMemberAttrSetRequest request;
+    if (!parse(request)) return DataLoss("malformed member attributes entry");
+    const auto& urls = request.member_attributes().client_urls();
+    return membership_->UpdateAttributes(request.member_id(),
+                                         {request.member_attributes().name(), {urls.begin(), urls.end()}});
+  }
+  return absl::OkStatus();
+}
+
+void Member::ApplyV2(const raft::Entry& entry) {
+  const auto request = cluster::DecodeV2Request(entry.data.view());
+  const Status status = request.ok() ? membership_->ApplyV2(*request) : request.status();
+  if (!status.ok()) {
+    config_.on_fatal(MakeStatus(status.code(), "entry " + std::to_string(entry.index) + " of the log was not applied: " +
+                                                   std::string(Message(status))));
+    return;
+  }
+  if (const Reply reply = TakeReply(request->id)) reply(absl::OkStatus(), {});
+}
+
+void Member::ApplyConfChange(const raft::Entry& entry) {
+  auto decoded = raft::DecodeConfChange(entry.data.view());
+  if (!decoded.ok()) {
+    config_.on_fatal(decoded.status());
+    return;
+  }
+  raft::ConfChange change = *std::move(decoded);
+  const Reply reply = TakeReply(change.id);
+  const Status status = membership_->ValidateConfChange(change);
+  if (status.code() == absl::StatusCode::kDataLoss) {
+    config_.on_fatal(status);
+    return;
+  }
+  const uint64_t node_id = change.node_id;
+  if (!status.ok()) change.node_id = raft::kNone;  // Raft is told to change nothing.
+  const auto conf_state = raft_->ApplyConfChange(change);
+  if (!conf_state.ok()) {
+    config_.on_fatal(conf_state.status());
+    return;
+  }
+  conf_state_ = *conf_state;
+  if (status.ok()) membership_->ApplyConfChange(change);
+  if (reply) reply(status, {});
+  if (status.ok() && change.type == raft::ConfChangeType::kRemoveNode && node_id == id_ && on_removed_) on_removed_();
+}
+
+// ---- publishing ----------------------------------------------------------------------------------------------------
+
+void Member::ProposeV2(const cluster::V2Request& request, Reply reply) {
+  Enqueue(cluster::EncodeV2Request(request), request.id, std::move(reply));
+}
+
+// Tells the cluster, through the log, this member's name and client URLs, at every start; and sets the version of a new
+// cluster. In the form that members of the cluster's version write themselves.
+void Member::Publish() {
+  if (publish_pending_ || stopping_) return;
+  publish_pending_ = true;
+  if (!membership_->version()) {
+    LOG_INFO("setting up initial cluster version using v2 API",
+             {"cluster-version", cluster::MinorText(cluster::kInitialClusterVersion)});
+    ProposeV2(cluster::SetClusterVersionRequest(request_ids_.Next(), cluster::kInitialClusterVersion), {});
+  }
+  const cluster::Attributes attributes{config_.name, config_.advertise_client_urls};
+  const std::string json = cluster::AttributesJson(attributes);
+  const Reply published = [this, json](const Status& status, std::string_view) {
+    publish_pending_ = false;
+    if (!status.ok()) return;  // Tried again with the next tick.
+    LOG_INFO("published local member to cluster through raft", log::HexId("local-member-id", id_),
+             {"local-member-attributes", json}, log::HexId("cluster-id", cluster_id_));
+    BecomeReady();
+  };
+  if (membership_->version().value_or(cluster::kVersion34) < cluster::kVersion36) {
+    return ProposeV2(cluster::PublishAttributesRequest(request_ids_.Next(), id_, json), published);
+  }
+  etcdserverpb::ClusterMemberAttrSetRequest request;
+  request.set_member_id(id_);
+  request.mutable_member_attributes()->set_name(attributes.name);
+  for (const std::string& url : attributes.client_urls) request.mutable_member_attributes()->add_client_urls(url);
+  Propose(EntryKind::kClusterMemberAttrSet, request.SerializeAsString(), {}, published);
+}
+
+void Member::ProposeCompaction(int64_t revision, std::function<void(bool)> done) {
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(revision);
+  Propose(EntryKind::kCompaction, request.SerializeAsString(), OwnIdentity(),
+          [done = std::move(done)](const Status& status, std::string_view) {
+            done(status.ok() || mvcc::IsCompacted(status));
+          });
+}
+
+// ---- snapshots -----------------------------------------------------------------------------------------------------
+
+void Member::MaybeSnapshot() {
+  if (snapshot_writing_ || applied_index_ - snapshot_index_ <= config_.snapshot_count) return;
+  snapshot_writing_ = true;
+  auto snapshot = std::make_shared<raft::Snapshot>();
+  snapshot->metadata = {conf_state_, applied_index_, applied_term_};
+  snapshot->data = membership_->V2Json();
+  LOG_INFO("triggering snapshot", log::HexId("local-member-id", id_), {"local-member-applied-index", applied_index_},
+           {"local-member-snapshot-index", snapshot_index_}, {"local-member-snapshot-count", config_.snapshot_count});
+  // First the database, so that it is never older than the snapshot; then the file; then the log's record of it.
+  backend_->Commit([this, snapshot] {
+    auto status = std::make_shared<Status>();
+    env_.executor->Submit(
+        Lane::kBackground, [this, snapshot, status] { *status = snapshots_->Save(*snapshot); },
+        [this, snapshot, status] {
+          if (!status->ok()) {
+            config_.on_fatal(*status);
+            return;
+          }
+          FinishSnapshot(*snapshot);
+        });
+  });
+}
+
+void Member::FinishSnapshot(const raft::Snapshot& snapshot) {
+  const raft::SnapshotMetadata& metadata = snapshot.metadata;
+  wal_->SaveSnapshotRecord({metadata.index, metadata.term, metadata.conf_state});
+  release_index_ = metadata.index;
+  snapshot_index_ = metadata.index;
+  snapshot_writing_ = false;
+  if (const Status status = raft_storage_.CreateSnapshot(metadata.index, &metadata.conf_state, snapshot.data);
+      !status.ok()) {
+    LOG_WARN("failed to keep the snapshot in memory", {"error", Message(status)});
+  }
+  LOG_INFO("saved snapshot", {"snapshot-index", metadata.index});
+}
+
+// The segments before a snapshot are unlocked once its record is durable, and may then be purged.
+void Member::ReleaseLog() {
+  if (release_index_ == 0 || log_writing_ || wal_->has_pending()) return;
+  const uint64_t index = std::exchange(release_index_, 0);
+  auto status = std::make_shared<Status>();
+  env_.executor->Submit(
+      Lane::kLog, [this, index, status] { *status = wal_->ReleaseTo(index); },
+      [status] {
+        if (!status->ok()) LOG_WARN("failed to release WAL segments", {"error", Message(*status)});
+      });
+}
+
+void Member::Purge() {
+  env_.executor->Submit(
+      Lane::kBackground,
+      [this] {
+        const auto log = [](const StatusOr<std::vector<std::string>>& purged) {
+          if (!purged.ok()) LOG_WARN("failed to purge files", {"error", Message(purged.status())});
+          if (purged.ok()) {
+            for (const std::string& path : *purged) LOG_INFO("purged", {"path", path});
+          }
+        };
+        log(wal::PurgeWal(env_.files, dirs_.wal, config_.wal_files_max));
+        log(wal::PurgeSnap(env_.files, dirs_.snap, config_.snapshot_files_max));
+      },
+      [] {});
+}
+
+}  // namespace quorate::server

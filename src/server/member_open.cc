@@ -1,0 +1,212 @@
+// From a data directory to a member: a new one is made, an old one recovered. An error leaves the directory as it was,
+// except where it says otherwise.
+#include <algorithm>
+#include <utility>
+
+#include "base/logging.h"
+#include "cluster/member.h"
+#include "cluster/urls.h"
+#include "server/member.h"
+#include "wal/log_reader.h"
+
+namespace quorate::server {
+namespace {
+
+constexpr uint32_t kDirectoryMode = 0700;
+constexpr uint64_t kMessageBytesMax = 1024 * 1024;  // etcd: maxSizePerMsg
+constexpr int kInflightMessagesMax = 512;
+
+}  // namespace
+
+Member::Directories Member::Layout(const Config& config) {
+  Directories d;
+  d.member = config.data_dir + "/member";
+  d.snap = d.member + "/snap";
+  d.wal = config.wal_dir.empty() ? d.member + "/wal" : config.wal_dir;
+  d.db = d.snap + "/db";
+  return d;
+}
+
+StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& env) {
+  std::unique_ptr<Member> member(new Member(config, env));
+  const Directories& dirs = member->dirs_;
+  if (const auto info = env.files->Stat(config.data_dir); info.ok()) {
+    if (!info->directory) return FailedPrecondition(config.data_dir + " is no directory; choose another --data-dir");
+    if (info->mode != kDirectoryMode) {
+      LOG_WARN("check file permission", {"path", config.data_dir}, {"expected", "0700"});
+    }
+  }
+  QUORATE_ASSIGN_OR_RETURN(const bool has_log, wal::LogExists(env.files, dirs.wal));
+  if (!has_log) QUORATE_RETURN_IF_ERROR(member->CreateFirstLog());
+  QUORATE_RETURN_IF_ERROR(member->Recover());
+  return member;
+}
+
+// A new cluster of this one member: its log begins with the entry that adds it. What follows is the same as a restart.
+Status Member::CreateFirstLog() {
+  if (env_.files->Exists(dirs_.db)) {
+    return FailedPrecondition(dirs_.db + " exists, but there is no log in " + dirs_.wal +
+                              ": point --wal-dir to it if it was moved, or restore the member from a snapshot; to begin "
+                              "anew, move " + config_.data_dir + " away");
+  }
+  if (!config_.new_cluster) {
+    return FailedPrecondition("--initial-cluster-state=existing: joining a cluster comes with a later release; " +
+                              config_.data_dir + " holds no member yet");
+  }
+  QUORATE_ASSIGN_OR_RETURN(const cluster::InitialCluster initial, cluster::ParseInitialCluster(config_.initial_cluster));
+  QUORATE_RETURN_IF_ERROR(cluster::VerifyBootstrap(initial, config_.name, config_.advertise_peer_urls, {}));
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<cluster::Member> members,
+                           cluster::InitialMembers(initial, config_.initial_cluster_token));
+  if (members.size() > 1) {
+    return FailedPrecondition("--initial-cluster names " + std::to_string(members.size()) +
+                              " members; clusters of several members come with a later release");
+  }
+
+  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(config_.data_dir, kDirectoryMode));
+  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
+  const wal::WalMetadata metadata{members.front().id, cluster::ComputeClusterId({members.front().id})};
+  QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, dirs_.wal, metadata, WalOptions()));
+  const cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
+  log->Append(bootstrap.entries, bootstrap.hard_state);
+  QUORATE_RETURN_IF_ERROR(log->WriteAndSync(log->TakeBatch()));
+  LOG_INFO("starting local member", log::HexId("local-member-id", metadata.node_id),
+           log::HexId("cluster-id", metadata.cluster_id));
+  return log->Close();
+}
+
+wal::WalOptions Member::WalOptions() const {
+  wal::WalOptions options;
+  options.sync = config_.sync;
+  options.clock = env_.clock;
+  return options;
+}
+
+Status Member::Recover() {
+  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
+  QUORATE_ASSIGN_OR_RETURN(const auto valid, wal::ValidSnapshots(env_.files, dirs_.wal));
+  snapshots_ = std::make_unique<wal::SnapshotFiles>(env_.files, dirs_.snap);
+  QUORATE_ASSIGN_OR_RETURN(auto snapshot, snapshots_->LoadNewest(valid));
+  if (snapshot) {
+    // Refused before anything is changed; loaded again below, when the IDs are known.
+    QUORATE_RETURN_IF_ERROR(cluster::V2Store::Parse(snapshot->data).status());
+    if (!env_.files->Exists(dirs_.db)) {
+      return FailedPrecondition("the database file " + dirs_.db + " is missing; restore the member from a snapshot");
+    }
+  }
+  wal::WalSnapshot start;
+  if (snapshot) start = {snapshot->metadata.index, snapshot->metadata.term, std::nullopt};
+  wal::LogContents log;
+  QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, WalOptions(), &log));
+  id_ = log.metadata.node_id;
+  cluster_id_ = log.metadata.cluster_id;
+  request_ids_ = RequestIds(id_, env_.clock->WallNanos());
+  QUORATE_RETURN_IF_ERROR(snapshots_->RemoveTemporary());
+  QUORATE_RETURN_IF_ERROR(OpenState(snapshot ? &*snapshot : nullptr, log));
+  return StartRaft(snapshot ? std::make_shared<raft::Snapshot>(*std::move(snapshot)) : nullptr, std::move(log));
+}
+
+Status Member::OpenState(const raft::Snapshot* snapshot, const wal::LogContents& log) {
+  const uint64_t snapshot_index = snapshot == nullptr ? 0 : snapshot->metadata.index;
+  // A database that came with a snapshot and was not yet put into its place.
+  if (const std::string received = snapshots_->DatabasePath(snapshot_index);
+      snapshot_index > 0 && env_.files->Exists(received)) {
+    QUORATE_RETURN_IF_ERROR(env_.files->Rename(received, dirs_.db));
+    QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
+  }
+  mvcc::BackendOptions options;
+  options.batch_interval_nanos = config_.backend_batch_interval_nanos;
+  options.batch_operations = config_.backend_batch_operations;
+  options.sync = config_.sync;
+  options.on_fatal = config_.on_fatal;
+  QUORATE_ASSIGN_OR_RETURN(backend_, mvcc::Backend::Open(env_, dirs_.db, std::move(options)));
+  backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
+  const uint64_t applied = backend_->consistent_index();
+  if (applied < snapshot_index) {
+    return DataLoss("the database " + dirs_.db + " stands at raft index " + std::to_string(applied) +
+                    ", before the snapshot at " + std::to_string(snapshot_index) + "; restore the member from a snapshot");
+  }
+  const uint64_t last = std::max(snapshot_index, log.entries.empty() ? 0 : log.entries.back().index);
+  if (applied > last) {
+    return DataLoss("the database " + dirs_.db + " stands at raft index " + std::to_string(applied) + ", the log in " +
+                    dirs_.wal + " ends at " + std::to_string(last) +
+                    ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
+                    "restore the member from a snapshot");
+  }
+
+  lease::LessorOptions lease_options;
+  lease_options.min_ttl_seconds = lease::MinTtlSeconds(config_.election_ticks, config_.tick_nanos / 1'000'000);
+  lease_options.checkpoint = config_.lease_checkpoint;
+  lease_options.checkpoint_persist = config_.lease_checkpoint_persist;
+  QUORATE_ASSIGN_OR_RETURN(lessor_, lease::Lessor::Open(env_, backend_.get(), lease_options));
+  mvcc::StoreOptions store_options;
+  store_options.compaction_batch = config_.compaction_batch_limit;
+  QUORATE_ASSIGN_OR_RETURN(store_, mvcc::Store::Open(env_, backend_.get(), lessor_.get(), store_options));
+  history_ = std::make_unique<mvcc::StoreHistory>(store_.get(), backend_.get());
+  mvcc::WatchHubOptions hub_options;
+  hub_options.progress_interval_nanos = config_.watch_progress_interval_nanos;
+  watch_hub_ = std::make_unique<mvcc::WatchHub>(env_, history_.get(), hub_options);
+  store_->set_observer([this](const mvcc::EventBatch& batch) { watch_hub_->Notify(batch); });
+  QUORATE_ASSIGN_OR_RETURN(
+      auth_, auth::AuthStore::Open(backend_.get(), env_.random, {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
+  QUORATE_ASSIGN_OR_RETURN(auto alarms, Alarms::Load(backend_.get()));
+  alarms_ = std::make_unique<Alarms>(std::move(alarms));
+  membership_ = std::make_unique<cluster::Membership>(id_, cluster_id_, backend_.get());
+  if (snapshot != nullptr) QUORATE_RETURN_IF_ERROR(membership_->LoadV2(snapshot->data));
+  Applier::Parts parts;
+  parts.config = &config_;
+  parts.backend = backend_.get();
+  parts.store = store_.get();
+  parts.lessor = lessor_.get();
+  parts.auth = auth_.get();
+  parts.alarms = alarms_.get();
+  parts.header = [this] { return header(); };
+  parts.now = [this] { return now(); };
+  parts.raise_no_space = [this] { RaiseNoSpace(); };
+  applier_ = std::make_unique<Applier>(std::move(parts));
+  if (config_.auto_compaction_retention > 0) {
+    auto_compaction_ = std::make_unique<AutoCompaction>(
+        config_.auto_compaction_mode, config_.auto_compaction_retention,
+        [this](int64_t revision, std::function<void(bool)> done) { ProposeCompaction(revision, std::move(done)); });
+  }
+  return absl::OkStatus();
+}
+
+Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log) {
+  if (snapshot) {
+    snapshot_index_ = snapshot->metadata.index;
+    conf_state_ = snapshot->metadata.conf_state;
+    QUORATE_RETURN_IF_ERROR(raft_storage_.ApplySnapshot(snapshot));
+  }
+  applied_index_ = snapshot_index_;
+  applied_term_ = snapshot ? snapshot->metadata.term : 0;
+  const uint64_t last = log.entries.empty() ? snapshot_index_ : log.entries.back().index;
+  raft::HardState state = log.hard_state;
+  state.commit = std::max(state.commit, snapshot_index_);
+  if (state.commit > last) {
+    return DataLoss("the log in " + dirs_.wal + " says that index " + std::to_string(state.commit) +
+                    " is committed and ends at " + std::to_string(last) +
+                    ": it has lost its end; restore the member from a snapshot");
+  }
+  raft_storage_.SetHardState(state);
+  raft_storage_.Append(log.entries);
+  term_ = state.term;
+  committed_index_ = state.commit;
+
+  raft::Config config;
+  config.id = id_;
+  config.election_tick = config_.election_ticks;
+  config.heartbeat_tick = 1;
+  config.storage = &raft_storage_;
+  config.random = env_.random;
+  config.applied = snapshot_index_;
+  config.max_size_per_msg = kMessageBytesMax;
+  config.max_inflight_msgs = kInflightMessagesMax;
+  config.check_quorum = true;
+  config.pre_vote = config_.pre_vote;
+  QUORATE_ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config));
+  LOG_INFO("restarting local member", log::HexId("cluster-id", cluster_id_), log::HexId("local-member-id", id_),
+           {"commit-index", state.commit});
+  return absl::OkStatus();
+}
+
+}  // namespace quorate::server

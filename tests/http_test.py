@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+"""HTTP/1.1 and the gRPC transport on the one client port: health, metrics, and what odd or hostile peers send."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import grpc
+
+import api
+import member
+from api import lock, rpc
+
+ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
+# Metrics of Go's runtime, of etcd's v2 store and of its proxies, which have no counterpart here.
+NOT_OURS = re.compile(r"^(go_|promhttp_|etcd_debugging_store_|etcd_grpc_proxy_|etcd_cluster_version$|etcd_server_go_version"
+                      r"|process_virtual_memory_max|etcd_debugging_mvcc_(delete|put|txn|range|db_total)_|etcd_debugging_snap|"
+                      r"etcd_debugging_server_lease|os_fd)")
+
+
+def curl(url, method="GET", headers=None):
+    """(status, headers, body) as a browser or a load balancer sees them."""
+    host, path = url.split("/", 1)
+    connection = http.client.HTTPConnection(host, timeout=20)
+    connection.request(method, "/" + path, headers=headers or {})
+    answer = connection.getresponse()
+    result = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode()
+    connection.close()
+    return result
+
+
+class HttpTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.etcd, cls.ours = member.etcd(), member.quorate()
+        cls.addClassCleanup(cls.etcd.remove)
+        cls.addClassCleanup(cls.ours.remove)
+        cls.etcd.start()
+        cls.ours.start()
+
+    def tearDown(self):
+        """Whatever a test sent, the server still serves."""
+        with api.Api(self.ours.endpoint) as service:
+            service.KV.Put(rpc.PutRequest(key=b"alive", value=b"yes"))
+
+    def both(self, path, *arguments):
+        return [curl(f"{server.endpoint}{path}", *arguments) for server in (self.etcd, self.ours)]
+
+    def test_health(self):
+        for server in (self.etcd, self.ours):
+            status, headers, body = curl(f"{server.endpoint}/health")
+            self.assertEqual(status, 200)
+            self.assertEqual(json.loads(body)["health"], "true")
+            self.assertTrue(headers["content-type"].startswith(("text/plain", "application/json")))
+            status, headers, _ = curl(f"{server.endpoint}/health", "POST")
+            self.assertEqual(status, 405)
+            self.assertEqual(headers["allow"], "GET")
+
+    def test_version(self):
+        for server in (self.etcd, self.ours):
+            status, _, body = curl(f"{server.endpoint}/version")
+            self.assertEqual(status, 200)
+            version = json.loads(body)
+            self.assertRegex(version["etcdserver"], r"^3\.4\.\d+$")
+            self.assertEqual(version["etcdcluster"], "3.4.0")
+
+    def test_unknown_path(self):
+        etcd, ours = self.both("/nosuch")
+        self.assertEqual((etcd[0], etcd[2]), (ours[0], ours[2]))
+        self.assertEqual(ours[2], "404 page not found\n")
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd 3.4.23 has none")
+    def test_livez_readyz(self):
+        for path in ("/livez", "/readyz", "/livez/serializable_read", "/readyz/linearizable_read",
+                     "/readyz/data_corruption"):
+            status, _, body = curl(f"{self.ours.endpoint}{path}")
+            self.assertEqual((status, body), (200, "ok\n"), path)
+        status, _, body = curl(f"{self.ours.endpoint}/readyz?verbose")
+        self.assertEqual(status, 200)
+        self.assertIn("[+]linearizable_read ok\n", body)
+
+    def test_metrics_have_the_names_of_etcd(self):
+        names = []
+        for server in (self.etcd, self.ours):
+            with api.Api(server.endpoint) as service:
+                service.KV.Put(rpc.PutRequest(key=b"m", value=b"1"))
+            status, headers, body = curl(f"{server.endpoint}/metrics")
+            self.assertEqual(status, 200)
+            self.assertTrue(headers["content-type"].startswith("text/plain"))
+            names.append({tuple(line.split()[2:4]) for line in body.splitlines() if line.startswith("# TYPE")})
+            for sample in ("etcd_server_has_leader 1", "etcd_server_is_leader 1"):
+                self.assertIn(sample, body)
+            self.assertRegex(body, r'grpc_server_handled_total{grpc_code="OK",grpc_method="Put",'
+                                   r'grpc_service="etcdserverpb.KV",grpc_type="unary"} [1-9]')
+        missing = {pair for pair in names[0] - names[1] if not NOT_OURS.match(pair[0])}
+        self.assertEqual(missing, set())
+
+    def test_host_check_and_cors(self):
+        for server in (self.etcd, self.ours):
+            status, headers, _ = curl(f"{server.endpoint}/health", "GET", {"Origin": "http://example.com"})
+            self.assertEqual(status, 200)
+            etcd_headers = {k: v for k, v in headers.items() if k.startswith("access-control")}
+            self.assertTrue(etcd_headers or not headers.get("access-control-allow-origin"))
+
+    # gRPC as a transport
+
+    def test_grpc_codes_of_the_transport(self):
+        outcomes = []
+        for server in (self.etcd, self.ours):
+            with api.Api(server.endpoint) as service:
+                answers = []
+                service.Lease.LeaseGrant(rpc.LeaseGrantRequest(ID=77, TTL=1000))
+                service.Lock.Lock(lock.LockRequest(name=b"held", lease=77))
+                for call in (lambda s=service: s.Lock.Lock(lock.LockRequest(name=b"held"), timeout=0.3),
+                             lambda s=service: s.raw("/etcdserverpb.KV/Nosuch", b""),
+                             lambda s=service: s.raw("/nosuch.Service/X", b""),
+                             lambda s=service: s.KV.Put(rpc.PutRequest(key=b"b", value=b"x" * 1_600_000)),
+                             lambda s=service: s.KV.Put(rpc.PutRequest(key=b"b", value=b"x" * 2_200_000))):
+                    with self.assertRaises(grpc.RpcError) as error:
+                        call()
+                    answers.append(api.code_and_text(error.exception))
+                outcomes.append(answers)
+                service.Lease.LeaseRevoke(rpc.LeaseRevokeRequest(ID=77))
+        self.assertEqual(outcomes[0], outcomes[1])
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd 3.4.23 takes no compressed requests")
+    def test_gzip(self):
+        channel = grpc.insecure_channel(self.ours.endpoint, compression=grpc.Compression.Gzip)
+        put = channel.unary_unary("/etcdserverpb.KV/Put", request_serializer=lambda m: m.SerializeToString(),
+                                  response_deserializer=rpc.PutResponse.FromString)
+        put(rpc.PutRequest(key=b"zipped", value=b"z" * 500_000), timeout=20)
+        channel.close()
+        with api.Api(self.ours.endpoint) as service:
+            self.assertEqual(len(service.KV.Range(rpc.RangeRequest(key=b"zipped")).kvs[0].value), 500_000)
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd 3.4.23 takes no compressed requests")
+    def test_a_zip_bomb_is_refused(self):
+        channel = grpc.insecure_channel(self.ours.endpoint, compression=grpc.Compression.Gzip,
+                                        options=[("grpc.max_send_message_length", -1)])
+        put = channel.unary_unary("/etcdserverpb.KV/Put", request_serializer=lambda m: m.SerializeToString(),
+                                  response_deserializer=rpc.PutResponse.FromString)
+        with self.assertRaises(grpc.RpcError) as error:
+            put(rpc.PutRequest(key=b"zipped", value=b"\0" * 100_000_000), timeout=60)
+        self.assertEqual(error.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        channel.close()
+
+    def test_large_answers(self):
+        """Far beyond one flow-control window, to several readers at once."""
+        with api.Api(self.ours.endpoint) as service:
+            for i in range(30):
+                service.KV.Put(rpc.PutRequest(key=b"large/%02d" % i, value=os.urandom(1_000_000)))
+            request = rpc.RangeRequest(key=b"large/", range_end=b"large0")
+            sizes = []
+            threads = [threading.Thread(target=lambda: sizes.append(
+                sum(len(kv.value) for kv in service.KV.Range(request, timeout=60).kvs))) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            self.assertEqual(sizes, [30_000_000] * 4)
+            service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"large/", range_end=b"large0"))
+
+    def test_many_streams_on_one_connection(self):
+        with api.Api(self.ours.endpoint) as service:
+            put = service.channel.unary_unary("/etcdserverpb.KV/Put",
+                                              request_serializer=lambda m: m.SerializeToString(),
+                                              response_deserializer=rpc.PutResponse.FromString)
+            calls = [put.future(rpc.PutRequest(key=b"many/%d" % i, value=b"x"), timeout=60) for i in range(3000)]
+            revisions = [call.result().header.revision for call in calls]
+            self.assertEqual(len(set(revisions)), 3000)
+
+    def test_a_slow_reader_costs_the_others_nothing(self):
+        with api.Api(self.ours.endpoint) as service:
+            for i in range(20):
+                service.KV.Put(rpc.PutRequest(key=b"slow/%02d" % i, value=b"s" * 1_000_000))
+        # A raw connection that asks for 20 MB a few times and never reads.
+        script = ("import socket,sys,time\n"
+                  "s=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\n"
+                  "s.setsockopt(socket.SOL_SOCKET,socket.SO_RCVBUF,4096)\n"
+                  "s.sendall(bytes.fromhex(sys.argv[2]))\n"
+                  "time.sleep(60)\n")
+        frames = self.range_frames(b"slow/", b"slow0", 4)
+        sleeper = subprocess.Popen([sys.executable, "-c", script, str(self.ours.client_port), frames.hex()])
+        try:
+            with api.Api(self.ours.endpoint) as service:
+                began = time.monotonic()
+                for i in range(200):
+                    service.KV.Put(rpc.PutRequest(key=b"quick", value=b"%d" % i), timeout=10)
+                self.assertLess(time.monotonic() - began, 60)
+                service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"slow/", range_end=b"slow0"))
+        finally:
+            sleeper.kill()
+            sleeper.wait()
+
+    @staticmethod
+    def range_frames(key, end, count):
+        """Preface, SETTINGS and `count` Range calls, with literal headers only."""
+        def frame(kind, flags, stream, payload):
+            return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+        def header(name, value):
+            return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+        block = b"".join(header(n, v) for n, v in (
+            (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/etcdserverpb.KV/Range"), (b":authority", b"x"),
+            (b"content-type", b"application/grpc"), (b"te", b"trailers")))
+        message = rpc.RangeRequest(key=key, range_end=end).SerializeToString()
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        window = (0x7fffffff - 65535).to_bytes(4, "big")
+        out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, (4).to_bytes(2, "big") + (0x7fffffff).to_bytes(4, "big"))
+        out += frame(8, 0, 0, window)
+        for i in range(count):
+            out += frame(1, 4, 2 * i + 1, block) + frame(0, 1, 2 * i + 1, data)
+        return out
+
+    def send(self, data, wait=True):
+        """Sends raw bytes; returns what comes back until the server closes, or nothing more comes."""
+        with socket.create_connection(("127.0.0.1", self.ours.client_port), timeout=5) as connection:
+            got = b""
+            try:
+                connection.sendall(data)
+                connection.settimeout(1.0)
+                while wait:
+                    part = connection.recv(65536)
+                    if not part:
+                        break
+                    got += part
+            except OSError:
+                pass
+            return got
+
+    def test_garbage_costs_only_its_connection(self):
+        import random
+        chance = random.Random(7)
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        good = self.range_frames(b"a", b"", 1)
+        cases = [b"", b"\0", b"PRI", preface[:10], preface + b"\xff" * 100, b"GET", b"GET / HTTP/9.9\r\n\r\n",
+                 b"GET /health HTTP/1.1\r\n" + b"A: " + b"x" * 100_000 + b"\r\n\r\n",
+                 b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                 b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+                 preface + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01" + b"x" * 1000,
+                 preface + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" * 500,
+                 good.replace(b"/etcdserverpb.KV/Range", b"/etcdserverpb.KV/Rang\xff"),
+                 good.replace(b"application/grpc", b"application/json")]
+        for _ in range(40):
+            damaged = bytearray(good)
+            for _ in range(chance.choice((1, 2, 8))):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            cases.append(bytes(damaged))
+        for data in cases:
+            self.send(data, wait=chance.random() < 0.3)
+        self.assertIsNone(self.ours.process.poll())
+        self.assertEqual(curl(f"{self.ours.endpoint}/health")[0], 200)
+
+    def test_many_idle_connections(self):
+        held = [socket.create_connection(("127.0.0.1", self.ours.client_port)) for _ in range(500)]
+        self.assertEqual(curl(f"{self.ours.endpoint}/health")[0], 200)
+        for connection in held:
+            connection.close()
+
+    def test_ping_flood_is_told_off(self):
+        """Pings without need, faster than allowed: GOAWAY with ENHANCE_YOUR_CALM and too_many_pings."""
+        ping = (8).to_bytes(3, "big") + bytes([6, 0, 0, 0, 0, 0]) + b"12345678"
+        settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+        got = self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + ping * 20)
+        self.assertIn(b"too_many_pings", got)
+
+    def test_shutdown_ends_streams(self):
+        server = member.quorate()
+        self.addCleanup(server.remove)
+        server.start()
+        with api.Api(server.endpoint) as service:
+            waiting = threading.Event()
+
+            def requests():
+                yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"a"))
+                waiting.wait(60)
+
+            stream = service.Watch.Watch(requests())
+            self.assertTrue(next(stream).created)
+            began = time.monotonic()
+            server.stop()
+            with self.assertRaises(grpc.RpcError):
+                next(stream)
+            waiting.set()
+            self.assertLess(time.monotonic() - began, 30)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
