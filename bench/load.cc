@@ -85,6 +85,7 @@ enum class Order { kRandom, kSequential };
 struct Mix {
   std::vector<Template> templates;  // Taken in turn.
   Order order = Order::kRandom;
+  uint64_t stride = 1;  // kSequential: from one call's key to the next one's.
 };
 
 Mix MakeMix(const Plan& plan) {
@@ -107,6 +108,14 @@ Mix MakeMix(const Plan& plan) {
     range.set_range_end(std::string("key.", 4));
     range.set_limit(1000);
     mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
+  } else if (w == "scan") {
+    // All keys once, a thousand a call.
+    range.set_serializable(true);
+    range.set_range_end(std::string("key.", 4));
+    range.set_limit(1000);
+    mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
+    mix.order = Order::kSequential;
+    mix.stride = 1000;
   } else if (w == "txn") {
     pb::TxnRequest txn;
     auto* compare = txn.add_compare();
@@ -204,7 +213,7 @@ enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatch
 
 void Load::StartOne(Connection* connection, int64_t due) {
   Template& t = mix_.templates[turn_++ % mix_.templates.size()];
-  const uint64_t number = mix_.order == Order::kSequential ? started_ : random_() % plan_.keys;
+  const uint64_t number = mix_.order == Order::kSequential ? started_ * mix_.stride : random_() % plan_.keys;
   t.SetKey(number);
   Call* call = connection->Start(t.path, t.bytes, true);
   call->tag = kUnary;

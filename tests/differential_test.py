@@ -212,7 +212,13 @@ class Differential(unittest.TestCase):
                 asked = "\n".join(line for line in self.history if "watch_" in line or "Compact" in line)
                 self.fail(f"seed {SEED}: {side.name}: {problems}\n{asked}")
             side.watcher.catching_up = False
-        left, right = (side.watcher.history() for side in self.sides)
+        deadline = time.monotonic() + 15
+        while True:
+            # Watches that begin before a compaction are told so by that timer, too.
+            left, right = (side.watcher.history() for side in self.sides)
+            if left == right or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
         if left != right:
             self.check(*[[e for e in one[0] if e not in other[0]] + [len(one[0]), one[1]]
                          for one, other in ((left, right), (right, left))])

@@ -22,7 +22,8 @@ TEST(GoJsonTest, EscapesAsGo) {
   EXPECT_EQ(GoString("<&>"), R"("\u003c\u0026\u003e")");
   EXPECT_EQ(GoString("\n\r\t\x01\x1f\x7f"), "\"\\n\\r\\t\\u0001\\u001f\x7f\"");
   EXPECT_EQ(GoString("\xe2\x80\xa8\xe2\x80\xa9\xc3\xa9"), "\"\\u2028\\u2029\xc3\xa9\"");
-  EXPECT_EQ(GoString("a\xff" "b\xed\xa0\x80\xc0\x80\xf0\x9f\x98\x80\xf0\x9f"),
+  EXPECT_EQ(GoString("a\xff"
+                     "b\xed\xa0\x80\xc0\x80\xf0\x9f\x98\x80\xf0\x9f"),
             "\"a\\ufffdb\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\xf0\x9f\x98\x80\\ufffd\\ufffd\"");
 }
 
@@ -31,26 +32,30 @@ TEST(MemberIdTest, AsEtcdComputesThem) {
   EXPECT_EQ(ComputeMemberId({"http://127.0.0.1:21390"}, "golden-cluster", std::nullopt), 0x55b7f2fec09e961u);
   EXPECT_EQ(ComputeMemberId({"http://127.0.0.1:22390"}, "golden-cluster", std::nullopt), 0xde0e03a6366e74a0u);
   EXPECT_EQ(ComputeMemberId({"http://127.0.0.1:23390"}, "golden-cluster", std::nullopt), 0xfd46847e848acd0fu);
-  EXPECT_EQ(ComputeClusterId({0xde0e03a6366e74a0u, 0xfd46847e848acd0fu, 0x55b7f2fec09e961u}), 12996076513956557645u);
+  EXPECT_EQ(ComputeClusterId({0xde0e03a6366e74a0u, 0xfd46847e848acd0fu, 0x55b7f2fec09e961u}),
+            12996076513956557645u);
   EXPECT_EQ(ComputeMemberId({"http://127.0.0.1:12380"}, "golden-tok", std::nullopt), 14624513726882850586u);
   EXPECT_EQ(ComputeClusterId({14624513726882850586u}), 14864474009274491934u);
 }
 
 TEST(MemberIdTest, OrderOfUrlsDoesNotMatterAndTimeDoes) {
-  EXPECT_EQ(ComputeMemberId({"http://b:1", "http://a:1"}, "t", 5), ComputeMemberId({"http://a:1", "http://b:1"}, "t", 5));
+  EXPECT_EQ(ComputeMemberId({"http://b:1", "http://a:1"}, "t", 5),
+            ComputeMemberId({"http://a:1", "http://b:1"}, "t", 5));
   EXPECT_NE(ComputeMemberId({"http://a:1"}, "", 5), ComputeMemberId({"http://a:1"}, "", 6));
 }
 
 TEST(MemberIdTest, TextIsHexWithoutPadding) {
   EXPECT_EQ(IdText(0x55b7f2fec09e961u), "55b7f2fec09e961");
   EXPECT_EQ(*ParseId("55b7f2fec09e961"), 0x55b7f2fec09e961u);
-  for (const char* bad : {"", "x", "12345678901234567", "1 ", "-1", "0x1"}) EXPECT_FALSE(ParseId(bad).ok()) << bad;
+  for (const char* bad : {"", "x", "12345678901234567", "1 ", "-1", "0x1"})
+    EXPECT_FALSE(ParseId(bad).ok()) << bad;
 }
 
 TEST(MemberJsonTest, KeysInGosOrderAndEmptyOnesLeftOut) {
   Member member{~0ull, {"http://a:1", "http://b:2"}, true, {"n<1>", {"http://c:3"}}};
-  EXPECT_EQ(MemberJson(member),
-            R"({"id":18446744073709551615,"peerURLs":["http://a:1","http://b:2"],"isLearner":true,"name":"n\u003c1\u003e","clientURLs":["http://c:3"]})");
+  EXPECT_EQ(
+      MemberJson(member),
+      R"({"id":18446744073709551615,"peerURLs":["http://a:1","http://b:2"],"isLearner":true,"name":"n\u003c1\u003e","clientURLs":["http://c:3"]})");
   EXPECT_EQ(*ParseMember(MemberJson(member)), member);
   EXPECT_EQ(RaftAttributesJson(member), R"({"peerURLs":["http://a:1","http://b:2"],"isLearner":true})");
   EXPECT_EQ(AttributesJson(member.attributes), R"({"name":"n\u003c1\u003e","clientURLs":["http://c:3"]})");
@@ -61,8 +66,9 @@ TEST(MemberJsonTest, KeysInGosOrderAndEmptyOnesLeftOut) {
 }
 
 TEST(MemberJsonTest, BadJsonIsRefused) {
-  for (const char* bad : {"", "null", "[]", "{", R"({"id":-1})", R"({"id":"1"})", R"({"peerURLs":"x"})", R"({"peerURLs":[1]})",
-                          R"({"isLearner":1})", R"({"name":[]})", "{\"name\":\"\xff\"}"}) {
+  for (const char* bad :
+       {"", "null", "[]", "{", R"({"id":-1})", R"({"id":"1"})", R"({"peerURLs":"x"})", R"({"peerURLs":[1]})",
+        R"({"isLearner":1})", R"({"name":[]})", "{\"name\":\"\xff\"}"}) {
     EXPECT_FALSE(ParseMember(bad).ok()) << bad;
   }
 }
@@ -71,14 +77,17 @@ TEST(ConfChangeTest, ContextsAsEtcdWritesThem) {
   EXPECT_EQ(PromoteMemberChange(7, 9).context, R"({"id":9,"peerURLs":null,"isPromote":true})");
   EXPECT_EQ(PromoteMemberChange(7, 9).type, raft::ConfChangeType::kAddNode);
   EXPECT_TRUE(ParseConfChangeContext(PromoteMemberChange(7, 9).context)->is_promote);
-  EXPECT_EQ(AddMemberChange(7, {9, {"http://a:1"}, true, {}}).context, R"({"id":9,"peerURLs":["http://a:1"],"isLearner":true})");
+  EXPECT_EQ(AddMemberChange(7, {9, {"http://a:1"}, true, {}}).context,
+            R"({"id":9,"peerURLs":["http://a:1"],"isLearner":true})");
   EXPECT_EQ(AddMemberChange(7, {9, {"http://a:1"}, true, {}}).type, raft::ConfChangeType::kAddLearnerNode);
   EXPECT_EQ(RemoveMemberChange(7, 9).context, "");
-  EXPECT_EQ(UpdateMemberChange(7, {9, {"http://b:1"}, false, {}}).context, R"({"id":9,"peerURLs":["http://b:1"]})");
+  EXPECT_EQ(UpdateMemberChange(7, {9, {"http://b:1"}, false, {}}).context,
+            R"({"id":9,"peerURLs":["http://b:1"]})");
 }
 
 TEST(BootstrapTest, OneConfChangeAMemberAscending) {
-  const Bootstrap bootstrap = MakeBootstrap({{5, {"http://e:1"}, false, {"e", {}}}, {3, {"http://c:1"}, false, {"c", {}}}});
+  const Bootstrap bootstrap =
+      MakeBootstrap({{5, {"http://e:1"}, false, {"e", {}}}, {3, {"http://c:1"}, false, {"c", {}}}});
   ASSERT_EQ(bootstrap.entries.size(), 2u);
   EXPECT_EQ(bootstrap.hard_state, (raft::HardState{1, 0, 2}));
   for (size_t i = 0; i < 2; ++i) {
@@ -87,7 +96,8 @@ TEST(BootstrapTest, OneConfChangeAMemberAscending) {
     EXPECT_EQ(bootstrap.entries[i].type, raft::EntryType::kConfChange);
   }
   const auto change = *raft::DecodeConfChange(bootstrap.entries[0].data.view());
-  EXPECT_EQ(change, (raft::ConfChange{0, raft::ConfChangeType::kAddNode, 3, R"({"id":3,"peerURLs":["http://c:1"],"name":"c"})"}));
+  EXPECT_EQ(change, (raft::ConfChange{0, raft::ConfChangeType::kAddNode, 3,
+                                      R"({"id":3,"peerURLs":["http://c:1"],"name":"c"})"}));
 }
 
 }  // namespace

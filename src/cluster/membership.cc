@@ -169,9 +169,10 @@ void Membership::WriteMember(const Member& member) {
 
 AppliedChange Membership::ApplyConfChange(const raft::ConfChange& change) {
   const uint64_t id = change.node_id;
-  const auto log_change = [&](std::string_view what, const Member& member) {
+  const auto log_change = [&](std::string_view what, std::string_view id_key, std::string_view urls_key,
+                              const Member& member) {
     LOG_INFO(what, log::HexId("cluster-id", cluster_id_), log::HexId("local-member-id", local_id_),
-             log::HexId("peer-id", id), {"peer-urls", member.peer_urls});
+             log::HexId(id_key, id), {urls_key, member.peer_urls});
   };
   if (change.type == ConfChangeType::kRemoveNode) {
     auto node = members_.extract(id);
@@ -182,7 +183,7 @@ AppliedChange Membership::ApplyConfChange(const raft::ConfChange& change) {
       rows_->Delete(Bucket::kMembers, IdText(id));
       rows_->Put(Bucket::kMembersRemoved, IdText(id), kRemovedValue);
     }
-    log_change("removed member", node.mapped());
+    log_change("removed member", "removed-remote-peer-id", "removed-remote-peer-urls", node.mapped());
     return {ChangeKind::kRemoved, std::move(node.mapped())};
   }
   auto context = ParseConfChangeContext(change.context);
@@ -199,7 +200,8 @@ AppliedChange Membership::ApplyConfChange(const raft::ConfChange& change) {
     }
     store_.UpdateRaftAttributes(member);
     WriteMember(member);
-    log_change(context->is_promote ? "promote member" : "updated member", member);
+    log_change(context->is_promote ? "promote member" : "updated member", "updated-remote-peer-id",
+               "updated-remote-peer-urls", member);
     return {context->is_promote ? ChangeKind::kPromoted : ChangeKind::kUpdated, member};
   }
   // The v2 store gets no attributes, but the row does: those that the context names.
@@ -209,7 +211,7 @@ AppliedChange Membership::ApplyConfChange(const raft::ConfChange& change) {
   store_.CreateMember(member);
   WriteMember(member);
   const Member& added = members_[id] = std::move(member);
-  log_change("added member", added);
+  log_change("added member", "added-peer-id", "added-peer-peer-urls", added);
   return {ChangeKind::kAdded, added};
 }
 

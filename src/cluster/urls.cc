@@ -8,18 +8,30 @@
 namespace quorate::cluster {
 namespace {
 
-std::string Quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string Quoted(std::string_view text) {
+  std::string out("\"");
+  out.append(text);
+  out.push_back('"');
+  return out;
+}
 
 // ["a" "b"], as Go prints a list of quoted strings.
 std::string Quoted(const std::vector<std::string>& texts) {
   std::string out = "[";
-  for (size_t i = 0; i < texts.size(); ++i) out += (i > 0 ? " " : "") + Quoted(texts[i]);
-  return out + "]";
+  for (const std::string& text : texts) {
+    if (out.size() > 1) out += ' ';
+    out += Quoted(text);
+  }
+  out += ']';
+  return out;
 }
 
 std::string Joined(const std::vector<std::string>& texts) {
   std::string out;
-  for (const std::string& text : texts) out += (out.empty() ? "" : ",") + text;
+  for (const std::string& text : texts) {
+    if (!out.empty()) out += ',';
+    out += text;
+  }
   return out;
 }
 

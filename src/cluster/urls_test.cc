@@ -13,7 +13,8 @@ using testing::Pair;
 std::string Text(const Status& status) { return std::string(Message(status)); }
 
 TEST(UrlsTest, GoodOnes) {
-  for (const char* good : {"http://127.0.0.1:2379", "https://[::1]:2379", "unix://localhost:1234", "unixs://a:0", "http://a:"}) {
+  for (const char* good :
+       {"http://127.0.0.1:2379", "https://[::1]:2379", "unix://localhost:1234", "unixs://a:0", "http://a:"}) {
     EXPECT_EQ(*ParseUrl(good), good);
   }
   EXPECT_EQ(*ParseUrl(" HTTP://Host:1 "), "http://Host:1");
@@ -47,7 +48,8 @@ TEST(UrlsTest, BadOnesWithEtcdsTexts) {
 
 TEST(InitialClusterTest, NamesCollectTheirUrls) {
   const auto cluster = *ParseInitialCluster("a=http://x:1,,b=http://z:3,a=http://b:2");
-  EXPECT_THAT(cluster, ElementsAre(Pair("a", ElementsAre("http://b:2", "http://x:1")), Pair("b", ElementsAre("http://z:3"))));
+  EXPECT_THAT(cluster, ElementsAre(Pair("a", ElementsAre("http://b:2", "http://x:1")),
+                                   Pair("b", ElementsAre("http://z:3"))));
   EXPECT_EQ(InitialClusterText(cluster), "a=http://b:2,a=http://x:1,b=http://z:3");
   EXPECT_TRUE(ParseInitialCluster("")->empty());
   EXPECT_FALSE(ParseInitialCluster("a").ok());
@@ -63,11 +65,13 @@ TEST(InitialClusterTest, ChecksBeforeBootstrap) {
             "--initial-cluster has a=http://x:1 but missing from --initial-advertise-peer-urls=http://y:1 "
             "(resolved urls: \"http://y:1\" != \"http://x:1\")");
   EXPECT_EQ(Text(VerifyBootstrap(cluster, "a", {"http://x:1", "http://y:1"}, nullptr)),
-            "--initial-advertise-peer-urls has http://y:1 but missing from --initial-cluster=a=http://x:1,a=http://y:1");
+            "--initial-advertise-peer-urls has http://y:1 but missing from "
+            "--initial-cluster=a=http://x:1,a=http://y:1");
   const auto twice = *ParseInitialCluster("a=http://x:1,b=http://x:1");
   EXPECT_EQ(Text(VerifyBootstrap(twice, "a", {"http://x:1"}, nullptr)),
             "initial cluster a=http://x:1,b=http://x:1 has duplicate url");
-  EXPECT_EQ(Text(VerifyJoinExisting(twice, "a")), "initial cluster a=http://x:1,b=http://x:1 has duplicate url");
+  EXPECT_EQ(Text(VerifyJoinExisting(twice, "a")),
+            "initial cluster a=http://x:1,b=http://x:1 has duplicate url");
   EXPECT_TRUE(VerifyJoinExisting(cluster, "b").ok());
 }
 
@@ -79,12 +83,14 @@ TEST(InitialClusterTest, HostNamesAreEqualByAddress) {
   EXPECT_TRUE(UrlsEqual({"http://x:1"}, {"http://10.0.0.1:1"}, resolve).ok());
   EXPECT_FALSE(UrlsEqual({"http://x:1"}, {"http://10.0.0.1:1"}, nullptr).ok());
   EXPECT_FALSE(UrlsEqual({"http://x:1"}, {"https://10.0.0.1:1"}, resolve).ok());
-  EXPECT_THAT(Text(UrlsEqual({"http://y:1"}, {"http://10.0.0.1:1"}, resolve)), HasSubstr("failed to resolve \"http://y:1\""));
+  EXPECT_THAT(Text(UrlsEqual({"http://y:1"}, {"http://10.0.0.1:1"}, resolve)),
+              HasSubstr("failed to resolve \"http://y:1\""));
   EXPECT_EQ(Text(UrlsEqual({"http://x:1"}, {}, resolve)), "len([\"http://x:1\"]) != len([])");
 }
 
 TEST(InitialClusterTest, MembersGetTheirIds) {
-  const auto cluster = *ParseInitialCluster("c1=http://127.0.0.1:21390,c2=http://127.0.0.1:22390,c3=http://127.0.0.1:23390");
+  const auto cluster =
+      *ParseInitialCluster("c1=http://127.0.0.1:21390,c2=http://127.0.0.1:22390,c3=http://127.0.0.1:23390");
   const auto members = *InitialMembers(cluster, "golden-cluster");
   ASSERT_EQ(members.size(), 3u);
   EXPECT_EQ(members[0].id, 0x55b7f2fec09e961u);
@@ -96,7 +102,8 @@ TEST(InitialClusterTest, MembersGetTheirIds) {
 
 TEST(InitialClusterTest, JoiningTakesIdsFromTheExistingCluster) {
   const auto cluster = *ParseInitialCluster("a=http://x:1,b=http://z:3");
-  const std::vector<Member> existing = {{7, {"http://z:3"}, false, {"b", {"http://b:1"}}}, {9, {"http://x:1"}, false, {}}};
+  const std::vector<Member> existing = {{7, {"http://z:3"}, false, {"b", {"http://b:1"}}},
+                                        {9, {"http://x:1"}, false, {}}};
   const auto members = *AssignIds(cluster, existing, nullptr);
   ASSERT_EQ(members.size(), 2u);
   EXPECT_EQ(members[0].id, 7u);

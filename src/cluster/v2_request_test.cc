@@ -70,8 +70,11 @@ TEST(EntryTableTest, WhatMayBeWrittenAtWhichVersion) {
 
 TEST(V2RequestTest, AllScalarsAreWritten) {
   const std::string bytes = EncodeV2Request(SetClusterVersionRequest(1, kVersion34));
-  const std::string expected("\x08\x01\x12\x03PUT\x1a\x0a/0/version\x22\x05" "3.4.0\x28\0\x32\0\x38\0\x48\0\x50\0\x58\0\x60\0"
-                             "\x68\0\x70\0\x78\0\x80\x01\0", 50);
+  const std::string expected(
+      "\x08\x01\x12\x03PUT\x1a\x0a/0/version\x22\x05"
+      "3.4.0\x28\0\x32\0\x38\0\x48\0\x50\0\x58\0\x60\0"
+      "\x68\0\x70\0\x78\0\x80\x01\0",
+      49);
   EXPECT_EQ(bytes, expected);
   EXPECT_EQ(*DecodeV2Request(bytes), SetClusterVersionRequest(1, kVersion34));
   V2Request full = PublishAttributesRequest(~0ull, 0xab, "{}");
@@ -146,7 +149,8 @@ TEST(V2RequestTest, RandomBytesNeverCrash) {
   const std::string good = EncodeV2Request(PublishAttributesRequest(5, 6, "{}"));
   for (int round = 0; round < 20'000; ++round) {
     std::string bytes = good.substr(0, random() % (good.size() + 1));
-    for (uint64_t n = random() % 4; n > 0 && !bytes.empty(); --n) bytes[random() % bytes.size()] = static_cast<char>(random());
+    for (uint64_t n = random() % 4; n > 0 && !bytes.empty(); --n)
+      bytes[random() % bytes.size()] = static_cast<char>(random());
     (void)IsV2Request(bytes);
     if (const auto request = DecodeV2Request(bytes); request.ok()) {
       EXPECT_EQ(*DecodeV2Request(EncodeV2Request(*request)), *request);

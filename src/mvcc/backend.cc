@@ -14,7 +14,8 @@ namespace quorate::mvcc {
 namespace {
 
 constexpr std::string_view kBucketNames[kBucketCount] = {
-    "key", "meta", "lease", "alarm", "cluster", "members", "members_removed", "auth", "authUsers", "authRoles",
+    "key",  "meta",      "lease",     "alarm", "cluster", "members", "members_removed",
+    "auth", "authUsers", "authRoles",
 };
 
 size_t Position(Bucket bucket) { return static_cast<size_t>(bucket); }
@@ -23,7 +24,8 @@ size_t Position(Bucket bucket) { return static_cast<size_t>(bucket); }
 
 std::string_view BucketName(Bucket bucket) { return kBucketNames[Position(bucket)]; }
 
-StatusOr<std::unique_ptr<Backend>> Backend::Open(const Env& env, const std::string& path, BackendOptions options) {
+StatusOr<std::unique_ptr<Backend>> Backend::Open(const Env& env, const std::string& path,
+                                                 BackendOptions options) {
   auto impl = std::make_shared<Impl>(env, path, std::move(options));
   QUORATE_RETURN_IF_ERROR(impl->Open());
   return std::unique_ptr<Backend>(new Backend(std::move(impl)));
@@ -34,10 +36,11 @@ Backend::Backend(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Backend::~Backend() {
   impl_->closed = true;
   // The lane may still be at work on the file: wait, so that whoever opens it next is alone.
-  if (impl_->job != nullptr) impl_->job->RunOrWait();
+  if (impl_->job != nullptr) impl_->job->CancelOrWait();
 }
 
-// --- opening ---------------------------------------------------------------------------------------------------------
+// --- opening
+// ---------------------------------------------------------------------------------------------------------
 
 bolt::Options Backend::Impl::BoltOptions() const {
   bolt::Options bolt_options;
@@ -101,7 +104,8 @@ Status Backend::Impl::LoadConsistentIndex() {
   return load(kTermKey, &term);
 }
 
-// --- changes ---------------------------------------------------------------------------------------------------------
+// --- changes
+// ---------------------------------------------------------------------------------------------------------
 
 Batch& Backend::Impl::Changing() {
   if (open->operations() == 0) batch_begin_nanos = env.clock->MonotonicNanos();
@@ -124,7 +128,9 @@ void Backend::PutRecord(Revision revision, bool tombstone, std::string_view valu
   impl_->Changing().AddRecord(revision, tombstone, value);
 }
 
-void Backend::DeleteRecord(Revision revision, bool tombstone) { impl_->Changing().DeleteRecord(revision, tombstone); }
+void Backend::DeleteRecord(Revision revision, bool tombstone) {
+  impl_->Changing().DeleteRecord(revision, tombstone);
+}
 
 void Backend::SetConsistentIndex(uint64_t index, uint64_t term) {
   if (index <= impl_->index) return;
@@ -137,7 +143,8 @@ uint64_t Backend::consistent_index() const { return impl_->index; }
 uint64_t Backend::consistent_term() const { return impl_->term; }
 void Backend::set_write_term(bool write_term) { impl_->options.write_term = write_term; }
 
-// --- commits ---------------------------------------------------------------------------------------------------------
+// --- commits
+// ---------------------------------------------------------------------------------------------------------
 
 void Backend::MaybeCommit(int64_t now_nanos) {
   if (now_nanos < next_commit_nanos()) return;
@@ -234,8 +241,8 @@ Status Backend::Close() {
     if (!ended->status().ok() && !impl.defragment_running) impl.failure = ended->status();
   }
   if (impl.failure.ok() && impl.HasChanges()) {
-    CommitJob commit(impl.db, std::exchange(impl.open, std::make_shared<Batch>(kBucketCount)), impl.options.write_term,
-                     impl.env.clock);
+    CommitJob commit(impl.db, std::exchange(impl.open, std::make_shared<Batch>(kBucketCount)),
+                     impl.options.write_term, impl.env.clock);
     commit.RunOrWait();
     impl.failure = commit.status();
   }
@@ -246,7 +253,8 @@ Status Backend::Close() {
   return impl.failure;
 }
 
-// --- reads -----------------------------------------------------------------------------------------------------------
+// --- reads
+// -----------------------------------------------------------------------------------------------------------
 
 StatusOr<std::optional<std::string>> Backend::Get(Bucket bucket, std::string_view key) const {
   for (const Batch* batch : {static_cast<const Batch*>(impl_->open.get()), impl_->in_flight.get()}) {
@@ -260,7 +268,8 @@ StatusOr<std::optional<std::string>> Backend::Get(Bucket bucket, std::string_vie
   return std::optional<std::string>(*value);
 }
 
-Status Backend::ForEach(Bucket bucket, const std::function<void(std::string_view, std::string_view)>& fn) const {
+Status Backend::ForEach(Bucket bucket,
+                        const std::function<void(std::string_view, std::string_view)>& fn) const {
   using Change = const std::optional<std::string>*;
   std::map<std::string_view, Change> changes;
   if (impl_->in_flight != nullptr) {
@@ -297,7 +306,8 @@ StatusOr<std::optional<std::string_view>> Backend::GetKeyValue(Revision revision
   return impl_->file->Get(Bucket::kKey, EncodeRevision(revision, false).view());
 }
 
-// --- figures ---------------------------------------------------------------------------------------------------------
+// --- figures
+// ---------------------------------------------------------------------------------------------------------
 
 Backend::Stats Backend::stats() const {
   const bolt::Stats bolt_stats = impl_->db->stats();
@@ -305,7 +315,8 @@ Backend::Stats Backend::stats() const {
   stats.size_bytes = bolt_stats.pages_total * bolt_stats.page_size;
   stats.size_in_use_bytes = stats.size_bytes - bolt_stats.pages_free * bolt_stats.page_size;
   stats.pending_bytes = pending_bytes();
-  stats.pending_operations = impl_->open->operations() + (impl_->in_flight ? impl_->in_flight->operations() : 0);
+  stats.pending_operations =
+      impl_->open->operations() + (impl_->in_flight ? impl_->in_flight->operations() : 0);
   stats.open_reads = bolt_stats.open_reads;
   stats.commits = impl_->commits;
   stats.last_commit_nanos = impl_->last_commit_nanos;

@@ -13,7 +13,9 @@ class FileSnapshot final : public Backend::Snapshot {
   explicit FileSnapshot(std::shared_ptr<const CommittedFile> file) : file_(std::move(file)) {}
 
   uint64_t size_bytes() const override { return file_->tx().size_bytes(); }
-  Status CopyTo(const std::function<Status(std::string_view)>& write) override { return file_->tx().CopyTo(write); }
+  Status CopyTo(const std::function<Status(std::string_view)>& write) override {
+    return file_->tx().CopyTo(write);
+  }
   StatusOr<uint32_t> Hash(const std::vector<std::string>& ignored_meta_keys) override {
     return file_->Hash(ignored_meta_keys);
   }
@@ -53,8 +55,8 @@ void Backend::Impl::StartDefragment() {
   defragment_running = true;
   char suffix[17];
   std::snprintf(suffix, sizeof suffix, "%016llx", static_cast<unsigned long long>(env.random->Next()));
-  auto defragment =
-      std::make_shared<DefragmentJob>(db, env.files, path, CopyPrefix(path) + std::string(suffix), BoltOptions());
+  auto defragment = std::make_shared<DefragmentJob>(db, env.files, path,
+                                                    CopyPrefix(path) + std::string(suffix), BoltOptions());
   Submit(defragment, [this, defragment] { FinishDefragment(defragment); });
 }
 

@@ -35,6 +35,12 @@ void BackendJob::RunOrWait() {
   state_.wait(kRunning);
 }
 
+void BackendJob::CancelOrWait() {
+  int expected = kQueued;
+  if (state_.compare_exchange_strong(expected, kFinished)) return;
+  state_.wait(kRunning);
+}
+
 Status CommitJob::Execute() {
   if (batch_->operations() == 0 && !batch_->has_consistent_index()) return {};
   wrote_ = true;
@@ -60,7 +66,8 @@ Status CommitJob::Apply(bolt::WriteTx& tx) const {
   for (size_t i = 0; i < kBucketCount; ++i) {
     const Batch::SmallBucket& changes = batch_->small(i);
     if (changes.empty()) continue;
-    QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * bucket, tx.CreateBucketIfMissing(BucketName(static_cast<Bucket>(i))));
+    QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * bucket,
+                             tx.CreateBucketIfMissing(BucketName(static_cast<Bucket>(i))));
     for (const auto& [key, value] : changes) {
       QUORATE_RETURN_IF_ERROR(value ? bucket->Put(key, *value) : bucket->Delete(key));
     }

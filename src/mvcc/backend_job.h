@@ -23,6 +23,8 @@ class BackendJob {
   void Run();
   // Owner's thread: returns when the job has run, running it if nobody has begun.
   void RunOrWait();
+  // Owner's thread: returns when the job has ended or will never begin.
+  void CancelOrWait();
 
   // Results, once it has run.
   const Status& status() const { return status_; }
@@ -46,7 +48,8 @@ class BackendJob {
 // Applies one frozen batch in one transaction.
 class CommitJob final : public BackendJob {
  public:
-  CommitJob(std::shared_ptr<bolt::Db> db, std::shared_ptr<const Batch> batch, bool write_term, const Clock* clock)
+  CommitJob(std::shared_ptr<bolt::Db> db, std::shared_ptr<const Batch> batch, bool write_term,
+            const Clock* clock)
       : BackendJob(std::move(db)), batch_(std::move(batch)), write_term_(write_term), clock_(clock) {}
   // Whether there was anything to write, and how long it took.
   bool wrote() const { return wrote_; }
@@ -63,7 +66,8 @@ class CommitJob final : public BackendJob {
   int64_t nanos_ = 0;
 };
 
-// Copies the file into a new one and puts it in its place. If it fails with replaced() false, the old file is as it was.
+// Copies the file into a new one and puts it in its place. If it fails with replaced() false, the old file is
+// as it was.
 class DefragmentJob final : public BackendJob {
  public:
   DefragmentJob(std::shared_ptr<bolt::Db> db, FileSystem* files, std::string path, std::string copy_path,

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
+#include <memory>
+#include <semaphore>
 #include <string>
 #include <vector>
 
+#include "base/thread_executor.h"
 #include "mvcc/store_harness_test.h"
 
 namespace quorate::mvcc {
@@ -147,10 +151,12 @@ TEST(BackendTest, AViewStaysAsItWas) {
   std::vector<std::pair<ReadView, std::map<Revision, std::string>>> views;
   const auto records = [](const ReadView& view) {
     std::map<Revision, std::string> result;
-    EXPECT_TRUE(view.Scan({0, 0}, {INT64_MAX, 0}, [&](Revision revision, bool, std::string_view value) {
-                      result[revision] = std::string(value);
-                      return true;
-                    }).ok());
+    EXPECT_TRUE(view.Scan({0, 0}, {INT64_MAX, 0},
+                          [&](Revision revision, bool, std::string_view value) {
+                            result[revision] = std::string(value);
+                            return true;
+                          })
+                    .ok());
     return result;
   };
   for (int i = 0; i < 2000; ++i) {
@@ -167,6 +173,49 @@ TEST(BackendTest, AViewStaysAsItWas) {
     EXPECT_EQ(*view.GetKeyValue(expected.rbegin()->first), expected.rbegin()->second);
     EXPECT_EQ(*view.GetKeyValue({expected.rbegin()->first.main + 1, 0}), std::nullopt);
   }
+}
+
+// Readers on their threads, the db lane on its own, the core writing all the while: what ThreadSanitizer
+// wants to see.
+TEST(BackendTest, ReadersRunBesideTheCore) {
+  World world(1);
+  std::counting_semaphore<> woken(0);
+  ThreadExecutor threads(2, [&woken] { woken.release(); });
+  Env env = world.env();
+  env.executor = &threads;
+  auto backend = *Backend::Open(env, "db", world.backend_options);
+  auto store = *Store::Open(env, backend.get(), &world.leases, {});
+  int reading = 0;
+  std::atomic<int> wrong = 0;
+  for (int i = 0; i < 3000; ++i) {
+    WriteTxn txn = store->BeginWrite();
+    txn.Put("k" + std::to_string(i % 50), std::string(static_cast<size_t>(i % 700), 'v'), 0);
+    const int64_t revision = txn.End();
+    if (i % 100 == 0) backend->Commit({});
+    if (i % 50 == 0) {
+      ++reading;
+      auto plan = std::make_shared<RangePlan>(*store->PlanRange({.key = "k", .range_end = "l"}));
+      threads.Submit(
+          Lane::kRead,
+          [plan, view = store->History(), revision, &wrong] {
+            int64_t seen = 1;
+            const Status scanned = view.Scan(
+                2, INT64_MAX, [&seen](const Event& event) { return event.revision.main == ++seen; });
+            const auto result = plan->Finish();
+            if (!scanned.ok() || seen != revision || !result.ok()) ++wrong;
+          },
+          [&reading] { --reading; });
+    }
+    threads.RunCompletions();
+  }
+  while (reading > 0) {
+    woken.acquire();
+    threads.RunCompletions();
+  }
+  EXPECT_EQ(wrong, 0);
+  store.reset();
+  EXPECT_TRUE(backend->Close().ok());
+  threads.Shutdown();
 }
 
 TEST(BackendTest, DefragmentationShrinksAndKeepsEverything) {
@@ -196,7 +245,8 @@ TEST(BackendTest, DefragmentationShrinksAndKeepsEverything) {
   EXPECT_EQ(All(*world.backend, Bucket::kAuth), (Pairs{{"a", "1"}}));
 }
 
-// Whatever operation of a defragmentation fails or is the last before a crash: the file is the old or the new one, whole.
+// Whatever operation of a defragmentation fails or is the last before a crash: the file is the old or the new
+// one, whole.
 TEST(BackendTest, DefragmentationIsAllOrNothing) {
   for (const bool crash : {false, true}) {
     bool through = false;

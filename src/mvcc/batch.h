@@ -23,9 +23,9 @@ struct BatchRecord {
   bool tombstone;
 };
 
-// The core fills it, then freezes it by handing it on; nothing in it ever moves. So a reader on another thread may use the
-// records that were there when it was given the batch (ReadView counts them) while the core appends more; all else is the
-// core's until the batch is frozen.
+// The core fills it, then freezes it by handing it on; nothing in it ever moves. So a reader on another
+// thread may use the records that were there when it was given the batch (ReadView counts them) while the
+// core appends more; all else is the core's until the batch is frozen.
 class Batch {
  public:
   using SmallBucket = std::map<std::string, std::optional<std::string>, std::less<>>;  // Nothing: deleted.
@@ -71,7 +71,8 @@ class Batch {
 
  private:
   static constexpr size_t kArenaChunkBytes = 256 * 1024;
-  static constexpr size_t kFirstRun = 256;  // Records of run 0; each run has twice the room of the one before.
+  static constexpr size_t kFirstRun =
+      256;  // Records of run 0; each run has twice the room of the one before.
   static constexpr size_t kRunsMax = 40;
 
   size_t operations_ = 0;

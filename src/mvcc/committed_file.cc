@@ -31,7 +31,9 @@ StatusOr<uint32_t> CommittedFile::Hash(const std::vector<std::string>& ignored_m
     Status walked = cursor.SeekFirst();
     for (; walked.ok() && cursor.Valid(); walked = cursor.Next()) {
       const std::string_view key = cursor.key();
-      if (meta && std::find(ignored_meta_keys.begin(), ignored_meta_keys.end(), key) != ignored_meta_keys.end()) continue;
+      if (meta &&
+          std::find(ignored_meta_keys.begin(), ignored_meta_keys.end(), key) != ignored_meta_keys.end())
+        continue;
       crc = crc32c::Extend(crc, key);
       crc = crc32c::Extend(crc, cursor.value());
     }

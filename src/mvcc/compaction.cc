@@ -34,7 +34,8 @@ void Store::Jobs::AfterCompactions(std::function<void()> done) {
     compactions_.back()->done.push_back(std::move(done));
     return;
   }
-  store_->env_.executor->Submit(Lane::kRead, [] {}, std::move(done));
+  store_->env_.executor->Submit(
+      Lane::kRead, [] {}, std::move(done));
 }
 
 bool Store::Jobs::busy() const {
@@ -84,7 +85,8 @@ void Store::Jobs::Sort(const std::shared_ptr<Compaction>& compaction) {
 
 void Store::Jobs::StepDelete(Compaction& compaction) {
   Backend& backend = *store_->backend_;
-  const size_t end = std::min(compaction.dropped.size(), compaction.deleted + store_->options_.compaction_batch);
+  const size_t end =
+      std::min(compaction.dropped.size(), compaction.deleted + store_->options_.compaction_batch);
   for (size_t i = compaction.deleted; i < end; ++i) {
     backend.DeleteRecord(compaction.dropped[i].revision(), compaction.dropped[i].tombstone);
   }
@@ -113,7 +115,7 @@ void Store::Jobs::Finish() {
   ++store_->stats_.compactions;
   store_->stats_.last_compaction_nanos = nanos;
   LOG_INFO("finished scheduled compaction", {"compact-revision", compaction->revision},
-                   log::Duration("took", nanos));
+           log::Duration("took", nanos));
   for (const std::function<void()>& done : compaction->done) done();
 }
 

@@ -13,8 +13,8 @@ namespace quorate::mvcc {
 class ReadView::Fetcher {
  public:
   explicit Fetcher(const ReadView* view);
-  // As ReadView::GetKeyValue. Looks first at the record behind the one that was found last: keys that were put in order
-  // lie in order.
+  // As ReadView::GetKeyValue. Looks first at the record behind the one that was found last: keys that were
+  // put in order lie in order.
   StatusOr<std::optional<std::string_view>> Get(Revision revision);
 
  private:

@@ -15,8 +15,10 @@ namespace {
 
 std::optional<std::filesystem::path> GoldenDirectory() {
   std::error_code ignored;
-  if (const char* given = std::getenv("QUORATE_SHARED_DATA")) return std::filesystem::path(given) / "etcd-3.4.23";
-  for (std::filesystem::path at = std::filesystem::current_path(); at != at.root_path(); at = at.parent_path()) {
+  if (const char* given = std::getenv("QUORATE_SHARED_DATA"))
+    return std::filesystem::path(given) / "etcd-3.4.23";
+  for (std::filesystem::path at = std::filesystem::current_path(); at != at.root_path();
+       at = at.parent_path()) {
     const std::filesystem::path candidate = at / "shared" / "data" / "etcd-3.4.23";
     if (std::filesystem::exists(candidate, ignored)) return candidate;
   }
@@ -83,7 +85,8 @@ TEST_F(GoldenTest, SnapshotOpensAndHashesAlike) {
 
   const nlohmann::json single = Manifest("single");
   ExpectHashes(world, single["expected"]["hashkv"]);
-  const auto all = world.store->Range({.key = std::string_view("\0", 1), .range_end = std::string_view("\0", 1)});
+  const auto all =
+      world.store->Range({.key = std::string_view("\0", 1), .range_end = std::string_view("\0", 1)});
   ASSERT_TRUE(all.ok());
   EXPECT_EQ(all->count, single["expected"]["range_all"]["count"].get<int64_t>());
   for (size_t i = 0; i < all->kvs.size(); ++i) {
@@ -121,11 +124,13 @@ TEST_F(GoldenTest, SameHistoryGivesSameHashes) {
   ASSERT_TRUE(world.Open().ok());
   for (int i = 0; i < 200; ++i) PutOne(world, Numbered("k/%03d", i), Numbered("v-%03d", i));
   for (int i = 0; i < 200; i += 3) PutOne(world, Numbered("k/%03d", i), Numbered("second-%03d", i));
-  for (int i = 0; i < 5; ++i) PutOne(world, Numbered("leased/a%d", i), std::string(static_cast<size_t>(i), 'x'), 0x1111);
+  for (int i = 0; i < 5; ++i)
+    PutOne(world, Numbered("leased/a%d", i), std::string(static_cast<size_t>(i), 'x'), 0x1111);
   for (int i = 0; i < 3; ++i) {
     PutOne(world, Numbered("leased/b%d", i), std::string("\x00\xff\x80\x62\x69\x6e", 6), 0x2222222222222222);
   }
-  PutOne(world, "leased/c", "gone", 0x3333);  // The manifest does not tell the value; the snapshot's file does.
+  PutOne(world, "leased/c", "gone",
+         0x3333);                // The manifest does not tell the value; the snapshot's file does.
   DeleteOne(world, "leased/c");  // The lease is revoked.
   for (int i = 10; i <= 28; i += 2) DeleteOne(world, Numbered("k/%03d", i));
   {

@@ -15,7 +15,8 @@ void Store::HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)>
   if (revision > 0 && compacted) error = CompactedError();
   if (revision > current_revision_) error = FutureRevisionError();
   if (!error.ok()) {
-    env_.executor->Submit(Lane::kRead, [] {}, [done = std::move(done), error] { done(error); });
+    env_.executor->Submit(
+        Lane::kRead, [] {}, [done = std::move(done), error] { done(error); });
     return;
   }
   jobs_->AddHashKv(revision > 0 ? revision : current_revision_, std::move(done));
@@ -49,16 +50,17 @@ void Store::Jobs::ComputeHash(const std::shared_ptr<HashKvJob>& job) {
       });
 }
 
-// CRC-32C of "key" and of each key and value in bucket `key` up to the revision. What lies at or below the compacted
-// revision counts only if a compaction at `revision` would keep it, so that members hash alike whether or not they have
-// got round to deleting. (When such a compaction would keep nothing at all, etcd forgets to look, and so do we.)
+// CRC-32C of "key" and of each key and value in bucket `key` up to the revision. What lies at or below the
+// compacted revision counts only if a compaction at `revision` would keep it, so that members hash alike
+// whether or not they have got round to deleting. (When such a compaction would keep nothing at all, etcd
+// forgets to look, and so do we.)
 Status Store::Jobs::HashKvJob::Compute() {
   std::sort(kept.begin(), kept.end());
   size_t next_kept = 0;
   uint32_t crc = crc32c::Value(BucketName(Bucket::kKey));
   const int64_t compacted = result.compact_revision;
-  QUORATE_RETURN_IF_ERROR(view.Scan(
-      {0, 0}, {revision + 1, 0}, [&](Revision at, bool tombstone, std::string_view value) {
+  QUORATE_RETURN_IF_ERROR(
+      view.Scan({0, 0}, {revision + 1, 0}, [&](Revision at, bool tombstone, std::string_view value) {
         if (at.main <= compacted && keeps_any) {
           while (next_kept < kept.size() && kept[next_kept] < at) ++next_kept;
           if (next_kept == kept.size() || kept[next_kept] != at) return true;

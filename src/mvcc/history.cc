@@ -13,9 +13,10 @@ Status HistoryView::Scan(int64_t from, int64_t to, const std::function<bool(cons
       view_.Scan({from, 0}, {to, 0}, [&](Revision revision, bool tombstone, std::string_view value) {
         KeyValue kv;
         if (!Decode(value, &kv)) {
-          damage = DataLoss("revision " + std::to_string(revision.main) + "/" + std::to_string(revision.sub) +
-                            " in bucket 'key' of the db file is no KeyValue; restore the member from a snapshot or from "
-                            "another member");
+          damage = DataLoss(
+              "revision " + std::to_string(revision.main) + "/" + std::to_string(revision.sub) +
+              " in bucket 'key' of the db file is no KeyValue; restore the member from a snapshot or from "
+              "another member");
           return false;
         }
         Event event;

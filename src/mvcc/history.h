@@ -16,9 +16,10 @@ class HistoryView {
   HistoryView() = default;
   explicit HistoryView(ReadView view) : view_(std::move(view)) {}
 
-  // The events with from <= main revision < to, in order; fn returns false to end the scan. The event's views live during
-  // the call of fn. Whether `from` has been compacted is the caller's to check (Store::compacted_revision() at the time
-  // when the view was taken): revisions up to it may be missing. DataLoss on damaged pages or records.
+  // The events with from <= main revision < to, in order; fn returns false to end the scan. The event's views
+  // live during the call of fn. Whether `from` has been compacted is the caller's to check
+  // (Store::compacted_revision() at the time when the view was taken): revisions up to it may be missing.
+  // DataLoss on damaged pages or records.
   Status Scan(int64_t from, int64_t to, const std::function<bool(const Event&)>& fn) const;
 
   const ReadView& view() const { return view_; }

@@ -104,8 +104,8 @@ void KeyIndex::CompactStep(Pass* pass, int64_t at, bool keep_tombstone, size_t b
   }
 }
 
-void KeyIndex::KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget, std::vector<Revision>* kept,
-                        bool* any) const {
+void KeyIndex::KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget,
+                        std::vector<Revision>* kept, bool* any) const {
   KeyTree::Place place = Resume(*pass);
   const KeyNode* last = nullptr;
   KeyVersion version;

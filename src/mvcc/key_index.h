@@ -1,8 +1,8 @@
 // Which revisions each key has: etcd's treeIndex and keyIndex, in a fraction of the memory.
 //
-// A key's history falls into generations: from the put that brings it into being to the tombstone that ends it. What
-// compaction keeps, and what a key was at a revision, is exactly as in etcd (mvcc/key_index.go, mvcc/index.go).
-// Cost: about 75 bytes a key beyond its own bytes, 16 to 24 bytes a further revision.
+// A key's history falls into generations: from the put that brings it into being to the tombstone that ends
+// it. What compaction keeps, and what a key was at a revision, is exactly as in etcd (mvcc/key_index.go,
+// mvcc/index.go). Cost: about 75 bytes a key beyond its own bytes, 16 to 24 bytes a further revision.
 #pragma once
 
 #include <cstddef>
@@ -42,8 +42,8 @@ class KeyIndex {
   // False when the key did not exist at that revision.
   bool Get(std::string_view key, int64_t at, KeyVersion* out) const;
 
-  // Calls fn(key, const KeyVersion&) -> bool for each key that existed at that revision, in order; false ends it. The
-  // keys' bytes live until the key is compacted away.
+  // Calls fn(key, const KeyVersion&) -> bool for each key that existed at that revision, in order; false ends
+  // it. The keys' bytes live until the key is compacted away.
   template <typename Fn>
   void Range(std::string_view key, std::string_view range_end, int64_t at, Fn&& fn) const;
   // The number of keys that Range would visit; for the newest revision without visiting them.
@@ -55,14 +55,19 @@ class KeyIndex {
     bool begun = false;
     bool done = false;
   };
-  // Forgets what a compaction at `at` deletes, and tells it. keep_tombstone: a tombstone at exactly `at` stays.
-  void CompactStep(Pass* pass, int64_t at, bool keep_tombstone, size_t budget, std::vector<DroppedRecord>* dropped);
-  // What a compaction at `at` would keep (etcd: treeIndex.Keep): of each key the newest record with main <= at, unless it
-  // is a tombstone. Those with main <= only_until are listed, in order of keys; *any tells whether there are any at all.
-  void KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget, std::vector<Revision>* kept, bool* any) const;
+  // Forgets what a compaction at `at` deletes, and tells it. keep_tombstone: a tombstone at exactly `at`
+  // stays.
+  void CompactStep(Pass* pass, int64_t at, bool keep_tombstone, size_t budget,
+                   std::vector<DroppedRecord>* dropped);
+  // What a compaction at `at` would keep (etcd: treeIndex.Keep): of each key the newest record with main <=
+  // at, unless it is a tombstone. Those with main <= only_until are listed, in order of keys; *any tells
+  // whether there are any at all.
+  void KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget, std::vector<Revision>* kept,
+                bool* any) const;
 
-  // Rebuilds an empty index from records given in ascending order of revision. `created` and `version` are the stored
-  // pair's and count only where the key is new to the index, since what came before has been compacted away.
+  // Rebuilds an empty index from records given in ascending order of revision. `created` and `version` are
+  // the stored pair's and count only where the key is new to the index, since what came before has been
+  // compacted away.
   class Builder;
 
   // Main revision of the newest record; 0 when there was none.
@@ -112,7 +117,8 @@ class KeyIndex::Builder {
     Record record;
     uint64_t hash = 0;
   };
-  static constexpr size_t kPendingMax = 16;  // Lookups under way at once, so that they wait for memory together.
+  static constexpr size_t kPendingMax =
+      16;  // Lookups under way at once, so that they wait for memory together.
 
   void Apply(const Pending& pending);
   Slot* FindSlot(const Pending& pending);
@@ -152,7 +158,8 @@ void KeyIndex::Range(std::string_view key, std::string_view range_end, int64_t a
   if (!open && range_end <= key) return;
   for (KeyTree::Place place = tree_.LowerBound(key); !place.end(); place.Advance()) {
     constexpr uint32_t kAhead = 4;
-    if (place.position + kAhead < place.leaf->count) __builtin_prefetch(place.leaf->entry[place.position + kAhead].node);
+    if (place.position + kAhead < place.leaf->count)
+      __builtin_prefetch(place.leaf->entry[place.position + kAhead].node);
     const KeyNode* node = place.node();
     if (!open && node->key() >= range_end) return;
     if (VersionAt(*node, at, &version) && !fn(node->key(), version)) return;

@@ -14,8 +14,8 @@ struct Sortable {
   KeyNode* node;
 };
 
-// Sorts by the bytes after `skip`, which are the first ones that differ. Eight bytes are compared at a time; only runs of
-// equals look further.
+// Sorts by the bytes after `skip`, which are the first ones that differ. Eight bytes are compared at a time;
+// only runs of equals look further.
 void SortKeys(std::span<Sortable> keys, size_t skip) {
   constexpr size_t kSmall = 16;
   if (keys.size() <= kSmall) {
@@ -49,7 +49,8 @@ struct KeyIndex::Builder::Leases {
   absl::flat_hash_map<const KeyNode*, int64_t> of;
 };
 
-KeyIndex::Builder::Builder(KeyIndex* index) : index_(index), slots_(1024), leases_(std::make_unique<Leases>()) {
+KeyIndex::Builder::Builder(KeyIndex* index)
+    : index_(index), slots_(1024), leases_(std::make_unique<Leases>()) {
   QUORATE_CHECK(index->size() == 0);
 }
 

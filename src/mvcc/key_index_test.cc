@@ -54,7 +54,8 @@ class Model {
       if (g.records.front().first.main > at) continue;
       for (size_t n = g.records.size(); n-- > 0;) {
         if (g.records[n].first.main > at) continue;
-        return KeyVersion{g.records[n].first, g.created, g.version - static_cast<int64_t>(g.records.size() - n - 1)};
+        return KeyVersion{g.records[n].first, g.created,
+                          g.version - static_cast<int64_t>(g.records.size() - n - 1)};
       }
     }
     return std::nullopt;
@@ -114,7 +115,8 @@ std::vector<Pair> ModelRange(const Model& model, std::string_view key, std::stri
 }
 
 std::string RandomKey(std::mt19937_64& random, uint64_t variety) {
-  static const char* const kPrefixes[] = {"", "/registry/pods/", "/registry/pods/default-", "k", std::string_view("\0", 1).data()};
+  static const char* const kPrefixes[] = {"", "/registry/pods/", "/registry/pods/default-", "k",
+                                          std::string_view("\0", 1).data()};
   std::string key = kPrefixes[random() % 5];
   key += std::to_string(random() % variety);
   if (random() % 8 == 0) key += std::string(random() % 12, '\0');
@@ -165,7 +167,8 @@ TEST_P(KeyIndexRandomTest, EqualsTheModel) {
   int64_t compacted = 0;
   const auto check = [&] {
     ASSERT_EQ(index.CheckInvariants(), "");
-    for (int64_t at : {revision, compacted, compacted + static_cast<int64_t>(random() % (revision - compacted + 1))}) {
+    for (int64_t at :
+         {revision, compacted, compacted + static_cast<int64_t>(random() % (revision - compacted + 1))}) {
       if (at <= 0) continue;
       std::string key = RandomKey(random, GetParam().variety);
       std::string end = random() % 3 == 0 ? std::string("\0", 1) : RandomKey(random, GetParam().variety);
@@ -196,7 +199,8 @@ TEST_P(KeyIndexRandomTest, EqualsTheModel) {
         }
       }
     } else if (what == 97) {
-      const int64_t at = compacted + 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(revision - compacted + 1));
+      const int64_t at =
+          compacted + 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(revision - compacted + 1));
       if (at > revision) continue;
       compacted = at;
       std::vector<DroppedRecord> dropped;
@@ -292,7 +296,8 @@ TEST(KeyIndexTest, BuilderGivesTheSameIndex) {
     EXPECT_EQ(found, (std::vector<std::pair<std::string, int64_t>>(leases.begin(), leases.end())));
     ASSERT_EQ(built.CheckInvariants(), "");
     for (int64_t at : {19999, 10000, 77}) {
-      ASSERT_EQ(IndexRange(index, "", std::string("\0", 1), at), IndexRange(built, "", std::string("\0", 1), at));
+      ASSERT_EQ(IndexRange(index, "", std::string("\0", 1), at),
+                IndexRange(built, "", std::string("\0", 1), at));
     }
     ASSERT_EQ(index.Count("/", "0", 19999), built.Count("/", "0", 19999));
     index.Put("zzz", {20000, 0});

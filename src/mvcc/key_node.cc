@@ -13,7 +13,9 @@ namespace {
 
 constexpr uint32_t kOffsetMax = (1u << 31) - 1;
 
-size_t OlderBytes(uint32_t capacity) { return offsetof(OlderRecords, records) + capacity * sizeof(KeyRecord); }
+size_t OlderBytes(uint32_t capacity) {
+  return offsetof(OlderRecords, records) + capacity * sizeof(KeyRecord);
+}
 
 KeyRecord MakeRecord(Revision revision, bool tombstone, uint32_t offset) {
   QUORATE_CHECK(revision.sub >= 0 && revision.sub <= UINT32_MAX);
@@ -32,7 +34,8 @@ size_t KeyNodeArena::NodeBytes(size_t key_size) {
   return (bytes + kGranule - 1) / kGranule * kGranule;
 }
 
-KeyNodeArena::~KeyNodeArena() = default;  // The owner deletes the nodes: large ones and older records are on the heap.
+KeyNodeArena::~KeyNodeArena() =
+    default;  // The owner deletes the nodes: large ones and older records are on the heap.
 
 void* KeyNodeArena::Allocate(size_t bytes) {
   bytes_ += bytes;
@@ -154,7 +157,8 @@ int64_t NewestAt(const KeyNode& node, int64_t at) {
 KeyVersion VersionOf(const KeyNode& node, uint32_t i) {
   const KeyRecord& record = RecordAt(node, i);
   if (&record == &node.last) return {record.revision(), node.created, node.version};
-  if (record.offset >= i) return {record.revision(), node.older->first_created, node.older->first_version + i};
+  if (record.offset >= i)
+    return {record.revision(), node.older->first_created, node.older->first_version + i};
   return {record.revision(), node.older->records[i - record.offset].main, int64_t{record.offset} + 1};
 }
 

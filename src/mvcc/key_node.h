@@ -12,8 +12,9 @@
 
 namespace quorate::mvcc {
 
-// One change of a key. `offset` counts the changes before it in its generation (from the put that brought the key into
-// being to the tombstone that ended it); after compaction it may reach back before the first record that is left.
+// One change of a key. `offset` counts the changes before it in its generation (from the put that brought the
+// key into being to the tombstone that ended it); after compaction it may reach back before the first record
+// that is left.
 struct KeyRecord {
   int64_t main;
   uint32_t sub;
@@ -47,7 +48,8 @@ struct DroppedRecord {
   Revision revision() const { return {main, static_cast<int64_t>(sub)}; }
 };
 
-// Invariants: records ascend by revision; older == null when there is one record. Lives in a KeyNodeArena; never moves.
+// Invariants: records ascend by revision; older == null when there is one record. Lives in a KeyNodeArena;
+// never moves.
 struct KeyNode {
   KeyRecord last;
   int64_t created;  // Of the generation of `last`.
@@ -72,7 +74,8 @@ class KeyNodeArena {
   KeyNode* New(std::string_view key);
   void Delete(KeyNode* node);
 
-  // The newest record becomes {revision, tombstone}; it must be newer than all. A put on a dead key begins a generation.
+  // The newest record becomes {revision, tombstone}; it must be newer than all. A put on a dead key begins a
+  // generation.
   void Append(KeyNode* node, Revision revision, bool tombstone);
   // Forgets the first `count` records, of which there must be more, and gives them to `dropped`.
   void DropFirst(KeyNode* node, uint32_t count, std::vector<DroppedRecord>* dropped);

@@ -47,8 +47,8 @@ uint64_t KeyHead(std::string_view key, size_t skip) {
 }
 
 size_t CommonPrefix(std::string_view a, std::string_view b) {
-  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + std::min(a.size(), b.size()), b.begin()).first -
-                             a.begin());
+  return static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + std::min(a.size(), b.size()), b.begin()).first - a.begin());
 }
 
 // Invariant: separators ascend; `skip` and `head` are to separators what they are to keys in a leaf.
@@ -137,9 +137,7 @@ struct KeyTree::Inner {
   }
 };
 
-KeyTree::KeyTree() {
-  root_ = first_ = NewLeaf();
-}
+KeyTree::KeyTree() { root_ = first_ = NewLeaf(); }
 
 KeyTree::~KeyTree() { FreeSubtree(root_, 0); }
 
@@ -267,8 +265,10 @@ void KeyTree::Rehead(Leaf& leaf) {
     leaf.skip = 0;
     return;
   }
-  leaf.skip = static_cast<uint32_t>(CommonPrefix(leaf.entry[0].node->key(), leaf.entry[leaf.count - 1].node->key()));
-  for (uint32_t i = 0; i < leaf.count; ++i) leaf.entry[i].head = KeyHead(leaf.entry[i].node->key(), leaf.skip);
+  leaf.skip =
+      static_cast<uint32_t>(CommonPrefix(leaf.entry[0].node->key(), leaf.entry[leaf.count - 1].node->key()));
+  for (uint32_t i = 0; i < leaf.count; ++i)
+    leaf.entry[i].head = KeyHead(leaf.entry[i].node->key(), leaf.skip);
 }
 
 void KeyTree::InsertAt(Path& path, uint32_t position, std::string_view key, KeyNode* node) {
@@ -313,7 +313,8 @@ void KeyTree::SplitLeaf(Path& path, uint32_t keep) {
   InsertChild(path, depth_ - 1, Separator(*left, *right), right, right->live);
 }
 
-// Puts `child` behind the path's child at `level`; its share of live nodes has been taken from that one already.
+// Puts `child` behind the path's child at `level`; its share of live nodes has been taken from that one
+// already.
 void KeyTree::InsertChild(Path& path, int level, std::string separator, void* child, int64_t child_live) {
   if (level < 0) {
     Inner* root = NewInner();

@@ -1,7 +1,8 @@
 // The keys in order: a B+tree of pointers to key nodes, that knows how many of them are alive.
 //
-// A lookup compares eight bytes at a time: each tree node keeps, for each of its entries, the 8 bytes (big-endian) after
-// the prefix that all its entries share, so a hit touches no key but the one that is found.
+// A lookup compares eight bytes at a time: each tree node keeps, for each of its entries, the 8 bytes
+// (big-endian) after the prefix that all its entries share, so a hit touches no key but the one that is
+// found.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ size_t CommonPrefix(std::string_view a, std::string_view b);
 
 // Does not own the key nodes. One owner thread. Invariants:
 //  1. Keys ascend over the leaves, which are chained in order; no leaf is empty except a lone root.
-//  2. Every leaf is at the same depth; separator i is > all keys below child i and <= all keys below child i+1.
+//  2. Every leaf is at the same depth; separator i is > all keys below child i and <= all keys below child
+//  i+1.
 //  3. live counts of a leaf and of each child are the number of alive nodes below.
 class KeyTree {
  public:
@@ -41,7 +43,8 @@ class KeyTree {
     Entry entry[kLeafMax];
   };
 
-  // A place in the order: before entry `position` of `leaf`; position may be leaf->count only in the last leaf.
+  // A place in the order: before entry `position` of `leaf`; position may be leaf->count only in the last
+  // leaf.
   struct Place {
     const Leaf* leaf = nullptr;
     uint32_t position = 0;
@@ -59,8 +62,8 @@ class KeyTree {
 
   KeyNode* Find(std::string_view key) const;
 
-  // Runs change(KeyNode*) on the key's node (null when missing). It may change whether the node is alive, or return a new
-  // node, which is put in; it must not return null when the key is missing.
+  // Runs change(KeyNode*) on the key's node (null when missing). It may change whether the node is alive, or
+  // return a new node, which is put in; it must not return null when the key is missing.
   template <typename Change>
   void Upsert(std::string_view key, Change&& change);
 

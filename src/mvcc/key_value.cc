@@ -9,7 +9,9 @@ using wire::Type;
 
 size_t VarintFieldBytes(int64_t v) { return v == 0 ? 0 : 1 + wire::VarintSize(static_cast<uint64_t>(v)); }
 
-size_t BytesFieldBytes(std::string_view v) { return v.empty() ? 0 : 1 + wire::VarintSize(v.size()) + v.size(); }
+size_t BytesFieldBytes(std::string_view v) {
+  return v.empty() ? 0 : 1 + wire::VarintSize(v.size()) + v.size();
+}
 
 char* WriteVarintField(char* out, uint32_t field, int64_t v) {
   if (v == 0) return out;

@@ -7,8 +7,8 @@
 
 namespace quorate::mvcc {
 
-// Field numbers 1 to 6, in this order (etcd: mvcc/mvccpb/kv.proto, frozen). Zero values are left out. A tombstone's stored
-// value has the key alone.
+// Field numbers 1 to 6, in this order (etcd: mvcc/mvccpb/kv.proto, frozen). Zero values are left out. A
+// tombstone's stored value has the key alone.
 struct KeyValue {
   std::string_view key = {};
   int64_t create_revision = 0;

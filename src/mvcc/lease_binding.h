@@ -12,8 +12,9 @@ namespace quorate::mvcc {
 class LeaseBinding {
  public:
   virtual ~LeaseBinding() = default;
-  // Binds the key to the lease; a key has at most one. NotFound when there is no such lease: while a store is opened that
-  // is only logged, in a transaction it is a broken invariant, since the caller of Put has looked the lease up.
+  // Binds the key to the lease; a key has at most one. NotFound when there is no such lease: while a store is
+  // opened that is only logged, in a transaction it is a broken invariant, since the caller of Put has looked
+  // the lease up.
   virtual Status Attach(int64_t lease_id, std::string_view key) = 0;
   // Nothing happens when the lease or the binding is gone already.
   virtual void Detach(int64_t lease_id, std::string_view key) = 0;

@@ -1,5 +1,5 @@
-// A list that most often has one element, and then needs no memory of its own. (absl::InlinedVector would do, but
-// GCC 12 takes moving an empty one for a use of uninitialized memory.)
+// A list that most often has one element, and then needs no memory of its own. (absl::InlinedVector would do,
+// but GCC 12 takes moving an empty one for a use of uninitialized memory.)
 #pragma once
 
 #include <cstddef>

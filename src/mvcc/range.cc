@@ -68,7 +68,8 @@ void RangePlan::Take(const RangeOptions& options) {
 }
 
 bool RangePlan::Filters() const {
-  return min_mod_revision_ != 0 || max_mod_revision_ != 0 || min_create_revision_ != 0 || max_create_revision_ != 0;
+  return min_mod_revision_ != 0 || max_mod_revision_ != 0 || min_create_revision_ != 0 ||
+         max_create_revision_ != 0;
 }
 
 bool RangePlan::Passes(const KeyValue& kv) const {
@@ -84,7 +85,8 @@ StatusOr<RangeResult> RangePlan::Finish() const {
   result.more = more_;
   if (revisions_.empty()) return result;
   if (revisions_.size() == 1) {
-    QUORATE_ASSIGN_OR_RETURN(const std::optional<std::string_view> bytes, view_.GetKeyValue(revisions_.front()));
+    QUORATE_ASSIGN_OR_RETURN(const std::optional<std::string_view> bytes,
+                             view_.GetKeyValue(revisions_.front()));
     if (!bytes) return Damaged(revisions_.front(), kMissing);
     result.kvs.push_back(*bytes);
   } else {
@@ -110,8 +112,8 @@ Status RangePlan::Shape(RangeResult* result) const {
     if (!Decode(pair.bytes, &pair.kv)) return Damaged(revisions_[i], "is no KeyValue");
     if (Passes(pair.kv)) pairs.push_back(pair);
   }
-  // What is equal stays in order of keys. (etcd's sort is unstable for more than 12 pairs: there the order of equals is
-  // whatever its sorting algorithm made of it, and no client can rely on it.)
+  // What is equal stays in order of keys. (etcd's sort is unstable for more than 12 pairs: there the order of
+  // equals is whatever its sorting algorithm made of it, and no client can rely on it.)
   if (sort_order_ != SortOrder::kNone) {
     const int sign = sort_order_ == SortOrder::kAscend ? 1 : -1;
     std::stable_sort(pairs.begin(), pairs.end(), [this, sign](const Pair& a, const Pair& b) {

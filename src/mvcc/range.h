@@ -16,15 +16,21 @@ namespace quorate::mvcc {
 
 struct KeyValue;
 
-enum class SortOrder : uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };                          // RangeRequest.SortOrder
-enum class SortTarget : uint8_t { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };  // RangeRequest.SortTarget
+enum class SortOrder : uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };  // RangeRequest.SortOrder
+enum class SortTarget : uint8_t {
+  kKey = 0,
+  kVersion = 1,
+  kCreate = 2,
+  kMod = 3,
+  kValue = 4
+};  // RangeRequest.SortTarget
 
 // etcdserverpb.RangeRequest without what concerns the server. The views need to live during PlanRange only.
 struct RangeOptions {
   std::string_view key = {};
   std::string_view range_end = {};  // Empty: the one key. "\0": everything from key on. Else exclusive.
-  int64_t limit = 0;           // <= 0: none.
-  int64_t revision = 0;        // <= 0: the current one.
+  int64_t limit = 0;                // <= 0: none.
+  int64_t revision = 0;             // <= 0: the current one.
   SortOrder sort_order = SortOrder::kNone;
   SortTarget sort_target = SortTarget::kKey;
   bool keys_only = false;
@@ -41,23 +47,24 @@ struct RangeResult {
   int64_t count = 0;  // Keys in the range at the revision, whatever the limit and the filters.
   bool more = false;  // The limit has cut something off.
 
-  ReadView view;                          // Keeps the bytes that lie in the file or in batches.
+  ReadView view;                           // Keeps the bytes that lie in the file or in batches.
   std::shared_ptr<std::string> rewritten;  // Keeps the bytes of pairs without their values.
 };
 
-// A range that the index has answered: revisions to be fetched. Made on the core; self-contained, so that Finish may run
-// on a reader thread, once.
+// A range that the index has answered: revisions to be fetched. Made on the core; self-contained, so that
+// Finish may run on a reader thread, once.
 class RangePlan {
  public:
   int64_t count() const { return count_; }
   // Values still to be fetched.
   size_t fetches() const { return revisions_.size(); }
-  // Whether Finish will touch only memory that is there. Asks the kernel, so it costs about what a fetch does; plans of
-  // more than kResidentFetchesMax fetches answer false.
+  // Whether Finish will touch only memory that is there. Asks the kernel, so it costs about what a fetch
+  // does; plans of more than kResidentFetchesMax fetches answer false.
   bool Resident() const;
   static constexpr size_t kResidentFetchesMax = 64;
 
-  // Fetches, filters, sorts, cuts. DataLoss when the file is damaged or lacks a revision that the index knows.
+  // Fetches, filters, sorts, cuts. DataLoss when the file is damaged or lacks a revision that the index
+  // knows.
   StatusOr<RangeResult> Finish() const;
 
  private:

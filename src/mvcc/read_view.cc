@@ -32,7 +32,8 @@ StatusOr<std::optional<std::string_view>> ReadView::GetKeyValue(Revision revisio
 }
 
 bool ReadView::Resident(Revision revision) const {
-  return FindInBatches(revision) || parts_->file->Resident(Bucket::kKey, EncodeRevision(revision, false).view());
+  return FindInBatches(revision) ||
+         parts_->file->Resident(Bucket::kKey, EncodeRevision(revision, false).view());
 }
 
 ReadView::Fetcher::Fetcher(const ReadView* view)
@@ -42,7 +43,8 @@ StatusOr<std::optional<std::string_view>> ReadView::Fetcher::Get(Revision revisi
   if (auto found = view_->FindInBatches(revision)) return found;
   const RevisionKey wanted = EncodeRevision(revision, false);
   if (cursor_.Valid()) QUORATE_RETURN_IF_ERROR(cursor_.Next());
-  if (!cursor_.Valid() || cursor_.key() != wanted.view()) QUORATE_RETURN_IF_ERROR(cursor_.Seek(wanted.view()));
+  if (!cursor_.Valid() || cursor_.key() != wanted.view())
+    QUORATE_RETURN_IF_ERROR(cursor_.Seek(wanted.view()));
   if (!cursor_.Valid() || cursor_.key() != wanted.view()) return std::optional<std::string_view>();
   return std::optional<std::string_view>(cursor_.value());
 }

@@ -1,4 +1,5 @@
-// A frozen sight of bucket `key`: the committed file, the batch being committed, and a prefix of the open batch.
+// A frozen sight of bucket `key`: the committed file, the batch being committed, and a prefix of the open
+// batch.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,9 @@ namespace quorate::mvcc {
 class Batch;
 class CommittedFile;
 
-// Immutable, shared by counting; every method may run on any thread, also while the core goes on writing. The views that
-// it gives live as long as it or a copy of it. Holding one keeps pages of the file from being used again: drop it soon.
+// Immutable, shared by counting; every method may run on any thread, also while the core goes on writing. The
+// views that it gives live as long as it or a copy of it. Holding one keeps pages of the file from being used
+// again: drop it soon.
 class ReadView {
  public:
   struct Parts {
@@ -31,19 +33,20 @@ class ReadView {
 
   bool valid() const { return parts_ != nullptr; }
 
-  // The stored value of the put at `revision`: mvccpb.KeyValue, encoded. Nothing when there is no such put. DataLoss on a
-  // damaged page.
+  // The stored value of the put at `revision`: mvccpb.KeyValue, encoded. Nothing when there is no such put.
+  // DataLoss on a damaged page.
   StatusOr<std::optional<std::string_view>> GetKeyValue(Revision revision) const;
 
   // Whether GetKeyValue will touch only memory that is there.
   bool Resident(Revision revision) const;
 
-  // All records of bucket `key` with from <= revision < to, ascending, as fn(revision, tombstone, stored value) -> bool;
-  // false ends the scan.
+  // All records of bucket `key` with from <= revision < to, ascending, as fn(revision, tombstone, stored
+  // value) -> bool; false ends the scan.
   template <typename Fn>
   Status Scan(Revision from, Revision to, Fn&& fn) const;
 
-  // Many GetKeyValue in a row; cheaper where the revisions follow each other in the file. One thread; the view outlives it.
+  // Many GetKeyValue in a row; cheaper where the revisions follow each other in the file. One thread; the
+  // view outlives it.
   class Fetcher;
 
   const CommittedFile& file() const { return *parts_->file; }
@@ -64,7 +67,8 @@ Status ReadView::Scan(Revision from, Revision to, Fn&& fn) const {
   return ScanRecords(
       from, to,
       [](void* context, Revision revision, bool tombstone, std::string_view value) {
-        return static_cast<bool>((*static_cast<std::remove_reference_t<Fn>*>(context))(revision, tombstone, value));
+        return static_cast<bool>(
+            (*static_cast<std::remove_reference_t<Fn>*>(context))(revision, tombstone, value));
       },
       const_cast<void*>(static_cast<const void*>(std::addressof(fn))));
 }

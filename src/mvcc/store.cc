@@ -30,7 +30,8 @@ StatusOr<std::unique_ptr<Store>> Store::Open(const Env& env, Backend* backend, L
   return store;
 }
 
-// --- opening ---------------------------------------------------------------------------------------------------------
+// --- opening
+// ---------------------------------------------------------------------------------------------------------
 
 Status Store::Restore() {
   int64_t scheduled = -1;
@@ -38,18 +39,19 @@ Status Store::Restore() {
   QUORATE_RETURN_IF_ERROR(LoadCompactRevision(kScheduledCompactKey, &scheduled));
   if (compacted_revision_ >= 0) {
     LOG_INFO("restored last compact revision", {"meta-bucket-name", BucketName(Bucket::kMeta)},
-                     {"meta-bucket-name-key", kFinishedCompactKey},
-                     {"restored-compact-revision", compacted_revision_});
+             {"meta-bucket-name-key", kFinishedCompactKey},
+             {"restored-compact-revision", compacted_revision_});
   }
   QUORATE_RETURN_IF_ERROR(RestoreIndex());
-  // The newest revisions may all have been deleted by the compaction. (3.4.23 forgets the scheduled one here, and then
-  // goes back in time after a crash within a compaction at the current revision; later releases do as we do.)
+  // The newest revisions may all have been deleted by the compaction. (3.4.23 forgets the scheduled one here,
+  // and then goes back in time after a crash within a compaction at the current revision; later releases do
+  // as we do.)
   current_revision_ = std::max({current_revision_, compacted_revision_, scheduled});
   if (scheduled <= compacted_revision_) return {};
   compacted_revision_ = scheduled;
   jobs_->AddCompaction({});
   LOG_INFO("resume scheduled compaction", {"meta-bucket-name", BucketName(Bucket::kMeta)},
-                   {"meta-bucket-name-key", kScheduledCompactKey}, {"scheduled-compact-revision", scheduled});
+           {"meta-bucket-name-key", kScheduledCompactKey}, {"scheduled-compact-revision", scheduled});
   return {};
 }
 
@@ -59,8 +61,9 @@ Status Store::LoadCompactRevision(std::string_view key, int64_t* revision) const
   Revision decoded;
   bool tombstone;
   if (!DecodeRevision(*bytes, &decoded, &tombstone)) {
-    return DataLoss("meta/" + std::string(key) +
-                    " in the db file is no revision; restore the member from a snapshot or from another member");
+    return DataLoss(
+        "meta/" + std::string(key) +
+        " in the db file is no revision; restore the member from a snapshot or from another member");
   }
   *revision = decoded.main;
   return {};
@@ -76,9 +79,10 @@ Status Store::RestoreIndex() {
       view.Scan({1, 0}, {kMax, kMax}, [&](Revision revision, bool tombstone, std::string_view value) {
         KeyValue kv;
         if (!Decode(value, &kv) || revision.sub > UINT32_MAX || revision <= record.revision) {
-          damage = DataLoss("revision " + std::to_string(revision.main) + "/" + std::to_string(revision.sub) +
-                            " in bucket 'key' of the db file is damaged; restore the member from a snapshot or from "
-                            "another member");
+          damage = DataLoss(
+              "revision " + std::to_string(revision.main) + "/" + std::to_string(revision.sub) +
+              " in bucket 'key' of the db file is damaged; restore the member from a snapshot or from "
+              "another member");
           return false;
         }
         record = {kv.key, revision, tombstone, kv.create_revision, kv.version, kv.lease};
@@ -99,7 +103,8 @@ Status Store::RestoreIndex() {
   return {};
 }
 
-// --- reads -----------------------------------------------------------------------------------------------------------
+// --- reads
+// -----------------------------------------------------------------------------------------------------------
 
 Status Store::ResolveRevision(int64_t asked, int64_t current, int64_t* at) const {
   if (asked > current) return FutureRevisionError();
@@ -156,7 +161,8 @@ std::optional<Revision> Store::Find(std::string_view key, int64_t at) const {
 
 HistoryView Store::History() const { return HistoryView(backend_->View()); }
 
-// --- writes, long work, figures --------------------------------------------------------------------------------------
+// --- writes, long work, figures
+// --------------------------------------------------------------------------------------
 
 WriteTxn Store::BeginWrite() { return WriteTxn(this); }
 

@@ -1,11 +1,14 @@
 // The multi-version key space: etcd's store, revision for revision.
 //
 // Invariants:
-//  1. current_revision() starts at 1, moves only at the end of a write transaction that changed something, by one.
+//  1. current_revision() starts at 1, moves only at the end of a write transaction that changed something, by
+//  one.
 //  2. compacted_revision() <= current_revision(); it is -1 before the first compaction and only grows.
-//  3. The index knows every record of bucket `key` (file and batches) except those that a finished index pass of a
+//  3. The index knows every record of bucket `key` (file and batches) except those that a finished index pass
+//  of a
 //     compaction has handed over for deletion.
-//  4. At most one index pass (compaction or hash) is under way; they run in the order in which they were asked for.
+//  4. At most one index pass (compaction or hash) is under way; they run in the order in which they were
+//  asked for.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +37,8 @@ Status FutureRevisionError();
 bool IsCompacted(const Status& status);
 
 struct StoreOptions {
-  // Since 3.4.34, 3.5.16 and 3.6 a tombstone at exactly the compacted revision stays (and HashKV leaves it out, and may be
-  // asked for at the compacted revision itself). False is the rule of 3.4.23.
+  // Since 3.4.34, 3.5.16 and 3.6 a tombstone at exactly the compacted revision stays (and HashKV leaves it
+  // out, and may be asked for at the compacted revision itself). False is the rule of 3.4.23.
   bool keep_tombstone_at_compaction = false;
   size_t compaction_batch = 1000;  // Deletions a commit.
 };
@@ -53,8 +56,8 @@ struct HashResult {
 // Owner: the core's thread.
 class Store {
  public:
-  // Rebuilds the index from bucket `key`, binds leases, and resumes an unfinished compaction. Nothing is owned; `leases` may
-  // be null when no key has a lease. The backend and the leases outlive the store.
+  // Rebuilds the index from bucket `key`, binds leases, and resumes an unfinished compaction. Nothing is
+  // owned; `leases` may be null when no key has a lease. The backend and the leases outlive the store.
   static StatusOr<std::unique_ptr<Store>> Open(const Env& env, Backend* backend, LeaseBinding* leases,
                                                StoreOptions options);
   ~Store();
@@ -64,43 +67,51 @@ class Store {
   int64_t current_revision() const { return current_revision_; }
   int64_t compacted_revision() const { return compacted_revision_; }
 
-  // --- reads ------------------------------------------------------------------------------------------------------
+  // --- reads
+  // ------------------------------------------------------------------------------------------------------
   // Errors: CompactedError, FutureRevisionError.
   StatusOr<RangePlan> PlanRange(const RangeOptions& options);
   // PlanRange and Finish, on the core.
   StatusOr<RangeResult> Range(const RangeOptions& options);
-  // Where the version of the key that was visible at revision `at` is stored (for Backend::GetKeyValue or a ReadView); none
-  // when it did not exist then, or `at` has been compacted.
+  // Where the version of the key that was visible at revision `at` is stored (for Backend::GetKeyValue or a
+  // ReadView); none when it did not exist then, or `at` has been compacted.
   std::optional<Revision> Find(std::string_view key, int64_t at) const;
   // Everything until now. Compare with compacted_revision() first.
   HistoryView History() const;
 
-  // --- writes -----------------------------------------------------------------------------------------------------
+  // --- writes
+  // -----------------------------------------------------------------------------------------------------
   WriteTxn BeginWrite();
-  // Gets the events of every transaction at its end, after current_revision() has moved. It may read but not write.
+  // Gets the events of every transaction at its end, after current_revision() has moved. It may read but not
+  // write.
   void set_observer(std::function<void(const EventBatch&)> observer);
 
-  // --- compaction -------------------------------------------------------------------------------------------------
-  // Errors (no change): FutureRevisionError; CompactedError, `done` then runs when the compactions under way have ended
-  // (that is what a physical request waits for before it is told). On success compacted_revision() is `revision` at once,
-  // and `done` (may be empty) runs when the revisions are gone and that is durable. With FutureRevisionError it is dropped.
+  // --- compaction
+  // ------------------------------------------------------------------------------------------------- Errors
+  // (no change): FutureRevisionError; CompactedError, `done` then runs when the compactions under way have
+  // ended (that is what a physical request waits for before it is told). On success compacted_revision() is
+  // `revision` at once, and `done` (may be empty) runs when the revisions are gone and that is durable. With
+  // FutureRevisionError it is dropped.
   Status Compact(int64_t revision, std::function<void()> done);
 
-  // True while there is an index pass or a deletion to carry on with: then Step is to be called each round of the loop.
+  // True while there is an index pass or a deletion to carry on with: then Step is to be called each round of
+  // the loop.
   bool busy() const;
   // Does up to `budget` keys' worth of work (a key is about 0.1 us).
   void Step(size_t budget);
 
-  // --- hashes -----------------------------------------------------------------------------------------------------
+  // --- hashes
+  // -----------------------------------------------------------------------------------------------------
   // revision <= 0: the current one. Errors: CompactedError (at the compacted revision too, but for
   // keep_tombstone_at_compaction), FutureRevisionError. `done` runs in a later round, errors too.
   void HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done);
   // The whole db, meta/consistent_index left out.
   void Hash(std::function<void(StatusOr<HashResult>)> done);
 
-  // --- figures ----------------------------------------------------------------------------------------------------
+  // --- figures
+  // ----------------------------------------------------------------------------------------------------
   struct Stats {
-    int64_t keys = 0;  // Alive now.
+    int64_t keys = 0;     // Alive now.
     uint64_t ranges = 0;  // These four as etcd counts them: calls, and write transactions with more than one.
     uint64_t puts = 0;
     uint64_t deletes = 0;

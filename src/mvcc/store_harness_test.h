@@ -42,7 +42,9 @@ class FakeLeases final : public LeaseBinding {
 // A backend with a store, on the simulated disk, that can be killed and opened again.
 struct World {
   explicit World(uint64_t seed, InlineExecutor::Mode mode = InlineExecutor::Mode::kImmediate)
-      : files(seed), random(seed + 1), executor(mode, mode == InlineExecutor::Mode::kQueued ? &random : nullptr) {
+      : files(seed),
+        random(seed + 1),
+        executor(mode, mode == InlineExecutor::Mode::kQueued ? &random : nullptr) {
     std::string error;
     log::Configure({.level = log::Level::kError}, &error);
     backend_options.map_bytes = 1 << 24;
@@ -184,7 +186,8 @@ struct Model {
   static std::string Encoded(Revision revision, const Record& record) {
     KeyValue kv;
     kv.key = record.key;
-    if (!record.tombstone) kv = {record.key, record.created, revision.main, record.version, record.value, record.lease};
+    if (!record.tombstone)
+      kv = {record.key, record.created, revision.main, record.version, record.value, record.lease};
     std::string bytes(EncodedSize(kv), '\0');
     Encode(kv, bytes.data());
     return bytes;
@@ -212,8 +215,8 @@ struct Model {
 // All records of the store's bucket `key`.
 inline std::map<Revision, std::string> Records(const Backend& backend) {
   std::map<Revision, std::string> result;
-  const Status status =
-      backend.View().Scan({0, 0}, {INT64_MAX, 0}, [&](Revision revision, bool tombstone, std::string_view value) {
+  const Status status = backend.View().Scan(
+      {0, 0}, {INT64_MAX, 0}, [&](Revision revision, bool tombstone, std::string_view value) {
         result[revision] = std::string(tombstone ? "t" : "p") + std::string(value);
         return true;
       });

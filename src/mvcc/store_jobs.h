@@ -11,12 +11,14 @@
 
 namespace quorate::mvcc {
 
-// Compactions are done one after the other, in the order in which they were asked for, each: a pass over the index, which
-// forgets the revisions and tells which; sorting them (on a reader thread), so that the deletions go through the file in
-// one direction; the deletions, in batches, a commit each; finishedCompactRev with the last batch.
+// Compactions are done one after the other, in the order in which they were asked for, each: a pass over the
+// index, which forgets the revisions and tells which; sorting them (on a reader thread), so that the
+// deletions go through the file in one direction; the deletions, in batches, a commit each;
+// finishedCompactRev with the last batch.
 //
-// A hash needs one pass over the index too. It goes before any compaction's: so the index is as it was when the hash was
-// asked for, or compacted at a revision that the hash lies above, which makes no difference to it.
+// A hash needs one pass over the index too. It goes before any compaction's: so the index is as it was when
+// the hash was asked for, or compacted at a revision that the hash lies above, which makes no difference to
+// it.
 class Store::Jobs : public std::enable_shared_from_this<Store::Jobs> {
  public:
   explicit Jobs(Store* store) : store_(store) {}

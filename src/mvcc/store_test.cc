@@ -59,8 +59,8 @@ TEST(StoreTest, EventsAreTheWireBytes) {
       ASSERT_TRUE(Decode(event.key_value, &kv));
       EXPECT_EQ(kv.key, event.key);
       EXPECT_EQ(kv.mod_revision, event.revision.main);
-      events.emplace_back(event.type, event.create, std::string(kv.key), event.revision.main, event.revision.sub,
-                          kv.create_revision);
+      events.emplace_back(event.type, event.create, std::string(kv.key), event.revision.main,
+                          event.revision.sub, kv.create_revision);
     }
   });
   PutOne(*world.store, "a", "1");
@@ -72,8 +72,11 @@ TEST(StoreTest, EventsAreTheWireBytes) {
   txn.End();
   using E = EventType;
   const std::vector<std::tuple<EventType, bool, std::string, int64_t, int64_t, int64_t>> expected = {
-      {E::kPut, true, "a", 2, 0, 2},     {E::kPut, false, "a", 3, 0, 2}, {E::kPut, true, "b", 3, 1, 3},
-      {E::kDelete, false, "a", 3, 2, 0}, {E::kDelete, false, "b", 3, 3, 0}};
+      {E::kPut, true, "a", 2, 0, 2},
+      {E::kPut, false, "a", 3, 0, 2},
+      {E::kPut, true, "b", 3, 1, 3},
+      {E::kDelete, false, "a", 3, 2, 0},
+      {E::kDelete, false, "b", 3, 3, 0}};
   EXPECT_EQ(events, expected);
 
   events.clear();
@@ -81,8 +84,8 @@ TEST(StoreTest, EventsAreTheWireBytes) {
     KeyValue kv;
     EXPECT_TRUE(Decode(event.key_value, &kv));
     EXPECT_EQ(kv.mod_revision, event.revision.main);
-    events.emplace_back(event.type, event.create, std::string(event.key), event.revision.main, event.revision.sub,
-                        kv.create_revision);
+    events.emplace_back(event.type, event.create, std::string(event.key), event.revision.main,
+                        event.revision.sub, kv.create_revision);
     return true;
   };
   ASSERT_TRUE(world.store->History().Scan(2, 4, collect).ok());
@@ -113,7 +116,8 @@ struct RangeCase {
   bool more;
 };
 
-// State: a (created 2, mod 7, version 2, "9"), b (3, 3, 1, "5"), c (4, 8, 2, "7"), d (5, 5, 1, "1"), e deleted at 9.
+// State: a (created 2, mod 7, version 2, "9"), b (3, 3, 1, "5"), c (4, 8, 2, "7"), d (5, 5, 1, "1"), e
+// deleted at 9.
 class RangeTest : public testing::TestWithParam<RangeCase> {};
 
 TEST_P(RangeTest, Table) {
@@ -156,39 +160,88 @@ INSTANTIATE_TEST_SUITE_P(
     Options, RangeTest,
     testing::Values(
         RangeCase{"one", {.key = "b"}, {"b"}, 1, false}, RangeCase{"missing", {.key = "bb"}, {}, 0, false},
-        RangeCase{"deleted", {.key = "e"}, {}, 0, false}, RangeCase{"all", All(), {"a", "b", "c", "d"}, 4, false},
+        RangeCase{"deleted", {.key = "e"}, {}, 0, false},
+        RangeCase{"all", All(), {"a", "b", "c", "d"}, 4, false},
         RangeCase{"open", {.key = "c", .range_end = kOpen}, {"c", "d"}, 2, false},
         RangeCase{"everything", {.key = kOpen, .range_end = kOpen}, {"a", "b", "c", "d"}, 4, false},
         RangeCase{"backwards", {.key = "c", .range_end = "a"}, {}, 0, false},
         RangeCase{"empty", {.key = "c", .range_end = "c"}, {}, 0, false},
         RangeCase{"limit", AllWith([](R& o) { o.limit = 2; }), {"a", "b"}, 4, true},
         RangeCase{"limit hit", AllWith([](R& o) { o.limit = 4; }), {"a", "b", "c", "d"}, 4, false},
-        RangeCase{"limit of an old revision", AllWith([](R& o) { o.limit = 2, o.revision = 6; }), {"a", "b"}, 5, true},
+        RangeCase{"limit of an old revision",
+                  AllWith([](R& o) { o.limit = 2, o.revision = 6; }),
+                  {"a", "b"},
+                  5,
+                  true},
         RangeCase{"negative limit", AllWith([](R& o) { o.limit = -1; }), {"a", "b", "c", "d"}, 4, false},
         RangeCase{"old", AllWith([](R& o) { o.revision = 3; }), {"a", "b"}, 2, false},
         RangeCase{"count", AllWith([](R& o) { o.count_only = true, o.limit = 1; }), {}, 4, false},
         RangeCase{"count old", AllWith([](R& o) { o.count_only = true, o.revision = 6; }), {}, 5, false},
         RangeCase{"keys", AllWith([](R& o) { o.keys_only = true, o.limit = 3; }), {"a", "b", "c"}, 4, true},
-        RangeCase{"descending", AllWith([](R& o) { o.sort_order = SortOrder::kDescend; }), {"d", "c", "b", "a"}, 4, false},
-        RangeCase{"descending, cut", AllWith([](R& o) { o.sort_order = SortOrder::kDescend, o.limit = 1; }), {"d"}, 4, true},
-        RangeCase{"ascending, cut", AllWith([](R& o) { o.sort_order = SortOrder::kAscend, o.limit = 1; }), {"a"}, 4, true},
-        RangeCase{"by version", AllWith([](R& o) { o.sort_target = SortTarget::kVersion; }), {"b", "d", "a", "c"}, 4, false},
-        RangeCase{"by version down", AllWith([](R& o) { o.sort_target = SortTarget::kVersion, o.sort_order = SortOrder::kDescend; }),
-                  {"a", "c", "b", "d"}, 4, false},
-        RangeCase{"by creation down", AllWith([](R& o) { o.sort_target = SortTarget::kCreate, o.sort_order = SortOrder::kDescend; }),
-                  {"d", "c", "b", "a"}, 4, false},
-        RangeCase{"by modification", AllWith([](R& o) { o.sort_target = SortTarget::kMod; }), {"b", "d", "a", "c"}, 4, false},
-        RangeCase{"by value", AllWith([](R& o) { o.sort_target = SortTarget::kValue; }), {"d", "b", "c", "a"}, 4, false},
+        RangeCase{"descending",
+                  AllWith([](R& o) { o.sort_order = SortOrder::kDescend; }),
+                  {"d", "c", "b", "a"},
+                  4,
+                  false},
+        RangeCase{"descending, cut",
+                  AllWith([](R& o) { o.sort_order = SortOrder::kDescend, o.limit = 1; }),
+                  {"d"},
+                  4,
+                  true},
+        RangeCase{"ascending, cut",
+                  AllWith([](R& o) { o.sort_order = SortOrder::kAscend, o.limit = 1; }),
+                  {"a"},
+                  4,
+                  true},
+        RangeCase{"by version",
+                  AllWith([](R& o) { o.sort_target = SortTarget::kVersion; }),
+                  {"b", "d", "a", "c"},
+                  4,
+                  false},
+        RangeCase{
+            "by version down",
+            AllWith([](R& o) { o.sort_target = SortTarget::kVersion, o.sort_order = SortOrder::kDescend; }),
+            {"a", "c", "b", "d"},
+            4,
+            false},
+        RangeCase{
+            "by creation down",
+            AllWith([](R& o) { o.sort_target = SortTarget::kCreate, o.sort_order = SortOrder::kDescend; }),
+            {"d", "c", "b", "a"},
+            4,
+            false},
+        RangeCase{"by modification",
+                  AllWith([](R& o) { o.sort_target = SortTarget::kMod; }),
+                  {"b", "d", "a", "c"},
+                  4,
+                  false},
+        RangeCase{"by value",
+                  AllWith([](R& o) { o.sort_target = SortTarget::kValue; }),
+                  {"d", "b", "c", "a"},
+                  4,
+                  false},
         RangeCase{"by value, keys only",
-                  AllWith([](R& o) { o.sort_target = SortTarget::kValue, o.keys_only = true, o.limit = 2; }), {"d", "b"}, 4, true},
+                  AllWith([](R& o) { o.sort_target = SortTarget::kValue, o.keys_only = true, o.limit = 2; }),
+                  {"d", "b"},
+                  4,
+                  true},
         RangeCase{"min mod", AllWith([](R& o) { o.min_mod_revision = 5; }), {"a", "c", "d"}, 4, false},
         RangeCase{"max mod", AllWith([](R& o) { o.max_mod_revision = 5; }), {"b", "d"}, 4, false},
         RangeCase{"min create", AllWith([](R& o) { o.min_create_revision = 4; }), {"c", "d"}, 4, false},
-        RangeCase{"max create, cut", AllWith([](R& o) { o.max_create_revision = 4, o.limit = 2; }), {"a", "b"}, 4, true},
-        RangeCase{"filtered to the limit", AllWith([](R& o) { o.max_create_revision = 3, o.limit = 2; }), {"a", "b"}, 4, false}),
+        RangeCase{"max create, cut",
+                  AllWith([](R& o) { o.max_create_revision = 4, o.limit = 2; }),
+                  {"a", "b"},
+                  4,
+                  true},
+        RangeCase{"filtered to the limit",
+                  AllWith([](R& o) { o.max_create_revision = 3, o.limit = 2; }),
+                  {"a", "b"},
+                  4,
+                  false}),
     [](const testing::TestParamInfo<RangeCase>& range_case) {
       std::string name = range_case.param.name;
-      std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
+      std::replace_if(
+          name.begin(), name.end(), [](char c) { return c == ' ' || c == ','; }, '_');
       return name;
     });
 
@@ -219,12 +272,12 @@ TEST(StoreTest, RangeAtBoundsOfHistory) {
   EXPECT_FALSE(IsCompacted(FutureRevisionError()));
 }
 
-// --- the store against the model ---------------------------------------------------------------------------------------
+// --- the store against the model
+// ---------------------------------------------------------------------------------------
 
 class StoreModelTest : public testing::TestWithParam<std::tuple<InlineExecutor::Mode, bool>> {
  protected:
-  StoreModelTest()
-      : seed_(TestSeed()), random_(seed_), world_(seed_, std::get<0>(GetParam())) {
+  StoreModelTest() : seed_(TestSeed()), random_(seed_), world_(seed_, std::get<0>(GetParam())) {
     world_.store_options.keep_tombstone_at_compaction = model_.keep_tombstone = std::get<1>(GetParam());
     world_.store_options.compaction_batch = 5;
     world_.backend_options.batch_operations = 20;
@@ -243,7 +296,8 @@ class StoreModelTest : public testing::TestWithParam<std::tuple<InlineExecutor::
     world_.backend->SetConsistentIndex(index_, 1);
     if (Below(25) == 0 && model_.current > std::max<int64_t>(model_.compacted, 1)) {
       const int64_t floor = std::max<int64_t>(model_.compacted, 0);
-      const int64_t at = floor + 1 + static_cast<int64_t>(Below(static_cast<uint64_t>(model_.current - floor)));
+      const int64_t at =
+          floor + 1 + static_cast<int64_t>(Below(static_cast<uint64_t>(model_.current - floor)));
       ASSERT_TRUE(world_.store->Compact(at, {}).ok());
       model_.Compact(at);
     } else {
@@ -275,7 +329,8 @@ class StoreModelTest : public testing::TestWithParam<std::tuple<InlineExecutor::
     if (Below(5) == 0) world_.clock.Advance(50'000'000);
     world_.backend->MaybeCommit(world_.clock.MonotonicNanos());
     if (Below(30) == 0) world_.backend->Commit({});
-    if (Below(100) == 0 && !world_.backend->defragmenting()) world_.backend->Defragment([](const Status& s) { EXPECT_TRUE(s.ok()) << s; });
+    if (Below(100) == 0 && !world_.backend->defragmenting())
+      world_.backend->Defragment([](const Status& s) { EXPECT_TRUE(s.ok()) << s; });
     if (Below(2) == 0) world_.executor.Step();
     if (Below(2) == 0) world_.executor.RunCompletions();
   }
@@ -309,7 +364,10 @@ class StoreModelTest : public testing::TestWithParam<std::tuple<InlineExecutor::
     options.range_end = end;
     options.limit = static_cast<int64_t>(Below(6));
     const int64_t floor = std::max<int64_t>(model_.compacted, 1);
-    options.revision = Below(2) == 0 ? 0 : floor + static_cast<int64_t>(Below(static_cast<uint64_t>(model_.current - floor + 1)));
+    options.revision =
+        Below(2) == 0
+            ? 0
+            : floor + static_cast<int64_t>(Below(static_cast<uint64_t>(model_.current - floor + 1)));
     const auto result = world_.store->Range(options);
     ASSERT_TRUE(result.ok()) << result.status();
     Model::Pairs expected = model_.At(key, end, options.revision == 0 ? model_.current : options.revision);
@@ -377,8 +435,8 @@ INSTANTIATE_TEST_SUITE_P(Modes, StoreModelTest,
                                                           InlineExecutor::Mode::kQueued),
                                           testing::Bool()));
 
-// A crash at every operation that changes the disk, from the wish to compact to its end, leaves a store that either never
-// heard of the compaction or carries it through.
+// A crash at every operation that changes the disk, from the wish to compact to its end, leaves a store that
+// either never heard of the compaction or carries it through.
 TEST(CompactionTest, IsResumedAfterACrashAnywhere) {
   const auto fill = [](World& world, Model& model) {
     std::mt19937_64 random(99);

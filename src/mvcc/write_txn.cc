@@ -55,13 +55,15 @@ void WriteTxn::Rebind(std::string_view key, int64_t old_lease, int64_t lease) {
   if (old_lease != 0) store_->leases_->Detach(old_lease, key);
   if (lease == 0) return;
   const Status attached = store_->leases_->Attach(lease, key);
-  QUORATE_CHECK_MSG(attached.ok(), "a key was put with lease " + std::to_string(lease) + ", which is not there");
+  QUORATE_CHECK_MSG(attached.ok(),
+                    "a key was put with lease " + std::to_string(lease) + ", which is not there");
 }
 
 int64_t WriteTxn::DeleteRange(std::string_view key, std::string_view range_end) {
   ++calls_;
   ++store_->stats_.deletes;
-  absl::InlinedVector<std::string_view, 8> keys;  // The index keeps the bytes of dead keys until a compaction.
+  absl::InlinedVector<std::string_view, 8>
+      keys;  // The index keeps the bytes of dead keys until a compaction.
   store_->index_.Range(key, range_end, revision(), [&keys](std::string_view found, const KeyVersion&) {
     keys.push_back(found);
     return true;

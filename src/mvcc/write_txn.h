@@ -13,15 +13,17 @@ namespace quorate::mvcc {
 
 class Store;
 
-// One at a time, core thread, within one round of the loop; no commit meanwhile. There is no rollback: everything that
-// may be refused is checked before the first change. End() must be called (the destructor checks it).
+// One at a time, core thread, within one round of the loop; no commit meanwhile. There is no rollback:
+// everything that may be refused is checked before the first change. End() must be called (the destructor
+// checks it).
 class WriteTxn {
  public:
   WriteTxn(WriteTxn&& other) noexcept;
   WriteTxn& operator=(WriteTxn&&) = delete;
   ~WriteTxn();
 
-  // Returns the revision of the change: begin_revision() + 1. The lease, unless 0, must exist. The bytes are copied.
+  // Returns the revision of the change: begin_revision() + 1. The lease, unless 0, must exist. The bytes are
+  // copied.
   int64_t Put(std::string_view key, std::string_view value, int64_t lease_id);
   // Deletes what is there, own puts included; range_end as in RangeOptions. Returns the number of keys.
   int64_t DeleteRange(std::string_view key, std::string_view range_end);

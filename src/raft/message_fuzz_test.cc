@@ -80,7 +80,8 @@ TEST(MessageFuzzTest, NothingThatArrivesBreaksTheNode) {
   for (int run = 0; run < 60; ++run) {
     MemoryStorage storage;
     auto first = std::make_shared<Snapshot>();
-    first->metadata = {{.voters = {1, 2, 3}, .learners = {}, .voters_outgoing = {}, .learners_next = {}}, 5, 1};
+    first->metadata = {
+        {.voters = {1, 2, 3}, .learners = {}, .voters_outgoing = {}, .learners_next = {}}, 5, 1};
     ASSERT_TRUE(storage.ApplySnapshot(first).ok());
     Config config;
     config.id = 1;

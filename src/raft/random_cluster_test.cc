@@ -50,6 +50,7 @@ class Group {
     base_.logger = &no_log;
     base_.random = &random_;
     base_.async_storage_writes = !random_.OneIn(4);
+    base_.election_tick = static_cast<int>(2 + random_.Below(9));
     base_.check_quorum = random_.OneIn(2);
     base_.pre_vote = random_.OneIn(2);
     base_.step_down_on_removal = random_.OneIn(2);
@@ -187,7 +188,7 @@ class Group {
   void FaultStep() {
     Member& member = Any();
     if (member.down) {
-      if (random_.OneIn(20)) Restart(member);
+      if (random_.OneIn(10)) Restart(member);
       return;
     }
     const uint64_t dice = random_.Below(1000);
@@ -209,17 +210,17 @@ class Group {
       ProposeChange(member);
     } else if (dice < 980) {
       member.raw->TransferLeader(Any().id);
-    } else if (dice < 984) {
+    } else if (dice < 988) {
       Crash(member);
       return;
-    } else if (dice < 992) {
-      Compact(member);
     } else if (dice < 994) {
+      Compact(member);
+    } else if (dice < 996) {
       partition_.clear();
       if (random_.OneIn(2)) {
         for (const auto& [id, other] : members_) partition_[id] = random_.OneIn(2);
       }
-    } else if (dice < 996) {
+    } else if (dice < 998) {
       member.raw->ForgetLeader().IgnoreError();
     } else {
       const NodeId other = Any().id;
@@ -516,7 +517,7 @@ TEST(RandomClusterTest, KeepsItsPromisesUnderFaults) {
   for (uint64_t run = 0; run < 30; ++run) {
     SCOPED_TRACE(absl::StrFormat("QUORATE_TEST_SEED=%d", seed + run));
     Group group(seed + run);
-    group.Faults(4000);
+    group.Faults(5000);
     if (!HasFatalFailure()) group.Heal();
     if (HasFatalFailure()) FAIL() << "replay with QUORATE_TEST_SEED=" << seed + run;
     applied += group.applied();

@@ -117,7 +117,8 @@ StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChangeV2& change) {
 }
 
 Status RawNode::Step(Message message) {
-  // What this node says to itself comes by OnPersisted, never by the network: it would count as being on disk.
+  // What this node says to itself comes by OnPersisted, never by the network: it would count as being on
+  // disk.
   if (message.from == raft_->id_) return InvalidArgument("raft: message from this member itself");
   switch (OriginOf(message.type)) {
     case Origin::kLocal:

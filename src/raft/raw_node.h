@@ -6,19 +6,27 @@
 //
 //   while (node.HasReady()) {
 //     Ready ready = node.NextReady();
-//     send(ready.messages);              // may leave at once, before anything is on disk
+//     send(ready.messages);            // may leave at once, before anything is on disk
 //     if (ready.NeedsPersist()) {
-//       storage.Append(ready.entries);   // memory only: at any time before OnPersisted, in order (a snapshot
-//       likewise) write ready.hard_state, entries, snapshot to the log; sync if ready.must_sync; once
-//       durable, and all before it: node.OnPersisted(std::move(ready.persist), &outgoing); send(outgoing);
+//       storage.Append(ready.entries); // (1)
+//       write(ready.hard_state, ready.entries, ready.snapshot);
+//       if (ready.must_sync || ready.snapshot) sync();
+//       // (2) later, when the above and all before it is durable:
+//       node.OnPersisted(std::move(ready.persist), &outgoing);
+//       send(outgoing);
 //     }
-//     if (!ready.committed_entries.empty()) { apply(ready.committed_entries); node.OnApplied(ready.apply); }
+//     if (!ready.committed_entries.empty()) {
+//       apply(ready.committed_entries);
+//       node.OnApplied(ready.apply);   // also later, in order
+//     }
 //   }
 //
-// Several Readies may be on their way to the disk at once. Acknowledge them in the order in which NextReady
-// gave them; one sync may cover many, then acknowledge each in turn. A Ready whose must_sync is false and
-// whose persist.messages is empty needs no sync, only its place in the order. Committed entries are always on
-// this member's own disk already.
+// (1) Into memory, at any time before OnPersisted; a snapshot likewise (ApplySnapshot), all in order.
+// (2) Several Readies may be on their way to the disk at once. Acknowledge them in the order in which they
+// were
+//     given; one sync may cover many, then acknowledge each in turn. One without must_sync needs no sync of
+//     its own, only its place in the order. Committed entries are always on this member's own disk already.
+// A snapshot replaces the state machine: apply what was handed out before it first.
 //
 // With async_storage_writes = false an owner writes, syncs, sends and applies the Ready in that order and
 // calls Advance; committed entries may then be ones that the same Ready persists.
@@ -28,14 +36,14 @@
 //
 // Invariants, checked by CheckInvariants():
 //  R1  applied <= applying <= committed <= last index.
-//  R2  first index <= committed + 1; applied >= first index - 1.
+//  R2  first index <= committed + 1.
 //  R3  unstable entries are consecutive from the unstable offset, and offset <= offset in progress <= end.
 //  R4  terms in the log never fall and none is above the node's term.
 //  R5  a leader knows itself as leader, and of each member match < next.
 //  R6  a follower or candidate never has the role of leader towards itself; a candidate's vote is its own.
 //  R7  learners and voters are disjoint; outside of a joint configuration nothing of one is left.
-// Between two calls (CheckTransition in the tests): the term never falls, within one term a vote once cast
-// never changes, committed and applied never fall.
+// Between two calls (checked in random_cluster_test.cc): the term never falls, within one term a vote once
+// cast never changes, committed and applied never fall.
 #pragma once
 
 #include <cstdint>
@@ -63,26 +71,32 @@ enum class ReadOnlyOption : uint8_t { kSafe, kLeaseBased };
 
 struct Config {
   NodeId id = kNone;  // Not 0, nor one of the two highest numbers.
-  int election_tick =
-      10;  // Ticks without a leader before a campaign; the actual timeout is random in [n, 2n).
+  // Ticks without a leader before a campaign; the actual timeout is random in [n, 2n).
+  int election_tick = 10;
   int heartbeat_tick = 1;      // Ticks between heartbeats; below election_tick.
   Storage* storage = nullptr;  // Not owned; outlives the node.
   Random* random = nullptr;    // Not owned; for election timeouts.
   Logger* logger = nullptr;    // Not owned; null: the process's log.
   Index applied = 0;           // What the state machine already has, on restart.
   bool async_storage_writes = true;
-  uint64_t max_size_per_msg = kNoLimit;  // Encoded bytes of entries in a kApp; 0: one entry a message.
-  uint64_t max_committed_size_per_ready =
-      0;  // Encoded bytes handed to apply and not yet acknowledged; 0: as above.
-  uint64_t max_uncommitted_entries_size = 0;  // Payload bytes of a leader's uncommitted tail; 0: no limit.
-  int max_inflight_msgs = 512;                // Unacknowledged kApp messages per follower.
-  uint64_t max_inflight_bytes = 0;            // Their payload bytes; 0: no limit.
-  bool check_quorum =
-      false;  // A leader that hears no quorum for an election timeout steps down; others keep to it.
+  // Encoded bytes of entries in a kApp; 0: one entry a message.
+  uint64_t max_size_per_msg = kNoLimit;
+  // Encoded bytes handed to apply and not yet acknowledged; 0: as max_size_per_msg.
+  uint64_t max_committed_size_per_ready = 0;
+  // Payload bytes of a leader's uncommitted tail; 0: no limit.
+  uint64_t max_uncommitted_entries_size = 0;
+  int max_inflight_msgs = 512;      // Unacknowledged kApp messages per follower.
+  uint64_t max_inflight_bytes = 0;  // Their payload bytes; 0: no limit.
+  // A leader that hears no quorum for an election timeout steps down; the others keep to a leader they hear.
+  bool check_quorum = false;
   bool pre_vote = false;
   ReadOnlyOption read_only_option = ReadOnlyOption::kSafe;
   bool disable_proposal_forwarding = false;
   bool disable_conf_change_validation = false;
+  // A leader that was removed or demoted leaves at once. Else it leads on, takes no proposals once removed,
+  // and its owner has to stop it. Either way transfer the leadership first: configurations count from when
+  // they are applied, and successors that have not heard of the commit yet may lack the votes to elect one of
+  // them.
   bool step_down_on_removal = false;
 };
 
@@ -190,9 +204,9 @@ class RawNode {
   StatusOr<ConfState> ApplyConfChange(const ConfChange& change);
   StatusOr<ConfState> ApplyConfChange(const ConfChangeV2& change);
 
-  // A message from another member. InvalidArgument for a local type, and where sender or term is impossible; NotFound for
-  // an answer of a stranger; Unavailable for a forwarded proposal that was dropped. A message that contradicts itself or
-  // what is known is dropped with a log line.
+  // A message from another member. InvalidArgument for a local type, and where sender or term is impossible;
+  // NotFound for an answer of a stranger; Unavailable for a forwarded proposal that was dropped. A message
+  // that contradicts itself or what is known is dropped with a log line.
   Status Step(Message message);
 
   bool HasReady() const;

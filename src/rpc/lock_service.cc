@@ -41,7 +41,7 @@ void LockService::Unlock(Call call, std::string_view bytes) {
   if (!who.ok()) return call.Fail(who.status());
   if (request.key().empty()) return call.Fail(server::ErrEmptyKey());
   std::string body;
-  server::Append(body, server::DeleteRangeRequest{.key = request.key()});
+  server::Append(body, server::DeleteRangeRequest{request.key(), {}, false});
   member_.Propose(server::EntryKind::kDeleteRange, body, *who,
                   [this, call](const Status& status, std::string_view) mutable {
                     if (!status.ok()) return call.Fail(status);

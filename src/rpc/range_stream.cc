@@ -116,7 +116,7 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
     stream_.Send(message);
     if (last) return Finish(absl::OkStatus());
 
-    next_key_ = std::string(server::ParseKeyValue(result->kvs.back()).key) + '\0';
+    next_key_ = std::string(server::ParseKeyValue(result->kvs[result->kvs.size() - 1]).key) + '\0';
     const size_t wanted = member_.config().request_bytes_max;
     if (message.size() < wanted / 2) chunk_keys_ *= 2;
     if (message.size() > wanted * 2) chunk_keys_ = std::max<int64_t>(1, chunk_keys_ / 2);

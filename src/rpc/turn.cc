@@ -144,7 +144,7 @@ void Turn::Abandon() {
   watch_.reset();
   if (!key_put_) return;
   std::string body;
-  server::Append(body, server::DeleteRangeRequest{.key = place_.key});
+  server::Append(body, server::DeleteRangeRequest{place_.key, {}, false});
   member_.Propose(server::EntryKind::kDeleteRange, body, who_, {});
 }
 

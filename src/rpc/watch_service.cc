@@ -26,7 +26,7 @@ struct Control {
   bool created = false;
   bool canceled = false;
   int64_t compact_revision = 0;
-  std::string_view cancel_reason;
+  std::string_view cancel_reason = {};
 };
 
 // The text of a refusal as the original puts it into cancel_reason.

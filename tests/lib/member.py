@@ -54,6 +54,7 @@ class Member:
         self.data_dir = pathlib.Path(data_dir) if data_dir else self.root / "data"
         self.log_path = self.root / "log"
         self.process = None
+        self.prefix = []  # A command that runs the server's command: taskset and the like.
         self.environment = {}  # Added to the server's environment.
         self.user = None  # The numeric user that the server runs as, when not the test's own.
 
@@ -84,7 +85,7 @@ class Member:
     def spawn(self):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")} | self.environment
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.binary, *self.arguments()], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen([*self.prefix, self.binary, *self.arguments()], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=environment, cwd=self.root, user=self.user)
         return self
 

@@ -9,6 +9,17 @@
 #include "cmd/quorate/options.h"
 #include "cmd/quorate/serve.h"
 
+namespace {
+
+// A notice of the parser, as a log line of its level.
+void LogNotice(const quorate::cmd::Notice& notice) {
+  std::string message = notice.message;
+  for (const auto& [name, value] : notice.fields) message += ", " + name + ": " + value;
+  QUORATE_LOG_(notice.level, message);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   namespace log = quorate::log;
   namespace cmd = quorate::cmd;
@@ -24,7 +35,7 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  for (const cmd::Notice& notice : parsed.notices) cmd::LogNotice(notice);
+  for (const cmd::Notice& notice : parsed.notices) LogNotice(notice);
   std::fputs(parsed.out.c_str(), stdout);
   std::fputs(parsed.err.c_str(), stderr);
   if (!parsed.options) return parsed.exit_code;
