@@ -1,7 +1,9 @@
 # quorate_module(NAME DEPS target...): one folder, one static library `quorate_NAME`, and one test program `NAME_test`
 # from its *_test.cc files. The link line is the folder's permission to include.
-set(QUORATE_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
-  -Wno-maybe-uninitialized)  # gcc 12 sees it in Abseil's InlinedVector where it is not.
+set(QUORATE_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  list(APPEND QUORATE_WARNINGS -Wno-maybe-uninitialized)  # gcc 12 sees it in Abseil's InlinedVector where it is not.
+endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)

@@ -46,12 +46,12 @@ class Side:
 
     def call(self, step):
         method = getattr(getattr(self.api, step.service), step.method)
-        return self.outcome(lambda: method(step.request))
+        return self.outcome(lambda: method(step.request), step.request)
 
-    def outcome(self, call):
+    def outcome(self, call, request=None):
         """A comparable form of an answer or an error."""
         try:
-            return ("ok", normalize(call(), self.member_id))
+            return ("ok", normalize(call(), self.member_id, request))
         except grpc.RpcError as error:
             return ("error", *api.code_and_text(error))
 

@@ -27,6 +27,7 @@ def same_shape(text, server):
                   r'"\1":N', text)
     text = re.sub(r'"(ClusterID|MemberID|RaftTerm|Leader|RaftIndex|RaftAppliedIndex|DBSize|DBSizeInUse|ID)" : \d+',
                   r'"\1" : N', text)
+    text = re.sub(r"(true|false), (true|false), \d+, \d+, \d+, ", r"\1, \2, TERM, INDEX, INDEX, ", text)
     text = re.sub(r"memberID:\d+", "memberID:N", text)
     return re.sub(r"\b[0-9a-f]{14,16}\b", "HEX", text)
 

@@ -221,9 +221,10 @@ class HttpTest(unittest.TestCase):
             out += frame(1, 4, 2 * i + 1, block) + frame(0, 1, 2 * i + 1, data)
         return out
 
-    def send(self, data, wait=True):
+    def send(self, data, wait=True, server=None):
         """Sends raw bytes; returns what comes back until the server closes, or nothing more comes."""
-        with socket.create_connection(("127.0.0.1", self.ours.client_port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", (server or self.ours).client_port),
+                                      timeout=5) as connection:
             got = b""
             try:
                 connection.sendall(data)
@@ -255,10 +256,12 @@ class HttpTest(unittest.TestCase):
             for _ in range(chance.choice((1, 2, 8))):
                 damaged[chance.randrange(len(damaged))] = chance.randrange(256)
             cases.append(bytes(damaged))
+        server = member.quorate()  # One of its own: if it dies, the other tests should not.
+        self.addCleanup(server.remove)
+        server.start()
         for data in cases:
-            self.send(data, wait=chance.random() < 0.3)
-        self.assertIsNone(self.ours.process.poll())
-        self.assertEqual(curl(f"{self.ours.endpoint}/health")[0], 200)
+            self.send(data, wait=chance.random() < 0.3, server=server)
+            self.assertEqual(curl(f"{server.endpoint}/version")[0], 200, f"after {data[:200]!r}: {server.log()[-500:]}")
 
     def test_many_idle_connections(self):
         held = [socket.create_connection(("127.0.0.1", self.ours.client_port)) for _ in range(500)]

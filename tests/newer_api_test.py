@@ -74,6 +74,12 @@ class NewerApiTest(unittest.TestCase):
             self.assertEqual(self.refused(lambda r=nested: self.service.KV.Txn(r)),
                              ("INVALID_ARGUMENT", "etcdserver: invalid sort option"))
 
+    def test_watch_from_below_zero(self):
+        request = rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"a", start_revision=-1))
+        answer = next(self.service.Watch.Watch(iter([request]), timeout=20))
+        self.assertEqual((answer.created, answer.canceled, answer.watch_id, answer.cancel_reason),
+                         (True, True, -1, "etcdserver: mvcc: required revision has been compacted"))
+
     def test_newer_fields(self):
         answer = self.service.Maintenance.HashKV(rpc.HashKVRequest())
         self.assertEqual(answer.hash_revision, answer.header.revision)

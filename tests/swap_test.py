@@ -28,7 +28,7 @@ class SwapTest(unittest.TestCase):
 
     def write(self, server, seed, steps):
         """A random history, then things that a directory must carry besides keys; returns what a client sees."""
-        generator = Generator(seed, watches=False, big=False)
+        generator = Generator(seed, watches=False, big=False, old_reads_in_txns=False)
         with api.Api(server.endpoint) as service:
             generator.revision = service.KV.Range(rpc.RangeRequest(key=b"x")).header.revision
             for _ in range(steps):

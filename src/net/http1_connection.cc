@@ -24,6 +24,8 @@ namespace {
 
 // Input beyond this is left in the socket while a request is being answered.
 constexpr size_t kPipelinedBytesMax = 64 * 1024;
+// Beast holds no field of 64 KiB or more (it throws), so the whole header must stay below that.
+constexpr size_t kHttp1HeaderBytesMax = 63 * 1024;
 
 template <typename V>
 std::string_view StdView(V v) {
@@ -104,7 +106,8 @@ bool Http1Connection::ParseOne() {
   if (parser_ == nullptr) {
     parser_ = std::make_unique<Http1Parser>();
     parser_->beast.eager(true);
-    parser_->beast.header_limit(static_cast<uint32_t>(server_->options().header_bytes_max));
+    parser_->beast.header_limit(
+        static_cast<uint32_t>(std::min(server_->options().header_bytes_max, kHttp1HeaderBytesMax)));
     parser_->beast.body_limit(server_->options().http_body_bytes_max);
     continue_sent_ = false;
     LoopImpl* loop = server_->loop_impl();

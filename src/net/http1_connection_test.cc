@@ -201,6 +201,8 @@ TEST_F(Http1Test, MalformedInputGetsOneErrorAndTheDoor) {
       {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
       {"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", "413"},
       {"GET / HTTP/1.1\r\nX: " + std::string(2'000'000, 'x') + "\r\n\r\n", "431"},
+      {"GET / HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n", "431"},
+      {"GET / HTTP/1.1\r\nX: " + std::string(65'534, 'x') + "\r\n\r\n", "431"},
       {"PRI * HTTP/1.1\r\n\r\n\x01", "400"},
   };
   for (const Case& c : cases) {

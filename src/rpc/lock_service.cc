@@ -26,7 +26,7 @@ void LockService::Lock(Call call, std::string_view bytes) {
              [this, call, turn](const Status& status, const Turn::Place& place) mutable {
                if (!status.ok()) {
                  turn->Abandon();
-                 return call.Fail(status);
+                 return call.Fail(ThroughClient(status));
                }
                v3lockpb::LockResponse response;
                response.set_key(place.key);
@@ -39,12 +39,12 @@ void LockService::Unlock(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("UnlockRequest"));
   const auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
-  if (request.key().empty()) return call.Fail(server::ErrEmptyKey());
+  if (request.key().empty()) return call.Fail(ThroughClient(server::ErrEmptyKey()));
   std::string body;
   server::Append(body, server::DeleteRangeRequest{request.key(), {}, false});
   member_.Propose(server::EntryKind::kDeleteRange, body, *who,
                   [this, call](const Status& status, std::string_view) mutable {
-                    if (!status.ok()) return call.Fail(status);
+                    if (!status.ok()) return call.Fail(ThroughClient(status));
                     RespondWith(call, member_.header(), v3lockpb::UnlockResponse());
                   });
 }

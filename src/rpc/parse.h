@@ -23,6 +23,10 @@ void RespondWith(Call& call, const server::ResponseHeader& header, const Message
   call.Respond(out);
 }
 
+// The Lock and Election services of the original stand on its client library: what that gets as an error arrives with the
+// same text, but without its code.
+inline Status ThroughClient(const Status& status) { return status.ok() ? status : Unknown(Message(status)); }
+
 inline server::Reply ReplyTo(Call call) {
   return [call](const Status& status, std::string_view response) mutable { call.Finish(status, response); };
 }

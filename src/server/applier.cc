@@ -5,6 +5,7 @@
 #include "base/logging.h"
 #include "raft_internal.pb.h"
 #include "server/errors.h"
+#include "server/txn_check.h"
 
 namespace quorate::server {
 namespace {
@@ -67,16 +68,15 @@ Status Applier::AfterQuota(bool available, Status applied) {
 
 void Applier::Apply(const EntryView& entry, uint64_t index, const Reply& reply) {
   const auth::AuthInfo who{std::string(entry.header.username), entry.header.auth_revision};
-  if (entry.kind == EntryKind::kCompaction) {
-    if (const Status allowed = parts_.auth->IsAdminPermitted(who); !allowed.ok()) {
-      if (reply) reply(allowed, {});
-      return;
-    }
-    Compaction(entry, reply);
-    return;
-  }
+  // Who may compact is decided where the request comes in: the compactions that members ask for themselves name no user.
+  if (entry.kind == EntryKind::kCompaction) return Compaction(entry, reply);
   std::string response;
   const Status status = Dispatch(entry, index, who, reply ? &response : nullptr);
+  // The others have applied what we can't read; to go on without it would be to go on with other data than theirs.
+  if (status.code() == absl::StatusCode::kDataLoss && status != ErrCorrupt()) {
+    parts_.config->on_fatal(DataLoss("entry " + std::to_string(index) + " of the log was not applied: " +
+                                     std::string(Message(status))));
+  }
   if (reply) reply(status, response);
 }
 
@@ -122,7 +122,7 @@ Status Applier::DeleteRange(const EntryView& entry, const auth::AuthInfo& who, s
 
 Status Applier::Txn(const EntryView& entry, const auth::AuthInfo& who, std::string* out) {
   etcdserverpb::TxnRequest request;
-  if (!Parse(entry, &request)) return Malformed(entry);
+  if (!ParseTxn(entry.body, &request)) return Malformed(entry);
   QUORATE_RETURN_IF_ERROR(CheckTxnPermitted(who, request));
   if (corrupt()) return ErrCorrupt();
   const int64_t cost = QuotaCost(request);
@@ -145,8 +145,12 @@ Status Applier::Range(const EntryView& entry, const auth::AuthInfo& who, std::st
 
 void Applier::Compaction(const EntryView& entry, const Reply& reply) {
   etcdserverpb::CompactionRequest request;
-  if (!Parse(entry, &request) || corrupt()) {
-    if (reply) reply(corrupt() ? ErrCorrupt() : Malformed(entry), {});
+  if (!Parse(entry, &request)) {
+    parts_.config->on_fatal(Malformed(entry));
+    return;
+  }
+  if (corrupt()) {
+    if (reply) reply(ErrCorrupt(), {});
     return;
   }
   const auto respond = [this, reply](const Status& status) {
@@ -173,6 +177,7 @@ Status Applier::LeaseGrant(const EntryView& entry, std::string* out) {
   if (capped()) return ErrNoSpace();
   const bool available = QuotaAvailable(kLeaseQuotaCost);
   const auto granted = parts_.lessor->Grant(request.id(), request.ttl());
+  if (granted.ok()) parts_.metrics->lease_ttl_seconds.Observe(static_cast<double>(*granted));
   QUORATE_RETURN_IF_ERROR(AfterQuota(available, granted.status()));
   if (out == nullptr) return absl::OkStatus();
   etcdserverpb::LeaseGrantResponse response;
@@ -222,7 +227,6 @@ Status Applier::AlarmRequest(const EntryView& entry, std::string* out) {
       for (const Alarm& alarm : parts_.alarms->Get(type)) add(alarm.member_id, alarm.type);
       break;
     case etcdserverpb::AlarmRequest::ACTIVATE:
-      if (type == AlarmType::kNone) break;
       if (parts_.alarms->Activate(request.memberid(), type)) {
         LOG_WARN("alarm raised", {"alarm", AlarmName(type)}, log::HexId("from", request.memberid()));
       }
@@ -244,7 +248,8 @@ Status Applier::AlarmRequest(const EntryView& entry, std::string* out) {
 }
 
 Status Applier::CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const {
-  if (lease_id == 0 || !parts_.auth->enabled()) return absl::OkStatus();
+  // Also for one whose auth revision is old, as in the original.
+  if (lease_id == 0 || parts_.auth->IsAdminPermitted(who).ok()) return absl::OkStatus();
   for (const std::string& key : parts_.lessor->Keys(lease_id)) {
     QUORATE_RETURN_IF_ERROR(parts_.auth->IsPutPermitted(who, key));
   }

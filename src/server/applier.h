@@ -18,6 +18,7 @@
 #include "server/alarms.h"
 #include "server/config.h"
 #include "server/kv_applier.h"
+#include "server/metrics.h"
 #include "server/reply.h"
 #include "server/requests.h"
 
@@ -37,6 +38,7 @@ class Applier {
     lease::Lessor* lessor;
     auth::AuthStore* auth;
     Alarms* alarms;
+    Metrics* metrics;
     // The header of responses, as of now.
     std::function<ResponseHeader()> header;
     // Monotonic nanoseconds.

@@ -12,6 +12,8 @@ Status Parse(const EntryView& entry, Message* message) {
   return DataLoss("the log holds a malformed request of kind " + std::to_string(entry.field));
 }
 
+bool IsKnown(EntryKind kind) { return kind == EntryKind::kAuthenticate || IsAuthAdministration(kind); }
+
 bool NeedsAdmin(EntryKind kind) {
   switch (kind) {
     case EntryKind::kAuthenticate:
@@ -31,6 +33,10 @@ auth::Permission ToPermission(const authpb::Permission& p) {
 }  // namespace
 
 Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out) {
+  if (!IsKnown(entry.kind)) {
+    return DataLoss("a request of kind " + std::to_string(entry.field) +
+                    ", which this version doesn't know; run the release that the other members run");
+  }
   if (NeedsAdmin(entry.kind)) QUORATE_RETURN_IF_ERROR(parts_.auth->IsAdminPermitted(who));
   switch (entry.kind) {
     case EntryKind::kAuthenticate: return Authenticate(entry, index, out);

@@ -125,6 +125,10 @@ void Member::WhenLinearizable(std::function<void(const Status&)> done) {
 }
 
 void Member::WhenApplied(std::function<void(const Status&)> done) {
+  if (applied_index_ >= committed_index_) {
+    done(absl::OkStatus());
+    return;
+  }
   reads_waiting_.push_back({committed_index_, std::move(done)});
 }
 

@@ -186,7 +186,8 @@ void Member::MaybeSnapshot() {
     auto status = std::make_shared<Status>();
     env_.executor->Submit(
         Lane::kBackground, [this, snapshot, status] { *status = snapshots_->Save(*snapshot); },
-        [this, snapshot, status] {
+        [this, snapshot, status, started = now()] {
+          metrics_.snapshot_file_fsync.ObserveNanos(now() - started);
           if (!status->ok()) {
             config_.on_fatal(*status);
             return;

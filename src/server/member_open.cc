@@ -159,6 +159,7 @@ Status Member::OpenState(const raft::Snapshot* snapshot, const wal::LogContents&
   parts.lessor = lessor_.get();
   parts.auth = auth_.get();
   parts.alarms = alarms_.get();
+  parts.metrics = &metrics_;
   parts.header = [this] { return header(); };
   parts.now = [this] { return now(); };
   parts.raise_no_space = [this] { RaiseNoSpace(); };

@@ -50,6 +50,8 @@ struct Metrics {
   Histogram<13> backend_defrag{0.1, 2};
   Histogram<15> hash{0.01, 2};
   Histogram<15> hash_rev{0.01, 2};
+  Histogram<24> lease_ttl_seconds{1, 2};
+  Histogram<14> snapshot_file_fsync{0.001, 2};
 };
 
 }  // namespace quorate::server

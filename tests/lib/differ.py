@@ -14,6 +14,7 @@ _NEWER = {
     "etcdserverpb.HashKVResponse": ("hash_revision",),
     "etcdserverpb.StatusResponse": ("storageVersion", "dbSizeQuota", "downgradeInfo"),
     "etcdserverpb.SnapshotResponse": ("version",),
+    "etcdserverpb.AlarmResponse": ("header",),
 }
 # What Go returns in the order of a map.
 _SETS = {
@@ -22,11 +23,15 @@ _SETS = {
 }
 
 
-def normalize(message, member_id):
+def normalize(message, member_id, request=None):
     """The message as text, without IDs, terms, newer fields and meaningless order."""
     copy = type(message)()
     copy.CopyFrom(message)
     _strip(copy, member_id)
+    if isinstance(request, rpc.RangeRequest):
+        _settle_ties(request, copy)
+    elif isinstance(request, rpc.TxnRequest):
+        _settle_ties_in_txn(request, copy)
     return text_format.MessageToString(copy, as_utf8=False)
 
 
@@ -52,6 +57,39 @@ def _strip(message, member_id):
             continue
         for part in value if field.label == field.LABEL_REPEATED else [value]:
             _strip(part, member_id)
+
+
+_SORT_FIELDS = {1: "version", 2: "create_revision", 3: "mod_revision", 4: "value"}
+
+
+def _settle_ties(request, response):
+    """Go's sort is not stable: keys that are equal in what they are sorted by come in any order, and a limit may cut
+    among them. So without a limit ties are put in the order of their keys; with one only what was sorted by stays."""
+    field = _SORT_FIELDS.get(request.sort_target)
+    if field is None:
+        return
+    kvs = [type(kv).FromString(kv.SerializeToString()) for kv in response.kvs]
+    del response.kvs[:]
+    blank = field == "value" and request.keys_only
+    if request.limit > 0:
+        kvs = [] if blank else [type(kv)(**{field: getattr(kv, field)}) for kv in kvs]
+    elif blank:
+        kvs.sort(key=lambda kv: kv.key)
+    else:
+        places_of = {}
+        for place, kv in enumerate(kvs):
+            places_of.setdefault(getattr(kv, field), place)
+        kvs.sort(key=lambda kv: (places_of[getattr(kv, field)], kv.key))
+    response.kvs.extend(kvs)
+
+
+def _settle_ties_in_txn(request, response):
+    operations = request.success if response.succeeded else request.failure
+    for operation, answer in zip(operations, response.responses):
+        if operation.HasField("request_range"):
+            _settle_ties(operation.request_range, answer.response_range)
+        elif operation.HasField("request_txn"):
+            _settle_ties_in_txn(operation.request_txn, answer.response_txn)
 
 
 class Watch:
