@@ -22,10 +22,11 @@ constexpr int32_t kWindowBytes = 1 << 30;
   std::exit(1);
 }
 
+// The bytes must outlive the call's frames: literals, and paths that the program keeps.
 nghttp2_nv Header(std::string_view name, std::string_view value) {
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-          NGHTTP2_NV_FLAG_NO_COPY_NAME};
+          NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
 void AppendFramed(std::string_view message, std::string* out) {
@@ -71,7 +72,15 @@ Connection::~Connection() {
 }
 
 Call* Connection::Start(std::string_view path, std::string_view message, bool unary) {
-  auto call = std::make_unique<Call>();
+  if (free_.empty()) {
+    calls_.push_back(std::make_unique<Call>());
+    free_.push_back(calls_.back().get());
+  }
+  Call* call = free_.back();
+  free_.pop_back();
+  *call = {.out = std::move(call->out), .in = std::move(call->in)};
+  call->out.clear();
+  call->in.clear();
   AppendFramed(message, &call->out);
   call->out_ends = unary;
   const nghttp2_nv headers[] = {Header(":method", "POST"),   Header(":scheme", "http"),
@@ -79,16 +88,15 @@ Call* Connection::Start(std::string_view path, std::string_view message, bool un
                                 Header("te", "trailers"),    Header("content-type", "application/grpc"),
                                 Header("user-agent", "load")};
   nghttp2_data_provider body{};
-  body.source.ptr = call.get();
+  body.source.ptr = call;
   body.read_callback = ReadBody;
-  const int32_t stream =
-      nghttp2_submit_request(session_, nullptr, headers, sizeof headers / sizeof headers[0], &body, nullptr);
-  if (stream < 0) {
-    std::fprintf(stderr, "quorate_load: %s\n", nghttp2_strerror(stream));
+  call->stream =
+      nghttp2_submit_request(session_, nullptr, headers, sizeof headers / sizeof headers[0], &body, call);
+  if (call->stream < 0) {
+    std::fprintf(stderr, "quorate_load: %s\n", nghttp2_strerror(call->stream));
     std::exit(1);
   }
-  call->stream = stream;
-  return (calls_[stream] = std::move(call)).get();
+  return call;
 }
 
 void Connection::Send(Call* call, std::string_view message) {
@@ -115,48 +123,51 @@ ssize_t Connection::ReadBody(nghttp2_session*, int32_t, uint8_t* buffer, size_t 
   return static_cast<ssize_t>(size);
 }
 
-int Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
-                         const uint8_t* value, size_t value_size, uint8_t, void* user) {
-  auto* self = static_cast<Connection*>(user);
+int Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
+                         size_t name_size, const uint8_t* value, size_t value_size, uint8_t, void*) {
   if (name_size != 11 || std::memcmp(name, "grpc-status", 11) != 0) return 0;
-  const auto it = self->calls_.find(frame->hd.stream_id);
-  if (it != self->calls_.end()) {
-    it->second->grpc_status =
-        std::atoi(std::string(reinterpret_cast<const char*>(value), value_size).c_str());
-  }
+  auto* call = static_cast<Call*>(nghttp2_session_get_stream_user_data(session, frame->hd.stream_id));
+  if (call == nullptr) return 0;
+  call->grpc_status = 0;
+  for (size_t i = 0; i < value_size; ++i) call->grpc_status = call->grpc_status * 10 + (value[i] - '0');
   return 0;
 }
 
-int Connection::OnData(nghttp2_session*, uint8_t, int32_t stream, const uint8_t* data, size_t size,
+int Connection::OnData(nghttp2_session* session, uint8_t, int32_t stream, const uint8_t* data, size_t size,
                        void* user) {
   auto* self = static_cast<Connection*>(user);
-  const auto it = self->calls_.find(stream);
-  if (it == self->calls_.end()) return 0;
-  it->second->in.append(reinterpret_cast<const char*>(data), size);
-  self->TakeMessages(it->second.get());
+  auto* call = static_cast<Call*>(nghttp2_session_get_stream_user_data(session, stream));
+  if (call == nullptr) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  if (call->in.empty()) {
+    call->in.append(bytes.substr(self->TakeMessages(call, bytes)));
+  } else {
+    call->in.append(bytes);
+    call->in.erase(0, self->TakeMessages(call, call->in));
+  }
   return 0;
 }
 
-void Connection::TakeMessages(Call* call) {
+size_t Connection::TakeMessages(Call* call, std::string_view bytes) {
   size_t at = 0;
-  const std::string& in = call->in;
-  while (in.size() - at >= 5) {
-    const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(in[at + i])); };
+  while (bytes.size() - at >= 5) {
+    const auto byte = [&](size_t i) {
+      return static_cast<uint32_t>(static_cast<unsigned char>(bytes[at + i]));
+    };
     const size_t size = byte(1) << 24 | byte(2) << 16 | byte(3) << 8 | byte(4);
-    if (in.size() - at - 5 < size) break;
-    handler_->OnMessage(call, std::string_view(in).substr(at + 5, size));
+    if (bytes.size() - at - 5 < size) break;
+    handler_->OnMessage(call, bytes.substr(at + 5, size));
     at += 5 + size;
   }
-  call->in.erase(0, at);
+  return at;
 }
 
-int Connection::OnClose(nghttp2_session*, int32_t stream, uint32_t, void* user) {
+int Connection::OnClose(nghttp2_session* session, int32_t stream, uint32_t, void* user) {
   auto* self = static_cast<Connection*>(user);
-  const auto it = self->calls_.find(stream);
-  if (it == self->calls_.end()) return 0;
-  const std::unique_ptr<Call> call = std::move(it->second);
-  self->calls_.erase(it);
-  self->handler_->OnEnd(call.get());
+  auto* call = static_cast<Call*>(nghttp2_session_get_stream_user_data(session, stream));
+  if (call == nullptr) return 0;
+  self->handler_->OnEnd(call);
+  self->free_.push_back(call);
   return 0;
 }
 
@@ -189,10 +200,13 @@ void Connection::Flush() {
       pending_.append(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
     }
     if (pending_.empty()) return;
-    const ssize_t sent = write(fd_, pending_.data(), pending_.size());
+    const ssize_t sent = write(fd_, pending_.data() + pending_sent_, pending_.size() - pending_sent_);
     if (sent < 0 && errno == EAGAIN) return;
     if (sent < 0) Die("write");
-    pending_.erase(0, static_cast<size_t>(sent));
+    pending_sent_ += static_cast<size_t>(sent);
+    if (pending_sent_ < pending_.size()) continue;
+    pending_.clear();
+    pending_sent_ = 0;
   }
 }
 

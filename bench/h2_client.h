@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
 namespace quorate::bench {
 
@@ -18,6 +18,7 @@ struct Call {
   uint64_t tag = 0;
   int64_t sent_nanos = 0;
   int grpc_status = -1;
+  bool answered = false;  // The caller's: a message of the wanted size came.
 
   // Owned by the connection.
   std::string out;
@@ -44,7 +45,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   int fd() const { return fd_; }
-  bool wants_write() const { return !pending_.empty(); }
+  bool wants_write() const { return pending_sent_ < pending_.size(); }
 
   // Opens a call with its first message. A unary call ends its half at once; a stream stays open for Send.
   Call* Start(std::string_view path, std::string_view message, bool unary);
@@ -62,13 +63,17 @@ class Connection {
                       uint8_t, void*);
   static int OnData(nghttp2_session*, uint8_t, int32_t, const uint8_t*, size_t, void*);
   static int OnClose(nghttp2_session*, int32_t, uint32_t, void*);
-  void TakeMessages(Call* call);
+  // Hands out the whole messages at the head of `bytes`; returns how many bytes they took.
+  size_t TakeMessages(Call* call, std::string_view bytes);
 
   int fd_ = -1;
   Handler* handler_;
   nghttp2_session* session_ = nullptr;
-  std::unordered_map<int32_t, std::unique_ptr<Call>> calls_;
-  std::string pending_;  // Framed bytes that the socket did not take yet.
+  // Every call object ever made; an ended one waits in free_ for its next use. The session knows the call of a stream.
+  std::vector<std::unique_ptr<Call>> calls_;
+  std::vector<Call*> free_;
+  std::string pending_;      // Framed bytes that the socket did not take yet, from pending_sent_ on.
+  size_t pending_sent_ = 0;
 };
 
 }  // namespace quorate::bench

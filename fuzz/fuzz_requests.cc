@@ -109,7 +109,6 @@ void LogEntry(std::string_view bytes) {
   QUORATE_CHECK(again.kind == entry.kind && again.body == entry.body && again.header.id == entry.header.id &&
                 again.header.username == entry.header.username &&
                 again.header.auth_revision == entry.header.auth_revision);
-  static_cast<void>(server::IsAuthAdministration(entry.kind));
   etcdserverpb::InternalRaftRequest message;
   static_cast<void>(ParseAs(bytes, &message));
 }

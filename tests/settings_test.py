@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -101,6 +102,9 @@ class SettingsTest(unittest.TestCase):
     def test_logs_are_json_with_the_messages_that_scripts_wait_for(self):
         with member.quorate() as server:
             server.start()
+            deadline = time.monotonic() + 20
+            while not ETCD_IN_BOTH_ROLES and "ready to serve" not in server.log() and time.monotonic() < deadline:
+                time.sleep(0.02)
             server.stop()
             lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
             self.assertGreater(len(lines), 5)

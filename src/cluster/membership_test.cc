@@ -188,6 +188,12 @@ TEST(V2StoreTest, MinimalAndForeignStores) {
        absl::StatusCode::kDataLoss},
       {R"({"Root":{"Children":{"0":{"Children":{"removed_members":{"Value":""}}}}}})",
        absl::StatusCode::kDataLoss},
+      // IDs as etcd never writes them: later changes would look for another name.
+      {R"({"Root":{"Children":{"0":{"Children":{"members":{"Children":
+          {"0a":{"Children":{"raftAttributes":{"Value":"{}"}}}}}}}}}})",
+       absl::StatusCode::kDataLoss},
+      {R"({"Root":{"Children":{"0":{"Children":{"removed_members":{"Children":{"A":{"Value":""}}}}}}}})",
+       absl::StatusCode::kDataLoss},
   };
   for (const Case& c : cases) EXPECT_EQ(V2Store::Parse(c.json).status().code(), c.code) << c.json;
   std::string deep = "{\"Root\":";

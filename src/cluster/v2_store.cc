@@ -23,6 +23,14 @@ constexpr int kDepthMax = 8;
 // etcd: v2store.defaultVersion.
 constexpr int kStoreVersion = 2;
 
+// The name of a node that stands for a member. etcd reads other spellings of the same number, too, but never
+// writes them; here a name that is not the canonical one would be missed by the next change of its member.
+StatusOr<uint64_t> IdOfNode(const std::string& name) {
+  QUORATE_ASSIGN_OR_RETURN(const uint64_t id, ParseId(name));
+  if (IdText(id) != name) return InvalidArgument("the ID is not written as " + IdText(id));
+  return id;
+}
+
 std::string Below(std::string_view directory, std::string_view name) {
   return std::string(directory) + "/" + std::string(name);
 }
@@ -155,7 +163,7 @@ StatusOr<std::vector<Member>> V2Store::Members() const {
     const auto bad = [&](const Status& status) {
       return BadStore(path + ": " + std::string(Message(status)));
     };
-    const auto id = ParseId(name);
+    const auto id = IdOfNode(name);
     if (!id.ok()) return bad(id.status());
     if (!node.children) return BadStore(path + " is no directory");
     Member member;
@@ -185,7 +193,7 @@ StatusOr<std::vector<uint64_t>> V2Store::RemovedIds() const {
   if (directory == nullptr) return ids;
   if (!directory->children) return BadStore(std::string(kRemoved) + " is no directory");
   for (const auto& [name, node] : *directory->children) {
-    const auto id = ParseId(name);
+    const auto id = IdOfNode(name);
     if (!id.ok()) return BadStore(Below(kRemoved, name) + ": " + std::string(Message(id.status())));
     ids.push_back(*id);
   }

@@ -19,7 +19,8 @@ void Store::HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)>
         Lane::kRead, [] {}, [done = std::move(done), error] { done(error); });
     return;
   }
-  jobs_->AddHashKv(revision > 0 ? revision : current_revision_, std::move(done));
+  // A negative revision is before everything: the hash of nothing.
+  jobs_->AddHashKv(revision == 0 ? current_revision_ : std::max<int64_t>(revision, -1), std::move(done));
 }
 
 void Store::Jobs::AddHashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done) {

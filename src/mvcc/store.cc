@@ -128,7 +128,10 @@ StatusOr<RangePlan> Store::PlanRangeAt(const RangeOptions& options, int64_t curr
   }
   plan.Take(options);
   // Without filters and with keys in order, the limit is known to cut right here.
-  const size_t limit = plan.InOrder() ? static_cast<size_t>(std::max<int64_t>(options.limit, 0)) : 0;
+  size_t limit = plan.InOrder() ? static_cast<size_t>(std::max<int64_t>(options.limit, 0)) : 0;
+  // A target without an order sorts too, but as in every etcd only what the limit, and one more, lets through.
+  const bool sorts_unasked = !plan.InOrder() && options.sort_order == SortOrder::kNone && !plan.Filters();
+  if (sorts_unasked && options.limit > 0) limit = static_cast<size_t>(options.limit) + 1;
   bool cut = false;
   index_.Range(options.key, options.range_end, at, [&](std::string_view, const KeyVersion& version) {
     if (limit == 0 || plan.revisions_.size() < limit) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "auth/auth_errors.h"
 #include "auth/auth_store.h"
 #include "base/status.h"
 #include "net/grpc.h"
@@ -83,6 +84,13 @@ class Context {
     auto token = call.metadata("token");
     if (!token) token = call.metadata("authorization");
     return token ? member_.Identify(*token) : auth::AuthInfo{};
+  }
+  // The same, but nobody is an error while authentication is on.
+  template <typename AnyCall>
+  StatusOr<auth::AuthInfo> RequireIdentity(const AnyCall& call) {
+    auto who = Identify(call);
+    if (who.ok() && who->username.empty() && member_.auth().enabled()) return auth::ErrUserEmpty();
+    return who;
   }
 
  private:

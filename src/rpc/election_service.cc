@@ -8,6 +8,7 @@
 #include "rpc/parse.h"
 #include "rpc/turn.h"
 #include "server/kv_applier.h"
+#include "server/txn_check.h"
 
 namespace quorate::rpc {
 namespace {
@@ -205,6 +206,9 @@ void ElectionService::Proclaim(Call call, std::string_view bytes) {
   put->set_key(request.leader().key());
   put->set_value(request.value());
   put->set_lease(request.leader().lease());
+  if (const Status bad = server::CheckTxn(txn, member_.config().txn_ops_max); !bad.ok()) {
+    return call.Fail(ThroughClient(bad));
+  }
   member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
                   [this, call](const Status& status, std::string_view response) mutable {
                     if (!status.ok()) return call.Fail(ThroughClient(status));
@@ -244,6 +248,9 @@ void ElectionService::Resign(Call call, std::string_view bytes) {
   if (!who.ok()) return call.Fail(who.status());
   etcdserverpb::TxnRequest txn = IfStillLeader(request.leader());
   txn.add_success()->mutable_request_delete_range()->set_key(request.leader().key());
+  if (const Status bad = server::CheckTxn(txn, member_.config().txn_ops_max); !bad.ok()) {
+    return call.Fail(ThroughClient(bad));
+  }
   member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), *who,
                   [this, call](const Status& status, std::string_view) mutable {
                     if (!status.ok()) return call.Fail(ThroughClient(status));

@@ -1,7 +1,5 @@
 #include "rpc/kv_service.h"
 
-#include <google/protobuf/io/coded_stream.h>
-
 #include <memory>
 #include <utility>
 
@@ -14,17 +12,8 @@
 namespace quorate::rpc {
 namespace {
 
-// Two levels of messages for each level of nested transactions; the operations limit allows 128 of those.
-constexpr int kTxnRecursionLimit = 300;
 // Keys of a range that the core fetches itself; longer ones go to a reader thread.
 constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
-
-bool ParseTxn(std::string_view bytes, etcdserverpb::TxnRequest* txn) {
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
-                                            static_cast<int>(bytes.size()));
-  in.SetRecursionLimit(kTxnRecursionLimit);
-  return txn->ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
-}
 
 }  // namespace
 
@@ -49,20 +38,20 @@ void KvService::Range(Call call, std::string_view bytes) {
   if (const Status bad = server::CheckRange(request.key, request.sort_order, request.sort_target); !bad.ok()) {
     return call.Fail(bad);
   }
-  const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
-  if (request.serializable) return ServeRange(call, request, *who);
-  member_.WhenLinearizable(
-      [this, call, who = *who, owned = std::string(bytes)](const Status& status) mutable {
-        if (!status.ok()) return call.Fail(status);
-        server::RangeRequest again;
-        server::Decode(owned, &again);
-        ServeRange(call, again, who);
-      });
+  if (request.serializable) return ServeRange(call, request);
+  member_.WhenLinearizable([this, call, owned = std::string(bytes)](const Status& status) mutable {
+    if (!status.ok()) return call.Fail(status);
+    server::RangeRequest again;
+    server::Decode(owned, &again);
+    ServeRange(call, again);
+  });
 }
 
-void KvService::ServeRange(Call call, const server::RangeRequest& request, const auth::AuthInfo& who) {
-  if (const Status denied = member_.auth().IsRangePermitted(who, request.key, request.range_end); !denied.ok()) {
+// The caller is identified only now, as in the original: users and roles may have changed while the read waited.
+void KvService::ServeRange(Call call, const server::RangeRequest& request) {
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  if (const Status denied = member_.auth().IsRangePermitted(*who, request.key, request.range_end); !denied.ok()) {
     return call.Fail(denied);
   }
   auto plan = member_.store().PlanRange(server::ToRangeOptions(request));
@@ -124,24 +113,26 @@ void KvService::DeleteRange(Call call, std::string_view bytes) {
 
 void KvService::Txn(Call call, std::string_view bytes) {
   auto txn = std::make_shared<etcdserverpb::TxnRequest>();
-  if (!ParseTxn(bytes, txn.get())) return call.Fail(MalformedRequest("TxnRequest"));
+  if (!server::ParseTxn(bytes, txn.get())) return call.Fail(MalformedRequest("TxnRequest"));
   if (!member_.QuotaAvailable(server::QuotaCost(*txn))) return call.Fail(server::ErrNoSpace());
   if (const Status bad = server::CheckTxn(*txn, member_.config().txn_ops_max); !bad.ok()) return call.Fail(bad);
-  const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
   if (!server::IsReadOnly(*txn)) {
+    const auto who = context_.Identify(call);
+    if (!who.ok()) return call.Fail(who.status());
     txn->DiscardUnknownFields();
     return member_.Propose(server::EntryKind::kTxn, txn->SerializeAsString(), *who, ReplyTo(call));
   }
-  if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, *txn, *who);
-  member_.WhenLinearizable([this, call, txn, who = *who](const Status& status) mutable {
+  if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, *txn);
+  member_.WhenLinearizable([this, call, txn](const Status& status) mutable {
     if (!status.ok()) return call.Fail(status);
-    ServeReadOnlyTxn(call, *txn, who);
+    ServeReadOnlyTxn(call, *txn);
   });
 }
 
-void KvService::ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn, const auth::AuthInfo& who) {
-  if (const Status denied = member_.CheckTxnPermitted(who, txn); !denied.ok()) return call.Fail(denied);
+void KvService::ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn) {
+  const auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  if (const Status denied = member_.CheckTxnPermitted(*who, txn); !denied.ok()) return call.Fail(denied);
   response_.clear();
   const Status status = member_.kv().Txn(txn, member_.header(), &response_);
   call.Finish(status, response_);

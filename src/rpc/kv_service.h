@@ -18,12 +18,12 @@ class KvService {
 
  private:
   void Range(Call call, std::string_view bytes);
-  void ServeRange(Call call, const server::RangeRequest& request, const auth::AuthInfo& who);
+  void ServeRange(Call call, const server::RangeRequest& request);
   void FinishOnReader(Call call, mvcc::RangePlan plan, int64_t revision);
   void Put(Call call, std::string_view bytes);
   void DeleteRange(Call call, std::string_view bytes);
   void Txn(Call call, std::string_view bytes);
-  void ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn, const auth::AuthInfo& who);
+  void ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn);
   void Compact(Call call, std::string_view bytes);
 
   Context& context_;

@@ -16,8 +16,10 @@ namespace {
 
 constexpr std::string_view kService = "etcdserverpb.Lease";
 
-// How often a renewal looks again whether the lease that had expired is gone.
-constexpr std::chrono::milliseconds kExpiredRetry(20);
+// How often a renewal looks again whether the lease that had expired is gone, or whether there is a leader.
+constexpr std::chrono::milliseconds kRetry(20);
+// Renewals of one stream that wait for the one before them, or for the client to read its answers.
+constexpr size_t kWaitingMax = 10'000;
 
 // A stream of renewals, answered in turn; an unknown lease answers with TTL 0.
 class KeepAliveCall : public net::StreamHandler {
@@ -34,8 +36,11 @@ class KeepAliveCall : public net::StreamHandler {
     }
     if (!in.ok()) return Finish(MalformedRequest("LeaseKeepAliveRequest"));
     if (const Status denied = Permitted(id); !denied.ok()) return Finish(denied);
+    if (waiting_.size() >= kWaitingMax) {
+      return Finish(ResourceExhausted("etcdserver: " + std::to_string(kWaitingMax) + " renewals of this stream wait"));
+    }
     waiting_.push_back(id);
-    if (waiting_.size() == 1) Serve();
+    Serve();
   }
   void OnHalfClose() override {
     half_closed_ = true;
@@ -45,17 +50,21 @@ class KeepAliveCall : public net::StreamHandler {
     over_ = true;
     stream_.Closed(reason);
   }
+  void OnWritable() override {
+    unread_ = false;
+    Serve();
+  }
 
  private:
   Status Permitted(int64_t id) {
     if (!member_.auth().enabled()) return absl::OkStatus();
-    QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.Identify(stream_));
+    QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.RequireIdentity(stream_));
     return member_.CheckLeasePermitted(who, id);
   }
 
-  // Answers those waiting, until one has to wait for the log.
+  // Answers those waiting, until one has to wait for the log or for a leader, or the client for its answers.
   void Serve() {
-    while (!over_ && !waiting_.empty()) {
+    while (!over_ && !suspended_ && !unread_ && !waiting_.empty()) {
       const int64_t id = waiting_.front();
       // The header is taken before the renewal, as in the original.
       const server::ResponseHeader header = member_.header();
@@ -68,37 +77,52 @@ class KeepAliveCall : public net::StreamHandler {
           Answer(header, id, 0);
           break;
         case lease::RenewResult::kNotPrimary:
-          return Finish(server::ErrNoLeader());
+          if (no_leader_since_ == 0) no_leader_since_ = member_.now();
+          if (member_.now() - no_leader_since_ >= member_.config().request_timeout_nanos()) {
+            return Finish(server::ErrNoLeader());
+          }
+          return RetrySoon();
         case lease::RenewResult::kExpired:
-          loop_.After(kExpiredRetry, [this, alive = std::weak_ptr(alive_)] {
-            if (!alive.expired()) Serve();
-          });
-          return;
+          return RetrySoon();
         case lease::RenewResult::kNeedsCheckpoint:
           return Checkpoint(id);
       }
     }
-    if (half_closed_ && !over_) Finish(absl::OkStatus());
+    if (half_closed_ && !over_ && waiting_.empty()) Finish(absl::OkStatus());
+  }
+
+  void RetrySoon() {
+    suspended_ = true;
+    loop_.After(kRetry, [this, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) Continue();
+    });
+  }
+  void Continue() {
+    suspended_ = false;
+    Serve();
   }
 
   void Checkpoint(int64_t id) {
     etcdserverpb::LeaseCheckpointRequest request;
     request.add_checkpoints()->set_id(id);
+    suspended_ = true;
     member_.Propose(server::EntryKind::kLeaseCheckpoint, request.SerializeAsString(), {},
                     [this, alive = std::weak_ptr(alive_)](const Status& status, std::string_view) {
                       if (alive.expired()) return;
                       if (!status.ok()) return Finish(status);
-                      Serve();
+                      Continue();
                     });
   }
 
   void Answer(const server::ResponseHeader& header, int64_t id, int64_t ttl_seconds) {
     waiting_.pop_front();
+    no_leader_since_ = 0;
     message_.clear();
     server::AppendHeader(message_, header);
     wire::AppendVarintFieldNonZero(message_, 2, static_cast<uint64_t>(id));
     wire::AppendVarintFieldNonZero(message_, 3, static_cast<uint64_t>(ttl_seconds));
     stream_.Send(message_);
+    unread_ = stream_.pending_bytes() >= net::kStreamPendingHigh;
   }
 
   void Finish(const Status& status) {
@@ -113,6 +137,9 @@ class KeepAliveCall : public net::StreamHandler {
   std::deque<int64_t> waiting_;
   std::string message_;  // Reused.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
+  int64_t no_leader_since_ = 0;
+  bool suspended_ = false;  // Until a timer or the log calls back.
+  bool unread_ = false;     // Until OnWritable.
   bool half_closed_ = false;
   bool over_ = false;
 };
@@ -136,7 +163,7 @@ void LeaseService::Grant(Call call, std::string_view bytes) {
   etcdserverpb::LeaseGrantRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaseGrantRequest"));
   if (!member_.QuotaAvailable(server::kLeaseQuotaCost)) return call.Fail(server::ErrNoSpace());
-  const auto who = context_.Identify(call);
+  const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(who.status());
   while (request.id() == 0) request.set_id(static_cast<int64_t>(member_.NextRequestId() & INT64_MAX));
   request.DiscardUnknownFields();
@@ -146,19 +173,25 @@ void LeaseService::Grant(Call call, std::string_view bytes) {
 void LeaseService::Revoke(Call call, std::string_view bytes) {
   etcdserverpb::LeaseRevokeRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaseRevokeRequest"));
-  const auto who = context_.Identify(call);
+  const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(who.status());
   request.DiscardUnknownFields();
   member_.Propose(server::EntryKind::kLeaseRevoke, request.SerializeAsString(), *who, ReplyTo(call));
 }
 
+Status LeaseService::MayRead(const auth::AuthInfo& who, const std::vector<std::string>& keys) {
+  if (member_.auth().IsAdminPermitted(who).ok()) return absl::OkStatus();
+  for (const std::string& key : keys) QUORATE_RETURN_IF_ERROR(member_.auth().IsRangePermitted(who, key, {}));
+  return absl::OkStatus();
+}
+
 void LeaseService::TimeToLive(Call call, std::string_view bytes) {
   etcdserverpb::LeaseTimeToLiveRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaseTimeToLiveRequest"));
-  auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
-  member_.WhenApplied([this, call, request, who = *std::move(who)](const Status& status) mutable {
+  member_.WhenLinearizable([this, call, request](const Status& status) mutable {
     if (!status.ok()) return call.Fail(status);
+    const auto who = context_.RequireIdentity(call);
+    if (!who.ok()) return call.Fail(who.status());
     etcdserverpb::LeaseTimeToLiveResponse response;
     response.set_id(request.id());
     const auto lease = member_.lessor().Lookup(request.id(), request.keys());
@@ -169,24 +202,20 @@ void LeaseService::TimeToLive(Call call, std::string_view bytes) {
     response.set_ttl(lease->remaining_seconds);
     response.set_grantedttl(lease->granted_seconds);
     if (request.keys()) {
-      for (const std::string& key : lease->keys) {
-        if (const Status denied = member_.auth().IsRangePermitted(who, key, {}); !denied.ok()) return call.Fail(denied);
-        response.add_keys(key);
-      }
+      if (const Status denied = MayRead(*who, lease->keys); !denied.ok()) return call.Fail(denied);
+      for (const std::string& key : lease->keys) response.add_keys(key);
     }
     RespondWith(call, member_.header(), response);
   });
 }
 
 void LeaseService::Leases(Call call, std::string_view) {
-  const auto who = context_.Identify(call);
+  const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(who.status());
   etcdserverpb::LeaseLeasesResponse response;
   for (const int64_t id : member_.lessor().Leases()) {
     if (member_.auth().enabled()) {
-      for (const std::string& key : member_.lessor().Keys(id)) {
-        if (const Status denied = member_.auth().IsRangePermitted(*who, key, {}); !denied.ok()) return call.Fail(denied);
-      }
+      if (const Status denied = MayRead(*who, member_.lessor().Keys(id)); !denied.ok()) return call.Fail(denied);
     }
     response.add_leases()->set_id(id);
   }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "net/loop.h"
 #include "net/server.h"
@@ -18,6 +20,8 @@ class LeaseService {
  private:
   void Grant(Call call, std::string_view bytes);
   void Revoke(Call call, std::string_view bytes);
+  // Whether the caller may learn which keys these are.
+  Status MayRead(const auth::AuthInfo& who, const std::vector<std::string>& keys);
   void TimeToLive(Call call, std::string_view bytes);
   void Leases(Call call, std::string_view bytes);
 

@@ -50,7 +50,7 @@ absl::Status MaintenanceService::AdminPermitted(const Call& call) {
 void MaintenanceService::Alarm(Call call, std::string_view bytes) {
   etcdserverpb::AlarmRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("AlarmRequest"));
-  const auto who = context_.Identify(call);
+  const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(who.status());
   if (request.action() != etcdserverpb::AlarmRequest::GET) {
     if (const absl::Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
@@ -60,6 +60,7 @@ void MaintenanceService::Alarm(Call call, std::string_view bytes) {
 }
 
 void MaintenanceService::Status(Call call, std::string_view) {
+  if (const auto who = context_.RequireIdentity(call); !who.ok()) return call.Fail(who.status());
   etcdserverpb::StatusResponse response;
   const auto stats = member_.backend().stats();
   response.set_version(cluster::VersionText(cluster::ReportedVersion(member_.membership().version())));

@@ -62,12 +62,16 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
     next_key_ = std::string(request_.key);
     revision_ = request_.revision;
     remaining_ = request_.limit;
-    Pump();
+    Fetch();
   }
 
-  // Sends chunks while the client takes them. A chunk is fetched on a reader thread.
+  // Goes on unless the chunk just sent has to wait for the client: then OnWritable comes.
   void Pump() {
-    if (finished_ || fetching_ || !started_ || stream_.pending_bytes() >= net::kStreamPendingHigh) return;
+    if (!finished_ && !fetching_ && stream_.pending_bytes() < net::kStreamPendingHigh) Fetch();
+  }
+
+  // A chunk is fetched on a reader thread.
+  void Fetch() {
     if (const Status denied = member_.auth().IsRangePermitted(who_, request_.key, request_.range_end); !denied.ok()) {
       return Finish(denied);
     }

@@ -121,7 +121,10 @@ class SnapshotCall : public net::StreamHandler {
     over_ = true;
     stream_.Closed(reason);
   }
-  void OnWritable() override { Pump(); }
+  void OnWritable() override {
+    unread_ = false;
+    Pump();
+  }
 
  private:
   Status Permitted() {
@@ -143,7 +146,7 @@ class SnapshotCall : public net::StreamHandler {
   }
 
   void Pump() {
-    while (!over_ && stream_.pending_bytes() < net::kStreamPendingHigh) {
+    while (!over_ && !unread_) {
       std::string message;
       {
         const std::lock_guard lock(channel_->mutex);
@@ -158,6 +161,8 @@ class SnapshotCall : public net::StreamHandler {
       channel_->room.notify_one();
       if (over_) return stream_.Finish(channel_->status);
       stream_.Send(message);
+      // Asked only after a message of ours, which is what makes OnWritable come: others share the connection.
+      unread_ = stream_.pending_bytes() >= net::kStreamPendingHigh;
     }
   }
 
@@ -169,6 +174,7 @@ class SnapshotCall : public net::StreamHandler {
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   std::thread thread_;
   bool started_ = false;
+  bool unread_ = false;  // Until OnWritable.
   bool over_ = false;
 };
 

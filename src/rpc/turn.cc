@@ -12,11 +12,16 @@ namespace {
 
 constexpr int64_t kOwnLeaseSeconds = 60;
 
+// Source: etcd client/v3/concurrency/mutex.go.
+Status ErrSessionExpired() { return Unknown("mutex: session is expired"); }
+
 }  // namespace
 
+// As Go prints a signed number with %x: sign and magnitude.
 std::string ContenderKey(std::string_view name, int64_t lease) {
-  char hex[20];
-  std::snprintf(hex, sizeof hex, "/%llx", static_cast<unsigned long long>(lease));
+  char hex[24];
+  const auto bits = static_cast<unsigned long long>(lease);
+  std::snprintf(hex, sizeof hex, "/%s%llx", lease < 0 ? "-" : "", lease < 0 ? 0 - bits : bits);
   return std::string(name) + hex;
 }
 
@@ -67,9 +72,15 @@ void Turn::PutKey() {
   put->set_lease(place_.lease);
   txn.add_failure()->mutable_request_range()->set_key(place_.key);
   member_.Propose(server::EntryKind::kTxn, txn.SerializeAsString(), who_,
-                  [weak = weak_from_this()](const Status& status, std::string_view response) {
-                    if (const auto self = weak.lock()) self->OnKeyPut(status, response);
+                  // Kept alive until the answer: a key put by one who has given up must go again.
+                  [self = shared_from_this()](const Status& status, std::string_view response) {
+                    self->OnKeyPut(status, response);
                   });
+}
+
+// The same user, whatever has been changed about users meanwhile.
+auth::AuthInfo Turn::Who() const {
+  return who_.username.empty() ? who_ : auth::AuthInfo{who_.username, member_.auth().revision()};
 }
 
 void Turn::OnKeyPut(const Status& status, std::string_view response) {
@@ -77,6 +88,10 @@ void Turn::OnKeyPut(const Status& status, std::string_view response) {
   key_put_ = true;
   etcdserverpb::TxnResponse txn;
   if (!Parse(response, &txn)) return Finish(Internal("malformed answer of the store"));
+  if (!done_) {
+    if (txn.succeeded()) Abandon();
+    return;
+  }
   if (txn.succeeded()) {
     place_.create_revision = txn.header().revision();
   } else {
@@ -92,7 +107,7 @@ void Turn::Look() {
   if (!done_) return;
   watch_.reset();
   const std::string end = PrefixEnd(prefix_);
-  if (const Status denied = member_.auth().IsRangePermitted(who_, prefix_, end); !denied.ok()) return Finish(denied);
+  if (const Status denied = member_.auth().IsRangePermitted(Who(), prefix_, end); !denied.ok()) return Finish(denied);
   mvcc::RangeOptions options;
   options.key = prefix_;
   options.range_end = end;
@@ -134,8 +149,10 @@ void Turn::Finish(const Status& status) {
   watch_.reset();
   if (!done_) return;
   const Done done = std::exchange(done_, nullptr);
-  // A lock whose lease ran out while it waited is no lock.
-  if (status.ok() && !member_.lessor().Exists(place_.lease)) return done(server::ErrLeaseNotFound(), place_);
+  // A lock whose key is gone, because the lease ran out or somebody has deleted it, is no lock.
+  if (status.ok() && !member_.store().Find(place_.key, member_.store().current_revision())) {
+    return done(ErrSessionExpired(), place_);
+  }
   done(status, place_);
 }
 
@@ -145,7 +162,7 @@ void Turn::Abandon() {
   if (!key_put_) return;
   std::string body;
   server::Append(body, server::DeleteRangeRequest{place_.key, {}, false});
-  member_.Propose(server::EntryKind::kDeleteRange, body, who_, {});
+  member_.Propose(server::EntryKind::kDeleteRange, body, Who(), {});
 }
 
 }  // namespace quorate::rpc

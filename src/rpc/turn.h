@@ -45,6 +45,7 @@ class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink 
   void OnCompacted(mvcc::WatchId id, int64_t compact_revision) override;
   void OnProgress(mvcc::WatchId, int64_t) override {}
 
+  auth::AuthInfo Who() const;
   void GrantLease();
   void PutKey();
   void OnKeyPut(const Status& status, std::string_view response);

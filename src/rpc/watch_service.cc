@@ -29,6 +29,10 @@ struct Control {
   std::string_view cancel_reason = {};
 };
 
+// Requests of one stream while the client leaves their answers unread. What it is owed of events is a revision number;
+// answers are kept.
+constexpr int kRequestsUnreadMax = 100'000;
+
 // The text of a refusal as the original puts it into cancel_reason.
 std::string RpcErrorText(const Status& status) {
   static constexpr std::array<std::string_view, 17> kNames = {
@@ -47,10 +51,14 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   // ---- from the client ----
   void OnMessage(std::string_view bytes) override {
     stream_.Received();
+    requests_unread_ = full() ? requests_unread_ + 1 : 0;
+    if (requests_unread_ > kRequestsUnreadMax) {
+      return End(ResourceExhausted("etcdserver: " + std::to_string(requests_unread_) +
+                                   " watch requests, and their responses are not read"));
+    }
     etcdserverpb::WatchRequest request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-      watches_.reset();
-      return stream_.Finish(MalformedRequest("WatchRequest"));
+      return End(MalformedRequest("WatchRequest"));
     }
     switch (request.request_union_case()) {
       case etcdserverpb::WatchRequest::kCreateRequest: return Create(request.create_request());
@@ -59,10 +67,8 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
       case etcdserverpb::WatchRequest::REQUEST_UNION_NOT_SET: return;
     }
   }
-  void OnHalfClose() override {
-    watches_.reset();
-    stream_.Finish(absl::OkStatus());
-  }
+  // The client asks for no more, and still gets what it has asked for, as with the original.
+  void OnHalfClose() override {}
   void OnClosed(net::Code reason) override {
     watches_.reset();
     stream_.Closed(reason);
@@ -98,6 +104,11 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   void OnProgress(mvcc::WatchId id, int64_t header_revision) override { SendControl({.watch_id = id}, header_revision); }
 
  private:
+  void End(const Status& status) {
+    watches_.reset();
+    stream_.Finish(status);
+  }
+
   void Create(const etcdserverpb::WatchCreateRequest& request) {
     if (const Status bad = mvcc::WatchStream::CheckStart(request.start_revision()); !bad.ok()) {
       return Refuse(Message(bad));
@@ -165,6 +176,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   Context& context_;
   server::Member& member_;
   Stream stream_;
+  int requests_unread_ = 0;
   std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/check.h"
 #include "base/wire.h"
 #include "server/errors.h"
 #include "server/txn_check.h"
@@ -152,8 +151,8 @@ class KvApplier::TxnRun {
       wanted_ = out != nullptr;
       const Status done = Execute(txn_, &body);
       header.revision = write_->End();
-      // Past the checks only a damaged database can fail, and then changes may be half made: no way on from here.
-      QUORATE_CHECK_MSG(done.ok(), Message(done));
+      // Past the checks only a damaged database can fail, and then changes may be half made: the caller ends the process.
+      QUORATE_RETURN_IF_ERROR(done);
     }
     if (out == nullptr) return absl::OkStatus();
     AppendHeader(*out, header);

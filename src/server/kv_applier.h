@@ -38,7 +38,8 @@ class KvApplier {
   KvApplier(mvcc::Store* store, lease::Lessor* lessor) : store_(store), lessor_(lessor) {}
 
   // Each appends the encoded response to *out, with `header` as its header (the revision is filled in), unless out is
-  // null: then nobody waits and no response is built. On an error nothing was changed and nothing appended.
+  // null: then nobody waits and no response is built. On an error nothing was changed and nothing appended, but for DataLoss, after which the
+  // process must end.
   Status Put(const PutRequest& request, ResponseHeader header, std::string* out);
   Status DeleteRange(const DeleteRangeRequest& request, ResponseHeader header, std::string* out);
   // Reads and writes alike. A read-only one may run at any time, outside the log.

@@ -1,6 +1,7 @@
 #include "server/member.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -90,6 +91,7 @@ void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
   pending_.emplace(id, Pending{std::move(reply), started});
   pending_by_time_.emplace_back(started, id);
   proposals_.emplace_back(std::move(data));
+  proposal_ids_.push_back(id);
 }
 
 void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
@@ -111,7 +113,18 @@ void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
 // Without a leader they wait, as in the original, until there is one or their time is over.
 void Member::FlushProposals() {
   if (proposals_.empty() || leader_ == raft::kNone) return;
-  if (const Status status = raft_->ProposeBatch(proposals_); status.ok()) proposals_.clear();
+  if (!raft_->ProposeBatch(proposals_).ok()) return;
+  proposals_.clear();
+  proposal_ids_.clear();
+}
+
+// What timed out before raft has seen it must not be executed later behind its caller's back.
+void Member::DropExpiredProposals() {
+  const auto live = std::find_if(proposal_ids_.begin(), proposal_ids_.end(),
+                                 [this](uint64_t id) { return pending_.contains(id); });
+  const auto expired = live - proposal_ids_.begin();
+  proposal_ids_.erase(proposal_ids_.begin(), live);
+  proposals_.erase(proposals_.begin(), proposals_.begin() + expired);
 }
 
 // ---- reads ---------------------------------------------------------------------------------------------------------
@@ -122,14 +135,6 @@ void Member::WhenLinearizable(std::function<void(const Status&)> done) {
     return;
   }
   reads_.emplace_back(now(), std::move(done));
-}
-
-void Member::WhenApplied(std::function<void(const Status&)> done) {
-  if (applied_index_ >= committed_index_) {
-    done(absl::OkStatus());
-    return;
-  }
-  reads_waiting_.push_back({committed_index_, std::move(done)});
 }
 
 // One round at a time asks for all reads that have come since the last one began.
@@ -183,9 +188,11 @@ void Member::Tick() {
   }
 }
 
-// The only voter need not wait for anybody's heartbeat.
+// The only voter need not wait for anybody's heartbeat. A campaign under way is left alone: its vote may still be on the
+// way to a slow disk, and a new one each tick would void it each time.
 void Member::CampaignIfAlone() {
   if (leader_ != raft::kNone || stopping_ || applied_index_ < committed_index_) return;
+  if (raft_->GetBasicStatus().soft_state.role != raft::Role::kFollower) return;
   if (conf_state_.voters != std::vector<uint64_t>{id_}) return;
   if (const Status status = raft_->Campaign(); !status.ok()) {
     LOG_WARN("failed to campaign", {"error", Message(status)});
@@ -196,7 +203,6 @@ void Member::EndOfRound() {
   FlushProposals();
   FlushReads();
   DrainRaft();
-  ReleaseLog();
   if (store_->busy()) store_->Step(kStoreStepBudget);
   backend_->MaybeCommit(now());
   watch_hub_->Flush();
@@ -215,15 +221,15 @@ void Member::ExpireWaiting(int64_t time) {
     ++metrics_.proposals_failed;
     if (reply) reply(ErrTimeout(), {});
   }
-  // Proposals never given to raft and timed out must not be executed later behind their caller's back.
-  if (leader_ == raft::kNone && pending_.empty()) proposals_.clear();
+  DropExpiredProposals();
   for (auto* reads : {&reads_asked_, &reads_}) {
-    while (!reads->empty() && reads->front().first <= oldest) {
-      const auto done = std::move(reads->front().second);
-      reads->erase(reads->begin());
-      ++metrics_.read_indexes_failed;
-      done(ErrTimeout());
-    }
+    const auto live =
+        std::find_if(reads->begin(), reads->end(), [&](const AskedRead& read) { return read.first > oldest; });
+    // Moved out first: whoever is told may ask again at once.
+    std::vector<AskedRead> expired(std::make_move_iterator(reads->begin()), std::make_move_iterator(live));
+    reads->erase(reads->begin(), live);
+    metrics_.read_indexes_failed += expired.size();
+    for (const AskedRead& read : expired) read.second(ErrTimeout());
   }
   if (reads_asked_.empty()) read_round_ = 0;
 }
@@ -233,6 +239,7 @@ void Member::FailAllWaiting(const Status& status) {
   pending_.clear();
   pending_by_time_.clear();
   proposals_.clear();
+  proposal_ids_.clear();
   for (auto& [id, waiting] : pending) {
     if (waiting.reply) waiting.reply(status, {});
   }

@@ -73,8 +73,6 @@ class Member {
   void ProposeConfChange(raft::ConfChange change, Reply reply);
   // `done` runs when a read now is linearizable, or with the error.
   void WhenLinearizable(std::function<void(const Status&)> done);
-  // `done` runs when everything committed by now has been applied.
-  void WhenApplied(std::function<void(const Status&)> done);
 
   uint64_t NextRequestId() { return request_ids_.Next(); }
 
@@ -143,7 +141,9 @@ class Member {
   // member_open.cc: from the directory to a running state.
   Status CreateFirstLog();
   Status Recover();
-  Status OpenState(const raft::Snapshot* snapshot, const wal::LogContents& log);
+  Status CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const;
+  StatusOr<std::string> ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const;
+  Status OpenState(const raft::Snapshot* snapshot);
   Status StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log);
   wal::WalOptions WalOptions() const;
 
@@ -153,6 +153,7 @@ class Member {
   void OnReadState(const raft::ReadState& state);
   void Enqueue(std::string data, uint64_t id, Reply reply);
   void FlushProposals();
+  void DropExpiredProposals();
   void FlushReads();
   void RunReadyReads();
   void ExpireWaiting(int64_t now);
@@ -184,7 +185,7 @@ class Member {
   void ProposeCompaction(int64_t revision, std::function<void(bool)> done);
   void MaybeSnapshot();
   void FinishSnapshot(const raft::Snapshot& snapshot);
-  void ReleaseLog();
+  void ReleaseLog(uint64_t index);
   void Purge();
 
   const Config config_;
@@ -224,9 +225,11 @@ class Member {
   absl::flat_hash_map<uint64_t, Pending> pending_;
   std::deque<std::pair<int64_t, uint64_t>> pending_by_time_;  // Start and id; ids already answered stay until they are old.
   std::vector<raft::Payload> proposals_;  // Not yet given to raft.
+  std::vector<uint64_t> proposal_ids_;    // Theirs; those that timed out come first.
 
-  std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_;  // Not yet asked of raft.
-  std::vector<std::pair<int64_t, std::function<void(const Status&)>>> reads_asked_;
+  using AskedRead = std::pair<int64_t, std::function<void(const Status&)>>;  // Since when.
+  std::vector<AskedRead> reads_;                                             // Not yet asked of raft.
+  std::vector<AskedRead> reads_asked_;
   uint64_t read_round_ = 0;  // Context of the read-index round under way; 0: none.
   int64_t read_round_started_ = 0;
   std::deque<WaitingRead> reads_waiting_;  // For apply; by index.

@@ -18,7 +18,13 @@ void Member::ApplyEntry(const raft::Entry& entry) {
   committed_index_ = std::max(committed_index_, entry.index);
   switch (entry.type) {
     case raft::EntryType::kNormal:
-      if (!entry.data.empty()) ApplyNormal(entry);
+      if (!entry.data.empty()) {
+        ApplyNormal(entry);
+      } else if (is_leader() && entry.term == term_) {
+        // The first entry of a leader's term. Only now the leases are all there: before, a renewal of one that is still
+        // to be applied would be told that it is gone.
+        lessor_->Promote(config_.election_ticks * config_.tick_nanos);
+      }
       break;
     case raft::EntryType::kConfChange:
       ApplyConfChange(entry);
@@ -165,7 +171,8 @@ void Member::Publish() {
 void Member::ProposeCompaction(int64_t revision, std::function<void(bool)> done) {
   etcdserverpb::CompactionRequest request;
   request.set_revision(revision);
-  Propose(EntryKind::kCompaction, request.SerializeAsString(), OwnIdentity(),
+  // Without a user, as the original's.
+  Propose(EntryKind::kCompaction, request.SerializeAsString(), {},
           [done = std::move(done)](const Status& status, std::string_view) {
             done(status.ok() || mvcc::IsCompacted(status));
           });
@@ -210,10 +217,8 @@ void Member::FinishSnapshot(const raft::Snapshot& snapshot) {
   LOG_INFO("saved snapshot", {"snapshot-index", metadata.index});
 }
 
-// The segments before a snapshot are unlocked once its record is durable, and may then be purged.
-void Member::ReleaseLog() {
-  if (release_index_ == 0 || log_writing_ || wal_->has_pending()) return;
-  const uint64_t index = std::exchange(release_index_, 0);
+// The segments before a snapshot, whose record is durable by now, are unlocked, and may then be purged.
+void Member::ReleaseLog(uint64_t index) {
   auto status = std::make_shared<Status>();
   env_.executor->Submit(
       Lane::kLog, [this, index, status] { *status = wal_->ReleaseTo(index); },

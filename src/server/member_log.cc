@@ -1,4 +1,7 @@
 // Raft's output on its way to the log and back.
+#include <algorithm>
+#include <utility>
+
 #include "base/check.h"
 #include "base/logging.h"
 #include "server/errors.h"
@@ -46,6 +49,7 @@ void Member::StartLogWrite() {
   write->batch = wal_->TakeBatch();
   metrics_.wal_write_bytes += write->batch.bytes.size();
   const size_t acks = in_flight_.size();
+  const uint64_t release_to = std::exchange(release_index_, 0);
   env_.executor->Submit(
       Lane::kLog,
       [this, write] {
@@ -53,9 +57,10 @@ void Member::StartLogWrite() {
         write->status = wal_->WriteAndSync(write->batch);
         write->nanos = env_.clock->MonotonicNanos() - start;
       },
-      [this, write, acks] {
+      [this, write, acks, release_to] {
         metrics_.wal_fsync.ObserveNanos(write->nanos);
         OnLogWritten(write->status, std::move(write->batch), acks);
+        if (write->status.ok() && release_to != 0) ReleaseLog(release_to);
       });
 }
 
@@ -105,7 +110,6 @@ void Member::OnLeaderChange(const raft::SoftState& state) {
   }
   if (is_leader()) {
     LOG_INFO("elected leader", log::HexId("local-member-id", id_), {"term", term_});
-    lessor_->Promote(config_.election_ticks * config_.tick_nanos);
   } else if (previous == id_) {
     lessor_->Demote();
   }

@@ -1,11 +1,15 @@
 // From a data directory to a member: a new one is made, an old one recovered. An error leaves the directory as it was,
 // except where it says otherwise.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "base/endian.h"
 #include "base/logging.h"
+#include "bolt/db.h"
 #include "cluster/member.h"
 #include "cluster/urls.h"
+#include "cluster/v2_request.h"
 #include "server/member.h"
 #include "wal/log_reader.h"
 
@@ -15,6 +19,37 @@ namespace {
 constexpr uint32_t kDirectoryMode = 0700;
 constexpr uint64_t kMessageBytesMax = 1024 * 1024;  // etcd: maxSizePerMsg
 constexpr int kInflightMessagesMax = 512;
+
+uint64_t LastIndex(const raft::Snapshot* snapshot, const wal::LogContents& log) {
+  if (!log.entries.empty()) return log.entries.back().index;
+  return snapshot == nullptr ? 0 : snapshot->metadata.index;
+}
+
+// The raft index at which a database file stands, read without changing anything; 0 when there is no file.
+StatusOr<uint64_t> ReadConsistentIndex(FileSystem* files, const std::string& path) {
+  if (const auto info = files->Stat(path); !info.ok() || info->size == 0) {
+    return info.ok() || absl::IsNotFound(info.status()) ? StatusOr<uint64_t>(0) : info.status();
+  }
+  bolt::Options options;
+  options.read_only = true;
+  QUORATE_ASSIGN_OR_RETURN(const auto db, bolt::Db::Open(*files, path, options));
+  QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
+  QUORATE_ASSIGN_OR_RETURN(const auto meta, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kMeta)));
+  if (!meta) return 0;
+  QUORATE_ASSIGN_OR_RETURN(const auto index, meta->Get(mvcc::kConsistentIndexKey));
+  return index && index->size() == sizeof(uint64_t) ? LoadBig64(index->data()) : 0;
+}
+
+// No entry may hold data of the v2 API: applied or not, it would be lost.
+Status CheckV2(const std::vector<raft::Entry>& entries) {
+  for (const raft::Entry& entry : entries) {
+    if (entry.type != raft::EntryType::kNormal || !cluster::IsV2Request(entry.data.view())) continue;
+    QUORATE_ASSIGN_OR_RETURN(const cluster::V2Request request, cluster::DecodeV2Request(entry.data.view()));
+    uint64_t member_id = 0;
+    QUORATE_RETURN_IF_ERROR(cluster::ClassifyV2Request(request, &member_id).status());
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -82,37 +117,77 @@ wal::WalOptions Member::WalOptions() const {
 }
 
 Status Member::Recover() {
-  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
   QUORATE_ASSIGN_OR_RETURN(const auto valid, wal::ValidSnapshots(env_.files, dirs_.wal));
   snapshots_ = std::make_unique<wal::SnapshotFiles>(env_.files, dirs_.snap);
-  QUORATE_ASSIGN_OR_RETURN(auto snapshot, snapshots_->LoadNewest(valid));
+  std::optional<raft::Snapshot> snapshot;
+  if (env_.files->Exists(dirs_.snap)) {
+    QUORATE_ASSIGN_OR_RETURN(snapshot, snapshots_->LoadNewest(valid));
+  }
   if (snapshot) {
     // Refused before anything is changed; loaded again below, when the IDs are known.
     QUORATE_RETURN_IF_ERROR(cluster::V2Store::Parse(snapshot->data).status());
-    if (!env_.files->Exists(dirs_.db)) {
-      return FailedPrecondition("the database file " + dirs_.db + " is missing; restore the member from a snapshot");
-    }
   }
   wal::WalSnapshot start;
   if (snapshot) start = {snapshot->metadata.index, snapshot->metadata.term, std::nullopt};
   wal::LogContents log;
-  QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, WalOptions(), &log));
+  wal::WalOptions options = WalOptions();
+  std::string database = dirs_.db;
+  options.accept = [&](const wal::LogContents& contents) -> Status {
+    QUORATE_RETURN_IF_ERROR(CheckLog(snapshot ? &*snapshot : nullptr, contents));
+    QUORATE_ASSIGN_OR_RETURN(database, ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
+                                                      LastIndex(snapshot ? &*snapshot : nullptr, contents)));
+    return absl::OkStatus();
+  };
+  QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
+  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
+  if (database != dirs_.db) {
+    QUORATE_RETURN_IF_ERROR(env_.files->Rename(database, dirs_.db));
+    QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
+  }
   id_ = log.metadata.node_id;
   cluster_id_ = log.metadata.cluster_id;
   request_ids_ = RequestIds(id_, env_.clock->WallNanos());
   QUORATE_RETURN_IF_ERROR(snapshots_->RemoveTemporary());
-  QUORATE_RETURN_IF_ERROR(OpenState(snapshot ? &*snapshot : nullptr, log));
+  QUORATE_RETURN_IF_ERROR(OpenState(snapshot ? &*snapshot : nullptr));
   return StartRaft(snapshot ? std::make_shared<raft::Snapshot>(*std::move(snapshot)) : nullptr, std::move(log));
 }
 
-Status Member::OpenState(const raft::Snapshot* snapshot, const wal::LogContents& log) {
-  const uint64_t snapshot_index = snapshot == nullptr ? 0 : snapshot->metadata.index;
-  // A database that came with a snapshot and was not yet put into its place.
-  if (const std::string received = snapshots_->DatabasePath(snapshot_index);
-      snapshot_index > 0 && env_.files->Exists(received)) {
-    QUORATE_RETURN_IF_ERROR(env_.files->Rename(received, dirs_.db));
-    QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
+Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const {
+  const uint64_t last = LastIndex(snapshot, log);
+  if (log.hard_state.commit > last) {
+    return DataLoss("the log in " + dirs_.wal + " says that index " + std::to_string(log.hard_state.commit) +
+                    " is committed and ends at " + std::to_string(last) +
+                    ": it has lost its end; restore the member from a snapshot");
   }
+  return CheckV2(log.entries);
+}
+
+// The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader has sent
+// with the snapshot and that was not yet put into its place is taken when ours is older.
+StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const {
+  std::string path = dirs_.db;
+  QUORATE_ASSIGN_OR_RETURN(uint64_t applied, ReadConsistentIndex(env_.files, path));
+  if (applied < snapshot_index && env_.files->Exists(snapshots_->DatabasePath(snapshot_index))) {
+    path = snapshots_->DatabasePath(snapshot_index);
+    QUORATE_ASSIGN_OR_RETURN(applied, ReadConsistentIndex(env_.files, path));
+  }
+  if (snapshot_index > 0 && !env_.files->Exists(path)) {
+    return FailedPrecondition("the database file " + path + " is missing; restore the member from a snapshot");
+  }
+  if (applied < snapshot_index) {
+    return DataLoss("the database " + path + " stands at raft index " + std::to_string(applied) +
+                    ", before the snapshot at " + std::to_string(snapshot_index) + "; restore the member from a snapshot");
+  }
+  if (applied > last_index) {
+    return DataLoss("the database " + path + " stands at raft index " + std::to_string(applied) + ", the log in " +
+                    dirs_.wal + " ends at " + std::to_string(last_index) +
+                    ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
+                    "restore the member from a snapshot");
+  }
+  return path;
+}
+
+Status Member::OpenState(const raft::Snapshot* snapshot) {
   mvcc::BackendOptions options;
   options.batch_interval_nanos = config_.backend_batch_interval_nanos;
   options.batch_operations = config_.backend_batch_operations;
@@ -120,18 +195,6 @@ Status Member::OpenState(const raft::Snapshot* snapshot, const wal::LogContents&
   options.on_fatal = config_.on_fatal;
   QUORATE_ASSIGN_OR_RETURN(backend_, mvcc::Backend::Open(env_, dirs_.db, std::move(options)));
   backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
-  const uint64_t applied = backend_->consistent_index();
-  if (applied < snapshot_index) {
-    return DataLoss("the database " + dirs_.db + " stands at raft index " + std::to_string(applied) +
-                    ", before the snapshot at " + std::to_string(snapshot_index) + "; restore the member from a snapshot");
-  }
-  const uint64_t last = std::max(snapshot_index, log.entries.empty() ? 0 : log.entries.back().index);
-  if (applied > last) {
-    return DataLoss("the database " + dirs_.db + " stands at raft index " + std::to_string(applied) + ", the log in " +
-                    dirs_.wal + " ends at " + std::to_string(last) +
-                    ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
-                    "restore the member from a snapshot");
-  }
 
   lease::LessorOptions lease_options;
   lease_options.min_ttl_seconds = lease::MinTtlSeconds(config_.election_ticks, config_.tick_nanos / 1'000'000);
@@ -180,14 +243,8 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   }
   applied_index_ = snapshot_index_;
   applied_term_ = snapshot ? snapshot->metadata.term : 0;
-  const uint64_t last = log.entries.empty() ? snapshot_index_ : log.entries.back().index;
   raft::HardState state = log.hard_state;
   state.commit = std::max(state.commit, snapshot_index_);
-  if (state.commit > last) {
-    return DataLoss("the log in " + dirs_.wal + " says that index " + std::to_string(state.commit) +
-                    " is committed and ends at " + std::to_string(last) +
-                    ": it has lost its end; restore the member from a snapshot");
-  }
   raft_storage_.SetHardState(state);
   raft_storage_.Append(log.entries);
   term_ = state.term;

@@ -112,10 +112,6 @@ void Append(std::string& out, const DeleteRangeRequest& r) {
   AppendVarintFieldNonZero(out, 3, r.prev_kv);
 }
 
-bool IsAuthAdministration(EntryKind kind) {
-  return kind >= EntryKind::kAuthEnable && kind <= EntryKind::kAuthRoleRevokePermission && kind != EntryKind::kAuthenticate;
-}
-
 bool DecodeEntry(std::string_view data, EntryView* out) {
   Reader in(data);
   while (in.Next()) {

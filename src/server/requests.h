@@ -85,7 +85,6 @@ enum class EntryKind : uint32_t {
   kDowngradeInfoSet = 1302,
   kDowngradeVersionTest = 9900,
 };
-bool IsAuthAdministration(EntryKind kind);
 
 // Who asked. Empty user name: authentication is off, or a request of the server's own.
 struct RequestHeader {

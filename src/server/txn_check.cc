@@ -1,5 +1,7 @@
 #include "server/txn_check.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <algorithm>
 #include <map>
 #include <string_view>
@@ -16,6 +18,9 @@ using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
 using Operations = google::protobuf::RepeatedPtrField<RequestOp>;
 using KeySet = absl::flat_hash_set<std::string_view, StringHash, StringEq>;
+
+// Two levels of messages for each level of nested transactions; the default limit of operations allows 128 of those.
+constexpr int kTxnRecursionLimit = 300;
 
 Status CheckOp(const RequestOp& op, size_t ops_max);
 
@@ -135,6 +140,13 @@ bool AllRanges(const Operations& ops, bool serializable_only) {
 }
 
 }  // namespace
+
+bool ParseTxn(std::string_view bytes, TxnRequest* txn) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(kTxnRecursionLimit);
+  return txn->ParseFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
 
 Status CheckRange(std::string_view key, int32_t sort_order, int32_t sort_target) {
   if (key.empty()) return ErrEmptyKey();

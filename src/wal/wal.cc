@@ -165,6 +165,7 @@ StatusOr<std::unique_ptr<Wal>> Wal::Open(FileSystem* files, std::string dir, con
     locked.push_back({*std::move(file), name.sequence, name.first_index});
   }
   QUORATE_ASSIGN_OR_RETURN(*contents, ReadContents(pointers, names, start));
+  if (options.accept) QUORATE_RETURN_IF_ERROR(options.accept(*contents));
 
   File& tail = *pointers.back();
   if (contents->end == LogEnd::kTorn) {

@@ -51,6 +51,8 @@ struct WalOptions {
   // PrepareSpare also writes zeros over the spare segment, which makes later syncs cheaper: the blocks are
   // already written, so the file system's journal stays out of the way.
   bool zero_spare = false;
+  // Open calls it with what the log holds, before anything in the directory is changed; an error is Open's.
+  std::function<Status(const LogContents&)> accept;
 };
 
 // A run of encoded records, taken from the encoding half and written by the writing half. Owned by whoever

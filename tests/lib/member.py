@@ -1,5 +1,6 @@
 """One server process on loopback ports of its own: start it, wait until it serves, stop it, kill it."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -14,6 +15,8 @@ import urllib.request
 
 import places
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -25,6 +28,11 @@ class StartError(Exception):
         super().__init__(f"{text}\n--- last lines of its log ---\n{log[-4000:]}")
         self.log = log
         self.code = code
+
+
+def _die_with_the_test():
+    """A test that is killed takes its servers with it."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _handed_out = set()
@@ -86,7 +94,8 @@ class Member:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")} | self.environment
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([*self.prefix, self.binary, *self.arguments()], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=environment, cwd=self.root, user=self.user)
+                                            stderr=log, env=environment, cwd=self.root, user=self.user,
+                                            preexec_fn=_die_with_the_test)
         return self
 
     def start(self, seconds=START_SECONDS):
