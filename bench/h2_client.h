@@ -12,13 +12,14 @@
 
 namespace quorate::bench {
 
-// A call under way. `tag` and `sent_nanos` are the caller's.
+// A call under way. `tag`, `number`, `answered` and `sent_nanos` are the caller's.
 struct Call {
   int32_t stream = 0;
   uint64_t tag = 0;
+  uint64_t number = 0;
   int64_t sent_nanos = 0;
   int grpc_status = -1;
-  bool answered = false;  // The caller's: a message of the wanted size came.
+  bool answered = false;
 
   // Owned by the connection.
   std::string out;
@@ -69,10 +70,11 @@ class Connection {
   int fd_ = -1;
   Handler* handler_;
   nghttp2_session* session_ = nullptr;
-  // Every call object ever made; an ended one waits in free_ for its next use. The session knows the call of a stream.
+  // Every call object ever made; an ended one waits in free_ for its next use. The session knows the call of
+  // a stream.
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<Call*> free_;
-  std::string pending_;      // Framed bytes that the socket did not take yet, from pending_sent_ on.
+  std::string pending_;  // Framed bytes that the socket did not take yet, from pending_sent_ on.
   size_t pending_sent_ = 0;
 };
 

@@ -2,12 +2,13 @@
 // two cores.
 //
 //   quorate_load PORT WORKLOAD [--inflight N] [--connections C] [--seconds S] [--requests N] [--rate R]
-//   [--keys K]
-//                [--value-bytes V] [--watchers W]
+//                [--keys K] [--value-bytes V] [--watchers W]
 //
-// Closed loop with N calls under way, or, with --rate, open loop: calls start when they are due, and their
-// latency counts from then. Prints one JSON object: requests, errors, seconds, per second, mean, p50, p99,
-// max (microseconds).
+// WORKLOAD is one of workload.h, or keepalive (a stream and a lease for each call under way), watch (W
+// watchers of one key) or watch-spread (W keys, a watcher each). Closed loop with N calls under way, or, with
+// --rate, open loop: calls start when they are due, and their latency counts from then. Ends after S seconds
+// or N requests, whichever is first. Prints one JSON object; times are microseconds. A call whose grpc-status
+// is not 0, or whose answer is missing or too short for what was asked, counts as an error.
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -16,20 +17,24 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/wire.h"
 #include "h2_client.h"
+#include "histogram.h"
 #include "rpc.pb.h"
+#include "workload.h"
 
 namespace quorate::bench {
 namespace {
 
 namespace pb = etcdserverpb;
+
+constexpr int64_t kTick = 100'000'000;
 
 int64_t Now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -42,117 +47,26 @@ struct Plan {
   std::string workload;
   size_t inflight = 1;
   size_t connections = 0;  // 0: one per 100 calls under way.
-  double seconds = 5;
-  uint64_t requests = 0;  // 0: until the time is over.
-  double rate = 0;        // Calls a second; 0: closed loop.
+  double seconds = 0;      // 0: until the requests are over, or 5 when those have no bound either.
+  uint64_t requests = 0;   // 0: until the time is over.
+  double rate = 0;         // Calls a second; 0: closed loop.
   uint64_t keys = 10'000;
   size_t value_bytes = 256;
   size_t watchers = 1'000;
 };
 
-// "key-00001234": of one width, so that a template's digits can be overwritten in place.
-constexpr size_t kDigits = 8;
-void PutDigits(uint64_t number, char* at) {
-  for (size_t i = kDigits; i-- > 0; number /= 10) at[i] = static_cast<char>('0' + number % 10);
-}
-std::string Key(uint64_t number) {
-  std::string key = "key-" + std::string(kDigits, '0');
-  PutDigits(number, key.data() + 4);
-  return key;
-}
-
-// A request of which only the key changes from call to call.
-struct Template {
-  std::string path;
-  std::string bytes;
-  std::vector<size_t> digits;  // Where the key's digits stand.
-
-  Template() = default;
-  Template(std::string p, const google::protobuf::Message& message) : path(std::move(p)) {
-    bytes = message.SerializeAsString();
-    const std::string zero = Key(0);
-    for (size_t at = bytes.find(zero); at != std::string::npos; at = bytes.find(zero, at + 1)) {
-      digits.push_back(at + 4);
-    }
-  }
-  void SetKey(uint64_t number) {
-    for (size_t at : digits) PutDigits(number, bytes.data() + at);
-  }
-};
-
-enum class Order { kRandom, kSequential };
-
-struct Mix {
-  std::vector<Template> templates;  // Taken in turn.
-  Order order = Order::kRandom;
-  uint64_t stride = 1;  // kSequential: from one call's key to the next one's.
-};
-
-Mix MakeMix(const Plan& plan) {
-  Mix mix;
-  const std::string value(plan.value_bytes, 'v');
-  pb::PutRequest put;
-  put.set_key(Key(0));
-  put.set_value(value);
-  pb::RangeRequest range;
-  range.set_key(Key(0));
-  const std::string& w = plan.workload;
-  if (w == "put" || w == "fill") {
-    mix.templates.emplace_back("/etcdserverpb.KV/Put", put);
-    if (w == "fill") mix.order = Order::kSequential;
-  } else if (w == "range" || w == "range-linear") {
-    range.set_serializable(w == "range");
-    mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
-  } else if (w == "range1000") {
-    range.set_serializable(true);
-    range.set_range_end(std::string("key.", 4));
-    range.set_limit(1000);
-    mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
-  } else if (w == "scan") {
-    // All keys once, a thousand a call.
-    range.set_serializable(true);
-    range.set_range_end(std::string("key.", 4));
-    range.set_limit(1000);
-    mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
-    mix.order = Order::kSequential;
-    mix.stride = 1000;
-  } else if (w == "txn") {
-    pb::TxnRequest txn;
-    auto* compare = txn.add_compare();
-    compare->set_key(Key(0));
-    compare->set_target(pb::Compare::VERSION);
-    compare->set_result(pb::Compare::GREATER);
-    compare->set_version(0);
-    *txn.add_success()->mutable_request_put() = put;
-    mix.templates.emplace_back("/etcdserverpb.KV/Txn", txn);
-  } else if (w == "delete") {
-    pb::DeleteRangeRequest request;
-    request.set_key(Key(0));
-    mix.templates.emplace_back("/etcdserverpb.KV/DeleteRange", request);
-    mix.order = Order::kSequential;
-  } else if (w == "mixed") {
-    range.set_serializable(false);
-    mix.templates.emplace_back("/etcdserverpb.KV/Put", put);
-    mix.templates.emplace_back("/etcdserverpb.KV/Range", range);
-  }
-  return mix;
-}
-
 struct Tally {
   uint64_t finished = 0;
   uint64_t errors = 0;
   uint64_t events = 0;
-  std::map<int, uint64_t> codes;
-  std::vector<uint32_t> micros;
-
-  void Add(int64_t nanos) {
-    micros.push_back(static_cast<uint32_t>(std::min<int64_t>(nanos / 1000, UINT32_MAX)));
-  }
+  std::map<int, uint64_t> codes;  // grpc-status of what failed; -1: reset, 0: answered too little.
+  Histogram latency;
 };
 
 class Load : public Handler {
  public:
-  explicit Load(const Plan& plan) : plan_(plan), mix_(MakeMix(plan)), epoll_(epoll_create1(0)) {
+  explicit Load(const Plan& plan)
+      : plan_(plan), mix_(MakeMix(plan.workload, plan.keys, plan.value_bytes)), epoll_(epoll_create1(0)) {
     const size_t connections =
         plan.connections != 0 ? plan.connections : std::max<size_t>(1, plan.inflight / 100);
     for (size_t i = 0; i < connections; ++i) AddConnection();
@@ -175,7 +89,11 @@ class Load : public Handler {
   bool Done() const { return stopping_ || (plan_.requests != 0 && started_ >= plan_.requests); }
   void StartOne(Connection* connection, int64_t due);
   void StartDue();
-  void Poll(int timeout_ms);
+  int64_t NextDue() const {
+    return begun_ + static_cast<int64_t>(static_cast<double>(started_) / plan_.rate * 1e9);
+  }
+  // Waits for an event at most so long, then serves the connections that had one.
+  void Poll(int64_t timeout_nanos);
   void GrantLeases();
   void OpenWatches();
   void PutForWatches(Connection* connection);
@@ -193,27 +111,52 @@ class Load : public Handler {
   uint64_t under_way_ = 0;
   int64_t begun_ = 0;
   bool stopping_ = false;
-  bool measuring_ = false;
   size_t turn_ = 0;
 
   // Lease keep-alive: one stream per lease.
   std::vector<int64_t> leases_;
-  std::map<Call*, std::pair<Connection*, std::string>> keepalives_;
+  struct KeepAlive {
+    Connection* connection = nullptr;
+    std::string request;
+  };
+  std::vector<KeepAlive> keepalives_;  // By Call::number.
 
   // Watches: a put is over when all its watchers have its event. Its number is the value's head.
   struct Put {
     int64_t sent = 0;
     size_t left = 0;
   };
-  std::map<uint64_t, Put> puts_;
+  std::vector<Put> puts_;
   size_t watches_ready_ = 0;
 };
+
+// A LeaseKeepAliveResponse without a TTL (field 3) says that the lease is gone.
+bool HasTtl(std::string_view message) {
+  wire::Reader reader(message);
+  while (reader.Next()) {
+    if (reader.Is(3, wire::Type::kVarint) && reader.int64() > 0) return true;
+  }
+  return false;
+}
+
+// The value of a watch event: field 5 of the KeyValue that is its field 2.
+std::string_view EventValue(std::string_view event) {
+  wire::Reader outer(event);
+  while (outer.Next()) {
+    if (!outer.Is(2, wire::Type::kBytes)) continue;
+    wire::Reader inner(outer.bytes());
+    while (inner.Next()) {
+      if (inner.Is(5, wire::Type::kBytes)) return inner.bytes();
+    }
+  }
+  return {};
+}
 
 enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatchPut = 4 };
 
 void Load::StartOne(Connection* connection, int64_t due) {
   Template& t = mix_.templates[turn_++ % mix_.templates.size()];
-  const uint64_t number = mix_.order == Order::kSequential ? started_ * mix_.stride : random_() % plan_.keys;
+  const uint64_t number = mix_.order == Order::kSequential ? started_ * mix_.stride : random_() % mix_.keys;
   t.SetKey(number);
   Call* call = connection->Start(t.path, t.bytes, true);
   call->tag = kUnary;
@@ -223,7 +166,11 @@ void Load::StartOne(Connection* connection, int64_t due) {
 }
 
 void Load::OnMessage(Call* call, std::string_view message) {
-  if (call->tag == kGrant) {
+  if (call->tag == kUnary) {
+    call->answered = message.size() >= mix_.answer_bytes;
+  } else if (call->tag == kWatchPut) {
+    call->answered = true;
+  } else if (call->tag == kGrant) {
     pb::LeaseGrantResponse granted;
     granted.ParseFromArray(message.data(), static_cast<int>(message.size()));
     leases_.push_back(granted.id());
@@ -231,29 +178,37 @@ void Load::OnMessage(Call* call, std::string_view message) {
     TakeWatchResponse(message);
   } else if (call->tag == kKeepAlive) {
     const int64_t now = Now();
-    tally_.Add(now - call->sent_nanos);
+    if (!HasTtl(message)) {
+      ++tally_.errors;
+      ++tally_.codes[0];
+    }
+    tally_.latency.Add(now - call->sent_nanos);
     ++tally_.finished;
-    const auto it = keepalives_.find(call);
-    if (Done() || it == keepalives_.end()) return;
+    if (Done()) return;
     ++started_;
     call->sent_nanos = now;
-    it->second.first->Send(call, it->second.second);
+    KeepAlive& keepalive = keepalives_[call->number];
+    keepalive.connection->Send(call, keepalive.request);
   }
 }
 
 void Load::OnEnd(Call* call) {
   if (call->tag == kGrant || call->tag == kKeepAlive || call->tag == kWatch) {
-    if (call->grpc_status != 0 && !stopping_) ++tally_.codes[call->grpc_status];
+    const bool early = call->tag != kGrant && !stopping_;
+    if (call->grpc_status != 0 || early) {
+      ++tally_.errors;
+      ++tally_.codes[call->grpc_status];
+    }
     return;
   }
-  if (call->grpc_status != 0) {
+  if (call->grpc_status != 0 || !call->answered) {
     ++tally_.errors;
     ++tally_.codes[call->grpc_status];
   }
   if (call->tag == kWatchPut) return;
   --under_way_;
   ++tally_.finished;
-  tally_.Add(Now() - call->sent_nanos);
+  tally_.latency.Add(Now() - call->sent_nanos);
   if (plan_.rate == 0 && !Done()) {
     // The calls of one connection keep to it; which one does not matter to the server.
     StartOne(connections_[turn_ % connections_.size()].get(), Now());
@@ -265,14 +220,14 @@ void Load::StartDue() {
   const double due = static_cast<double>(now - begun_) / 1e9 * plan_.rate;
   constexpr uint64_t kUnderWayMax = 50'000;
   while (static_cast<double>(started_) < due && under_way_ < kUnderWayMax && !Done()) {
-    const auto at = begun_ + static_cast<int64_t>(static_cast<double>(started_) / plan_.rate * 1e9);
-    StartOne(connections_[started_ % connections_.size()].get(), at);
+    StartOne(connections_[started_ % connections_.size()].get(), NextDue());
   }
 }
 
-void Load::Poll(int timeout_ms) {
+void Load::Poll(int64_t timeout_nanos) {
   epoll_event events[64];
-  const int ready = epoll_wait(epoll_, events, 64, timeout_ms);
+  const timespec timeout{timeout_nanos / 1'000'000'000, timeout_nanos % 1'000'000'000};
+  const int ready = epoll_pwait2(epoll_, events, 64, &timeout, nullptr);
   for (int i = 0; i < ready; ++i) static_cast<Connection*>(events[i].data.ptr)->OnReady();
   for (const auto& connection : connections_) connection->Flush();
 }
@@ -285,7 +240,7 @@ void Load::GrantLeases() {
         ->Start("/etcdserverpb.Lease/LeaseGrant", request.SerializeAsString(), true)
         ->tag = kGrant;
   }
-  while (leases_.size() < plan_.inflight) Poll(100);
+  while (leases_.size() < plan_.inflight) Poll(kTick);
 }
 
 void Load::OpenWatches() {
@@ -304,7 +259,7 @@ void Load::OpenWatches() {
       open[i % streams].first->Send(open[i % streams].second, bytes);
     }
   }
-  while (watches_ready_ < plan_.watchers) Poll(100);
+  while (watches_ready_ < plan_.watchers) Poll(kTick);
 }
 
 void Load::PutForWatches(Connection* connection) {
@@ -314,46 +269,44 @@ void Load::PutForWatches(Connection* connection) {
   std::string value(std::max<size_t>(plan_.value_bytes, kDigits), 'v');
   PutDigits(started_, value.data());
   request.set_value(value);
-  puts_[started_] = {Now(), spread ? 1 : plan_.watchers};
+  puts_.push_back({Now(), spread ? 1 : plan_.watchers});
   ++started_;
   connection->Start("/etcdserverpb.KV/Put", request.SerializeAsString(), true)->tag = kWatchPut;
 }
 
 void Load::TakeWatchResponse(std::string_view message) {
-  pb::WatchResponse response;
-  response.ParseFromArray(message.data(), static_cast<int>(message.size()));
-  if (response.created()) ++watches_ready_;
-  for (const auto& event : response.events()) {
+  wire::Reader response(message);
+  while (response.Next()) {
+    if (response.Is(3, wire::Type::kVarint)) ++watches_ready_;  // created
+    if (response.Is(4, wire::Type::kVarint)) {                  // canceled
+      ++tally_.errors;
+      ++tally_.codes[0];
+    }
+    if (!response.Is(11, wire::Type::kBytes)) continue;
     ++tally_.events;
-    if (event.kv().value().size() < kDigits) continue;
-    const auto it = puts_.find(std::strtoull(event.kv().value().substr(0, kDigits).c_str(), nullptr, 10));
-    if (it == puts_.end() || --it->second.left != 0) continue;
-    tally_.Add(Now() - it->second.sent);
+    const std::string_view value = EventValue(response.bytes());
+    if (value.size() < kDigits) continue;
+    uint64_t number = 0;
+    for (char digit : value.substr(0, kDigits)) number = number * 10 + static_cast<uint64_t>(digit - '0');
+    if (number >= puts_.size() || puts_[number].left == 0 || --puts_[number].left != 0) continue;
+    tally_.latency.Add(Now() - puts_[number].sent);
     ++tally_.finished;
-    puts_.erase(it);
     if (!Done()) PutForWatches(connections_[0].get());
   }
 }
 
 void Load::Report(double seconds) const {
-  std::vector<uint32_t> sorted = tally_.micros;
-  std::sort(sorted.begin(), sorted.end());
-  double sum = 0;
-  for (uint32_t m : sorted) sum += m;
-  const auto at = [&](double q) {
-    return sorted.empty() ? 0u
-                          : sorted[std::min(sorted.size() - 1,
-                                            static_cast<size_t>(q * static_cast<double>(sorted.size())))];
-  };
+  const Histogram& latency = tally_.latency;
+  const auto whole = [](uint64_t n) { return static_cast<unsigned long long>(n); };
   std::printf(
       "{\"requests\":%llu,\"errors\":%llu,\"events\":%llu,\"seconds\":%.3f,\"per_second\":%.1f,"
-      "\"mean_us\":%.1f,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"codes\":{",
-      static_cast<unsigned long long>(tally_.finished), static_cast<unsigned long long>(tally_.errors),
-      static_cast<unsigned long long>(tally_.events), seconds, static_cast<double>(tally_.finished) / seconds,
-      sorted.empty() ? 0.0 : sum / static_cast<double>(sorted.size()), at(0.5), at(0.99), at(1.0));
+      "\"mean_us\":%.1f,\"p50_us\":%llu,\"p99_us\":%llu,\"max_us\":%llu,\"codes\":{",
+      whole(tally_.finished), whole(tally_.errors), whole(tally_.events), seconds,
+      static_cast<double>(tally_.finished) / seconds, latency.mean(), whole(latency.Quantile(0.5)),
+      whole(latency.Quantile(0.99)), whole(latency.max()));
   const char* comma = "";
   for (const auto& [code, count] : tally_.codes) {
-    std::printf("%s\"%d\":%llu", comma, code, static_cast<unsigned long long>(count));
+    std::printf("%s\"%d\":%llu", comma, code, whole(count));
     comma = ",";
   }
   std::printf("}}\n");
@@ -367,6 +320,7 @@ int Load::Run() {
     std::fprintf(stderr, "quorate_load: there is no workload %s\n", plan_.workload.c_str());
     return 2;
   }
+  if (plan_.seconds == 0) plan_.seconds = plan_.requests == 0 ? 5 : 3600;
   begun_ = Now();
   const int64_t end = begun_ + static_cast<int64_t>(plan_.seconds * 1e9);
   for (size_t i = 0; i < plan_.inflight && plan_.rate == 0 && !Done(); ++i) {
@@ -378,7 +332,8 @@ int Load::Run() {
       Call* call = connection->Start("/etcdserverpb.Lease/LeaseKeepAlive", bytes, false);
       call->tag = kKeepAlive;
       call->sent_nanos = Now();
-      keepalives_[call] = {connection, bytes};
+      call->number = keepalives_.size();
+      keepalives_.push_back({connection, bytes});
       ++started_;
     } else if (IsWatch()) {
       PutForWatches(connections_[0].get());
@@ -388,13 +343,14 @@ int Load::Run() {
   }
   while (!(Done() && under_way_ == 0)) {
     if (plan_.rate != 0) StartDue();
-    Poll(plan_.rate != 0 ? 1 : 100);
-    if (Now() >= end && plan_.requests == 0) {
+    Poll(plan_.rate != 0 && !Done() ? std::clamp<int64_t>(NextDue() - Now(), 0, kTick) : kTick);
+    const int64_t now = Now();
+    if (now >= end) {
       stopping_ = true;
       if (keepalive || IsWatch()) break;
     }
     constexpr int64_t kGraceNanos = 60'000'000'000;
-    if (stopping_ && Now() > end + kGraceNanos) {
+    if (stopping_ && now > end + kGraceNanos) {
       tally_.errors += under_way_;
       break;
     }

@@ -4,6 +4,8 @@
 // Byte 0, modulo 4: 0 the rest is sent as it is; 1 it is instructions for HTTP/2 (h2_conversation.h); 2 it is
 // the body of one gRPC call; 3 it goes to the parsers of headers and messages alone. Byte 1: the size of the
 // pieces in which it is sent, 0 for one piece; its top bit: the client closes its side at the end.
+// Of byte 0, bit 2: the client goes away before calls that wait are answered; bit 3: the server drains
+// halfway.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +36,8 @@ constexpr uint32_t kStreamsMax = 20;
 constexpr int kRoundsMax = 10'000;
 // Rounds after which a server that has nothing to say is done.
 constexpr int kIdleRounds = 3;
+// Longer than any run.
+constexpr int64_t kGraceNanos = 60'000'000'000;
 
 // Echoes, and ends the call when told to.
 class Echo : public StreamHandler {
@@ -71,6 +75,37 @@ class Source : public StreamHandler {
   bool ended_ = false;
 };
 
+// A page in pieces, as fast as the client takes them.
+class LongPage : public std::enable_shared_from_this<LongPage> {
+ public:
+  explicit LongPage(HttpReply reply) : reply_(std::move(reply)) {}
+  void Start() {
+    reply_.OnClosed([self = shared_from_this()] { self->left_ = 0; });
+    reply_.OnWritable([self = shared_from_this()] { self->Pump(); });
+    reply_.Begin(200, {});
+    Pump();
+  }
+
+ private:
+  void Pump() {
+    const std::string piece(20'000, 'p');
+    for (; left_ > 0 && !reply_.closed() && reply_.pending_bytes() < kStreamPendingHigh; --left_) {
+      reply_.Write(piece);
+    }
+    if (left_ == 0) reply_.End();
+  }
+
+  HttpReply reply_;
+  int left_ = 60;
+};
+
+struct Manners {
+  size_t piece = 0;
+  bool half_close = false;
+  bool leave_early = false;
+  bool drain = false;
+};
+
 class Harness {
  public:
   Harness() : server_(&loop_, Limits()) {
@@ -91,23 +126,29 @@ class Harness {
     server_.http_handler = [this](HttpRequest request, HttpReply reply) { Answer(request, reply); };
   }
 
-  void Converse(std::string_view bytes, size_t piece, bool half_close) {
+  void Converse(std::string_view bytes, const Manners& manners) {
     int fds[2];
     QUORATE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     server_.Adopt(fds[0], "unix:fuzz");
     const int client = fds[1];
-    while (!bytes.empty() && SendPiece(client, &bytes, piece)) Rest(client);
-    if (half_close) shutdown(client, SHUT_WR);
-    Rest(client);
-    AnswerWaiting();
-    Rest(client);
+    const size_t half = manners.drain ? bytes.size() / 2 : bytes.size();
+    SendAll(client, bytes.substr(0, half), manners.piece);
+    bool drained = !manners.drain;
+    if (manners.drain) server_.Drain(kGraceNanos, [&drained] { drained = true; });
+    SendAll(client, bytes.substr(half), manners.piece);
+    if (manners.half_close) shutdown(client, SHUT_WR);
+    if (!manners.leave_early) {
+      Rest(client);
+      AnswerWaiting();
+      Rest(client);
+    }
     close(client);
     for (int i = 0; server_.stats.connections_open > 0; ++i) {
       QUORATE_CHECK_MSG(i < kRoundsMax, "the connection of a client that went away stays");
       loop_.RunRound(false);
     }
     AnswerWaiting();
-    QUORATE_CHECK(server_.stats.streams_open == 0);
+    QUORATE_CHECK(server_.stats.streams_open == 0 && drained);
   }
 
  private:
@@ -123,8 +164,10 @@ class Harness {
   }
 
   void Answer(const HttpRequest& request, HttpReply reply) {
-    if (request.path == "/wait") {
+    if (request.path.ends_with("/wait")) {
       pages_.push_back(reply);
+    } else if (request.path.ends_with("/long")) {
+      std::make_shared<LongPage>(reply)->Start();
     } else if (request.path == "/pieces") {
       reply.Begin(200, {{"a", "b"}});
       for (const std::string& value : request.query_values("v")) reply.Write(value);
@@ -141,6 +184,10 @@ class Harness {
     for (HttpReply& page : pages_) page.Send(200, {}, "late");
     waiting_.clear();
     pages_.clear();
+  }
+
+  void SendAll(int client, std::string_view bytes, size_t piece) {
+    while (!bytes.empty() && SendPiece(client, &bytes, piece)) Rest(client);
   }
 
   // False when the server has closed.
@@ -226,16 +273,25 @@ void Parsers(fuzz::Input& input, size_t piece) {
 }
 
 void Run(fuzz::Input input) {
-  // Never destroyed: a server's making costs more than a conversation.
-  static Harness* const harness = new Harness;
-  const uint8_t mode = input.Byte() % 4;
+  const uint8_t flags = input.Byte();
+  const uint8_t mode = flags % 4;
   const uint8_t shape = input.Byte();
-  const size_t piece = shape & 0x7f;
-  if (mode == 3) return Parsers(input, piece);
+  Manners manners;
+  manners.piece = shape & 0x7f;
+  manners.half_close = (shape & 0x80) != 0;
+  manners.leave_early = (flags & 4) != 0;
+  manners.drain = (flags & 8) != 0;
+  if (mode == 3) return Parsers(input, manners.piece);
   const std::string bytes = mode == 0   ? std::string(input.Rest())
                             : mode == 1 ? Instructions(input)
                                         : OneCall(input);
-  harness->Converse(bytes, piece, (shape & 0x80) != 0);
+  if (manners.drain) {
+    Harness().Converse(bytes, manners);
+    return;
+  }
+  // Never destroyed: a server's making costs more than a conversation.
+  static Harness* const harness = new Harness;
+  harness->Converse(bytes, manners);
 }
 
 }  // namespace

@@ -36,12 +36,12 @@ inline void AppendHpack(std::string& out, std::string_view name, std::string_vie
   out.append(value);
 }
 
-constexpr std::array<std::string_view, 6> kH2Paths = {"/t.T/Echo",   "/t.T/Stream", "/t.T/Wait",
-                                                      "/t.T/Source", "/t.T/None",   "/plain?a=b"};
+constexpr std::array<std::string_view, 8> kH2Paths = {"/t.T/Echo", "/t.T/Stream", "/t.T/Wait",  "/t.T/Source",
+                                                      "/t.T/None", "/page?a=b",   "/page/wait", "/page/long"};
 
 inline void AppendH2Request(std::string& out, uint32_t stream, uint8_t choice, bool end) {
   const std::string_view path = kH2Paths[choice % kH2Paths.size()];
-  const bool plain = path.starts_with("/plain");
+  const bool plain = path.starts_with("/page");
   std::string block;
   AppendHpack(block, ":method", plain && end ? "GET" : "POST");
   AppendHpack(block, ":scheme", "http");

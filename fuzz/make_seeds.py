@@ -250,8 +250,8 @@ def grpc(data, compressed=0):
 
 
 def http_seeds():
-    def text(name, shape, content):
-        write("http", name, bytes([0, shape]), content.replace("\n", "\r\n").encode())
+    def text(name, shape, content, manners=0):
+        write("http", name, bytes([manners, shape]), content.replace("\n", "\r\n").encode())
 
     text("get", 0, "GET /version?v=a%20b&v=+c HTTP/1.1\nHost: h\nX: y\n\n")
     text("pipelined", 7, "POST /a HTTP/1.1\nHost: h\nContent-Length: 3\n\nabcGET /pieces?v=1&v=2 HTTP/1.1\nHost: h\n\n")
@@ -279,6 +279,12 @@ def http_seeds():
     write("http", "windows", bytes([1, 20]), call(1, 3), send(1, b"go"), bytes([14, 1, 14, 0]), send(1, b"on", True))
     write("http", "resets", bytes([1, 0]), call(1, 2), send(1, b"w", True), call(3, 1), send(3, b"end"),
           bytes([3, 0, 1, 4, 0, 0, 0, 8]), bytes([6, 0, 0, 8]) + b"pingping", bytes([13, 3, 255]))
+    body = bytes([13, 3, 255])
+    write("http", "pages", bytes([1, 0]), call(1, 6, True), call(3, 5), body, body, call(5, 7, True), bytes([14, 5, 14, 0]))
+    write("http", "gone", bytes([5, 0]), call(1, 6, True), call(3, 7, True), call(5, 2), send(5, b"w", True))
+    write("http", "drained", bytes([9, 0]), call(1, 6, True), call(3, 2), send(3, b"w", True), call(5, 1), send(5, b"x"))
+    text("long_gone", 0, "GET /long HTTP/1.1\nHost: h\n\n", 4)
+    text("long_drained", 0, "GET /long HTTP/1.1\nHost: h\n\nGET /wait HTTP/1.1\nHost: h\n\n", 8)
     write("http", "unknown_method", bytes([1, 0]), call(1, 4), send(1, b"", True), call(3, 0x80), bytes([7, 0, 0, 8]), bytes(8))
     packed = gzip.compress(b"compress me" * 9, mtime=0)
     write("http", "one_call", bytes([2, 0, 1]), grpc(b"first"), grpc(b"end"), grpc(b""))

@@ -31,15 +31,17 @@ class Side:
     def __init__(self, name, process):
         self.name = name
         self.process = process
+        self.past = []  # All events of the store before the last restart.
         self.connect()
 
     def connect(self):
         self.process.start()
         self.api = api.Api(self.process.endpoint)
         self.member_id = self.api.Cluster.MemberList(rpc.MemberListRequest()).members[0].ID
-        self.watcher = Watcher(self.api)
+        self.watcher = Watcher(self.api, self.past)
 
     def disconnect(self):
+        self.past = self.watcher.all_events()
         self.watcher.close()
         self.api.close()
         self.process.stop()

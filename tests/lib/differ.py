@@ -142,12 +142,13 @@ def _identity(event):
 class Watcher:
     """One watch stream with many watches, read by a thread of its own.
 
-    Its first watch follows every key from the beginning; what each other watch must have seen follows from it. So each
-    server is judged by its own history, and that history is what is compared between the two.
+    Its first watch follows every key from now on; with the events of the past it says what each other watch must have
+    seen. So each server is judged by its own history, and that history is what is compared between the two.
     """
 
-    def __init__(self, service):
+    def __init__(self, service, past=()):
         self._service = service
+        self._past = list(past)
         self._requests = queue.Queue()
         self._changed = threading.Condition()
         self._asked = queue.Queue()  # create requests that have no answer yet
@@ -213,13 +214,17 @@ class Watcher:
 
     def problems(self):
         with self._changed:
-            return self.broken + [p for watch in self._all[1:] for p in watch.problems(self._truth.events)]
+            return self.broken + [p for watch in self._all[1:] for p in watch.problems(self.all_events())]
+
+    def all_events(self):
+        """Of the store, in order, those before this stream included."""
+        return self._past + self._truth.events
 
     def forgive(self):
         """Forgets what was found wrong, and every watch that has shown it."""
         with self._changed:
             self.broken.clear()
-            self._all = [w for w in self._all if w is self._truth or not w.problems(self._truth.events)]
+            self._all = [w for w in self._all if w is self._truth or not w.problems(self.all_events())]
 
     # The reading thread
 
