@@ -143,12 +143,14 @@ class Harness {
       Rest(client);
     }
     close(client);
-    for (int i = 0; server_.stats.connections_open > 0; ++i) {
+    for (int i = 0; server_.stats.connections_open > 0 || !drained; ++i) {
       QUORATE_CHECK_MSG(i < kRoundsMax, "the connection of a client that went away stays");
       loop_.RunRound(false);
+      // A client that closed may be one that waits for its answer: HTTP/1.1 tells no difference before that.
+      if (i > kIdleRounds) AnswerWaiting();
     }
     AnswerWaiting();
-    QUORATE_CHECK(server_.stats.streams_open == 0 && drained);
+    QUORATE_CHECK(server_.stats.streams_open == 0);
   }
 
  private:

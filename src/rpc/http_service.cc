@@ -31,15 +31,27 @@ std::set<std::string> QuerySet(const net::HttpRequest& request, std::string_view
 }  // namespace
 
 HttpService::HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
-                         std::set<std::string> cors)
-    : member_(*member), health_(*health), metrics_(std::move(metrics)), cors_(std::move(cors)) {}
+                         HttpOptions options)
+    : member_(*member), health_(*health), metrics_(std::move(metrics)), options_(std::move(options)) {}
+
+// Guards against DNS rebinding (CVE-2018-5702): the name is compared without its port.
+bool HttpService::HostAllowed(std::string_view host) const {
+  if (options_.host_whitelist.contains("*") || options_.host_whitelist.empty()) return true;
+  const size_t bracket = host.rfind(']');
+  const size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    host = host.substr(0, colon);
+  }
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return options_.host_whitelist.contains(std::string(host));
+}
 
 net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) const {
   net::HttpHeaders headers;
   std::string origin;
-  if (cors_.contains("*")) {
+  if (options_.cors.contains("*")) {
     origin = "*";
-  } else if (const auto sent = request.header("Origin"); sent && cors_.contains(std::string(*sent))) {
+  } else if (const auto sent = request.header("Origin"); sent && options_.cors.contains(std::string(*sent))) {
     origin = std::string(*sent);
   }
   if (origin.empty()) return headers;
@@ -51,6 +63,13 @@ net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) con
 
 void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
   net::HttpHeaders headers = CommonHeaders(request);
+  if (!HostAllowed(request.host)) {
+    LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
+    return SendError(reply, std::move(headers), 421,
+                     "etcd received your request, but the Host header \"" + request.host +
+                         "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
+                         "against DNS rebinding (CVE-2018-5702).");
+  }
   if (request.method == "OPTIONS") return reply.Send(200, headers, {});
   const std::string& path = request.path;
   const bool known = path == "/health" || path == "/version" || path == "/metrics" || path.starts_with("/livez") ||

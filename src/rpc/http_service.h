@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "net/http.h"
 #include "rpc/health_checks.h"
@@ -10,15 +12,20 @@
 
 namespace quorate::rpc {
 
+struct HttpOptions {
+  std::set<std::string> cors = {"*"};            // Origins that may read answers; "*": all.
+  std::set<std::string> host_whitelist = {"*"};  // Host headers that are served; "*": all.
+};
+
 class HttpService {
  public:
-  // `metrics` renders the Prometheus text. `cors`: allowed origins, "*" for all.
-  HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
-              std::set<std::string> cors);
+  // `metrics` renders the Prometheus text.
+  HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics, HttpOptions options);
 
   void Handle(const net::HttpRequest& request, net::HttpReply reply);
 
  private:
+  bool HostAllowed(std::string_view host) const;
   net::HttpHeaders CommonHeaders(const net::HttpRequest& request) const;
   void ServeHealth(const net::HttpRequest& request, net::HttpReply reply);
   void ServeChecks(const net::HttpRequest& request, net::HttpReply reply, const std::string& type);
@@ -27,7 +34,7 @@ class HttpService {
   server::Member& member_;
   HealthChecks& health_;
   const std::function<std::string()> metrics_;
-  const std::set<std::string> cors_;
+  const HttpOptions options_;
 };
 
 }  // namespace quorate::rpc

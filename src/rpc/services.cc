@@ -9,7 +9,6 @@
 #include "rpc/election_service.h"
 #include "rpc/health_checks.h"
 #include "rpc/health_service.h"
-#include "rpc/http_service.h"
 #include "rpc/kv_service.h"
 #include "rpc/lease_service.h"
 #include "rpc/lock_service.h"
@@ -20,7 +19,7 @@
 namespace quorate::rpc {
 
 struct Services::All {
-  All(server::Member* member, net::Loop* loop, std::set<std::string> cors)
+  All(server::Member* member, net::Loop* loop, HttpOptions http_options)
       : context(member, &metrics),
         kv(&context),
         watch(&context),
@@ -33,7 +32,7 @@ struct Services::All {
         health(&context),
         checks(member),
         http(member, &checks, [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
-             std::move(cors)) {}
+             std::move(http_options)) {}
 
   CallMetrics metrics;
   Context context;
@@ -51,8 +50,8 @@ struct Services::All {
   HttpService http;
 };
 
-Services::Services(server::Member* member, net::Loop* loop, std::set<std::string> cors)
-    : all_(std::make_unique<All>(member, loop, std::move(cors))) {}
+Services::Services(server::Member* member, net::Loop* loop, HttpOptions http)
+    : all_(std::make_unique<All>(member, loop, std::move(http))) {}
 Services::~Services() = default;
 
 void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {

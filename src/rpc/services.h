@@ -2,20 +2,18 @@
 #pragma once
 
 #include <memory>
-#include <set>
-#include <string>
 #include <vector>
 
 #include "net/loop.h"
 #include "net/server.h"
+#include "rpc/http_service.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
 
 class Services {
  public:
-  // `cors`: origins that may read HTTP answers, "*" for all.
-  Services(server::Member* member, net::Loop* loop, std::set<std::string> cors);
+  Services(server::Member* member, net::Loop* loop, HttpOptions http);
   ~Services();
 
   // Before the servers listen; once.

@@ -83,7 +83,7 @@ TEST(AutoCompaction, ByRevision) {
   Recorder recorder;
   AutoCompaction compaction(AutoCompactionMode::kRevision, 100, recorder.fn());
   EXPECT_EQ(compaction.interval_nanos(), 5 * kMinute);
-  const auto tick = [&, minute = int64_t{0}](int64_t revision) mutable {
+  auto tick = [&, minute = int64_t{0}](int64_t revision) mutable {
     minute += 5;
     compaction.Tick(minute * kMinute, revision, true);
   };

@@ -34,6 +34,7 @@ struct Config {
   uint64_t snapshot_catchup_entries = 5'000;
   size_t snapshot_files_max = 5;
   size_t wal_files_max = 5;
+  uint64_t wal_segment_bytes = limits::kWalSegmentBytes;  // etcd's, but in tests.
 
   int64_t quota_backend_bytes = 0;  // 0: the default of 2 GiB; negative: none.
   int64_t backend_batch_interval_nanos = limits::kDbBatchIntervalNanos;

@@ -139,6 +139,9 @@ void Member::WhenLinearizable(std::function<void(const Status&)> done) {
 
 // One round at a time asks for all reads that have come since the last one began.
 void Member::FlushReads() {
+  // A leader alone answers itself with the commit index it has: before the first entry of its term is applied that may
+  // be an old one, since the log after a restart can hold more than its last commit index says.
+  if (is_leader() && applied_term_ != term_) return;
   const int64_t time = now();
   if (read_round_ != 0 && time - read_round_started_ < kReadIndexRetryNanos) return;
   if (read_round_ == 0) {

@@ -74,6 +74,7 @@ StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& 
   QUORATE_ASSIGN_OR_RETURN(const bool has_log, wal::LogExists(env.files, dirs.wal));
   if (!has_log) QUORATE_RETURN_IF_ERROR(member->CreateFirstLog());
   QUORATE_RETURN_IF_ERROR(member->Recover());
+  member->PrepareSpareSegment();
   return member;
 }
 
@@ -111,6 +112,7 @@ Status Member::CreateFirstLog() {
 
 wal::WalOptions Member::WalOptions() const {
   wal::WalOptions options;
+  options.segment_bytes = config_.wal_segment_bytes;
   options.sync = config_.sync;
   options.clock = env_.clock;
   return options;

@@ -73,6 +73,10 @@ Status CheckAvailable(const Options& options) {
   QUORATE_RETURN_IF_ERROR(CheckUrls("listen-metrics-urls", options.listen_metrics_urls));
   QUORATE_RETURN_IF_ERROR(CheckUrls("listen-peer-urls", options.listen_peer_urls));
   QUORATE_RETURN_IF_ERROR(CheckInitialCluster(options));
+  if (options.io_threads > 0) {
+    return Refuse("--io-threads " + std::to_string(options.io_threads),
+                  "threads of their own for sockets come with a later release of Quorate; give 0");
+  }
   if (options.auth_token != "simple" && !options.auth_token.empty()) {
     return Refuse("--auth-token " + options.auth_token.substr(0, options.auth_token.find(',')),
                   "tokens other than simple ones come with a later release of Quorate");

@@ -67,8 +67,11 @@ StatusOr<std::vector<std::string>> ListOf(const YAML::Node& node, std::string_vi
   return items;
 }
 
+using ListGetter = std::vector<std::string>& (*)(Options&);
+
+bool IsList(const Flag& flag) { return std::holds_alternative<ListGetter>(flag.field); }
 std::vector<std::string>& ListField(const Flag& flag, Options& options) {
-  return std::get<std::vector<std::string>& (*)(Options&)>(flag.field)(options);
+  return std::get<ListGetter>(flag.field)(options);
 }
 
 // Durations are integer nanoseconds here, unlike in flags.
@@ -182,7 +185,7 @@ Status ReadNested(const YAML::Node& root, Options* options, std::vector<const Fl
     const Flag* flag = FindFlag(entry.flag);
     if (!node.IsDefined() || flag == nullptr) continue;
     const std::string key = std::string(entry.section) + "." + std::string(entry.key);
-    if (node.IsSequence()) {
+    if (node.IsSequence() && IsList(*flag)) {
       QUORATE_ASSIGN_OR_RETURN(ListField(*flag, *options), ListOf(node, key));
     } else {
       QUORATE_RETURN_IF_ERROR(SetFromNode(*flag, node, key, options));

@@ -371,6 +371,12 @@ TEST(ConfigFile, Errors) {
        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type "
        "embed.configYAML"},
       {"peer-transport-security: x", "invalid peer-transport-security"},
+      {"discovery-config: {client: {dial-timeout: [1]}}",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go struct field "
+       "configYAML.discovery-config.dial-timeout of type time.Duration"},
+      {"socket-options: {reuse-port: [yes]}",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go struct field "
+       "configYAML.socket-options.reuse-port of type bool"},
       {"listen-client-urls: x",
        "unexpected error setting up listen-client-urls: URL scheme must be http, https, unix, or unixs: x"},
   };

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <systemd/sd-daemon.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -102,6 +103,23 @@ Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options
   return absl::OkStatus();
 }
 
+// Settings that are taken and change nothing here; said once, so that nobody waits for them.
+void WarnOfSettingsWithoutEffect(const Options& o) {
+  const auto warn = [](const char* flag, const char* why) { LOG_WARN("a setting has no effect", {"flag", flag}, {"reason", why}); };
+  if (o.enable_pprof) warn("--enable-pprof", "there is no Go runtime to profile; use perf");
+  if (o.metrics == "extensive") warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
+  if (o.bootstrap_defrag_threshold_megabytes > 0) {
+    warn("--bootstrap-defrag-threshold-megabytes", "free pages are used again; defragment while serving instead");
+  }
+}
+
+// Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone: it may be
+// larger than memory, and its pages are read anew.
+Status LockMemory() {
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return absl::OkStatus();
+  return FailedPrecondition("--memory-mlock: mlockall failed; raise the limit (LimitMEMLOCK=infinity) or leave it out");
+}
+
 // The largest number of open files that the system allows: one a client, and more.
 void RaiseFileLimit() {
   rlimit limit{};
@@ -161,7 +179,7 @@ class Program {
       return 1;
     }
     LOG_INFO("closed etcd server", {"name", options_.name}, {"data-dir", options_.data_dir});
-    return 0;
+    return failed_ ? 1 : 0;
   }
 
   int signal() const { return signal_; }
@@ -169,6 +187,9 @@ class Program {
 
  private:
   Status Start() {
+    WarnOfSettingsWithoutEffect(options_);
+    QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
+    if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     server::Config config = ToServerConfig(options_);
     config.on_fatal = [](const Status& status) {
       LOG_ERROR("the disk can't be trusted any more; the process ends now and starts again from what is durable",
@@ -178,13 +199,13 @@ class Program {
     const Env env{&files_, &clock_, &random_, &executor_};
     QUORATE_ASSIGN_OR_RETURN(member_, server::Member::Open(config, env));
     services_ = std::make_unique<rpc::Services>(
-        member_.get(), &loop_, std::set<std::string>(options_.cors.begin(), options_.cors.end()));
+        member_.get(), &loop_,
+        rpc::HttpOptions{{options_.cors.begin(), options_.cors.end()},
+                         {options_.host_whitelist.begin(), options_.host_whitelist.end()}});
     const bool split = !options_.listen_client_http_urls.empty();
     services_->RegisterGrpc({&server_});
     if (!split) services_->RegisterHttp(&server_);
     services_->RegisterHttp(&http_server_);
-    QUORATE_RETURN_IF_ERROR(ListenOn(server_, options_.listen_client_urls, options_));
-    QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_client_http_urls, options_));
     QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_metrics_urls, options_));
 
     loop_.Every(std::chrono::nanoseconds(config.tick_nanos), [this] { member_->Tick(); });
@@ -196,7 +217,26 @@ class Program {
     return absl::OkStatus();
   }
 
+  // An address that is taken is an error before anything is written; the sockets are opened for good when the member
+  // can serve.
+  Status CheckAddressesFree() {
+    net::Server probe(&loop_, ToNetOptions(options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_urls, options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_http_urls, options_));
+    probe.StopListening();
+    return absl::OkStatus();
+  }
+
+  // Clients come in only now: what they would see before is a state that still replays its log.
   void OnReady() {
+    Status listening = ListenOn(server_, options_.listen_client_urls, options_);
+    if (listening.ok()) listening = ListenOn(http_server_, options_.listen_client_http_urls, options_);
+    if (!listening.ok()) {
+      LOG_ERROR("can't serve clients", {"error", Message(listening)});
+      failed_ = true;
+      loop_.Stop();
+      return;
+    }
     LOG_INFO("ready to serve client requests");
     services_->SetServing(true);
     for (const Url& url : options_.listen_client_urls) {
@@ -230,6 +270,7 @@ class Program {
   net::Server server_;
   net::Server http_server_;
   int signal_ = 0;
+  bool failed_ = false;
 };
 
 }  // namespace
