@@ -16,9 +16,10 @@ enum class EventType : uint8_t { kPut = 0, kDelete = 1 };  // mvccpb.Event.Event
 struct Event {
   EventType type = EventType::kPut;
   Revision revision;
-  bool create = false;         // A put that brought the key into being (create_revision == mod_revision).
+  bool create = false;  // A put that brought the key into being (create_revision == mod_revision).
   std::string_view key;
-  std::string_view key_value;  // mvccpb.KeyValue, encoded as it is sent: for a delete only key and mod_revision are set.
+  std::string_view
+      key_value;  // mvccpb.KeyValue, encoded as it is sent: for a delete only key and mod_revision are set.
 };
 
 // All events of one main revision, in order of sub revision; never empty.

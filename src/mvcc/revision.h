@@ -10,7 +10,8 @@
 
 namespace quorate::mvcc {
 
-// `main` is the revision of the store after the transaction, `sub` the position of the change within it, from 0.
+// `main` is the revision of the store after the transaction, `sub` the position of the change within it, from
+// 0.
 struct Revision {
   int64_t main = 0;
   int64_t sub = 0;

@@ -129,7 +129,8 @@ StatusOr<RangePlan> Store::PlanRangeAt(const RangeOptions& options, int64_t curr
   plan.Take(options);
   // Without filters and with keys in order, the limit is known to cut right here.
   size_t limit = plan.InOrder() ? static_cast<size_t>(std::max<int64_t>(options.limit, 0)) : 0;
-  // A target without an order sorts too, but as in every etcd only what the limit, and one more, lets through.
+  // A target without an order sorts too, but as in every etcd only what the limit, and one more, lets
+  // through.
   const bool sorts_unasked = !plan.InOrder() && options.sort_order == SortOrder::kNone && !plan.Filters();
   if (sorts_unasked && options.limit > 0) limit = static_cast<size_t>(options.limit) + 1;
   bool cut = false;

@@ -38,7 +38,8 @@ void AuthService::Register(std::span<net::Server* const> servers) {
   logged("UserChangePassword", EntryKind::kAuthUserChangePassword,
          static_cast<pb::AuthUserChangePasswordRequest*>(nullptr));
   logged("UserGrantRole", EntryKind::kAuthUserGrantRole, static_cast<pb::AuthUserGrantRoleRequest*>(nullptr));
-  logged("UserRevokeRole", EntryKind::kAuthUserRevokeRole, static_cast<pb::AuthUserRevokeRoleRequest*>(nullptr));
+  logged("UserRevokeRole", EntryKind::kAuthUserRevokeRole,
+         static_cast<pb::AuthUserRevokeRoleRequest*>(nullptr));
   logged("RoleAdd", EntryKind::kAuthRoleAdd, static_cast<pb::AuthRoleAddRequest*>(nullptr));
   logged("RoleGet", EntryKind::kAuthRoleGet, static_cast<pb::AuthRoleGetRequest*>(nullptr));
   logged("RoleList", EntryKind::kAuthRoleList, static_cast<pb::AuthRoleListRequest*>(nullptr));
@@ -48,7 +49,8 @@ void AuthService::Register(std::span<net::Server* const> servers) {
   logged("RoleRevokePermission", EntryKind::kAuthRoleRevokePermission,
          static_cast<pb::AuthRoleRevokePermissionRequest*>(nullptr));
 
-  // A log of 3.4 can't hold an auth_status entry, so the question is answered after a read-index round instead.
+  // A log of 3.4 can't hold an auth_status entry, so the question is answered after a read-index round
+  // instead.
   context_.AddUnary(servers, kService, "AuthStatus", [this](Call call, std::string_view) {
     member_.WhenLinearizable([this, call](const Status& status) mutable {
       if (!status.ok()) return call.Fail(status);

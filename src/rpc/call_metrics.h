@@ -1,5 +1,5 @@
-// Counts of calls per method, as go-grpc-prometheus keeps them: grpc_server_{started,handled,msg_received,msg_sent}_total.
-// Core thread only.
+// Counts of calls per method, as go-grpc-prometheus keeps them:
+// grpc_server_{started,handled,msg_received,msg_sent}_total. Core thread only.
 #pragma once
 
 #include <array>
@@ -68,9 +68,12 @@ class CallMetrics {
 
 inline std::string_view CallTypeName(CallType type) {
   switch (type) {
-    case CallType::kUnary: return "unary";
-    case CallType::kServerStream: return "server_stream";
-    case CallType::kBidiStream: return "bidi_stream";
+    case CallType::kUnary:
+      return "unary";
+    case CallType::kServerStream:
+      return "server_stream";
+    case CallType::kBidiStream:
+      return "bidi_stream";
   }
   return "unary";
 }

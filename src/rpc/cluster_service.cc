@@ -40,7 +40,8 @@ StatusOr<std::vector<std::string>> PeerUrls(const google::protobuf::RepeatedPtrF
   return parsed;
 }
 
-// A member alone can't bring a second one up to date: the protocol between members is not part of this release.
+// A member alone can't bring a second one up to date: the protocol between members is not part of this
+// release.
 Status ErrAlone() {
   return MakeStatus(absl::StatusCode::kUnimplemented,
                     "quorate: clusters of several members come with a later release; this one runs alone");
@@ -93,7 +94,8 @@ void ClusterService::Add(Call call, std::string_view bytes) {
   cluster::Member member;
   member.peer_urls = *std::move(urls);
   member.is_learner = request.islearner();
-  member.id = cluster::ComputeMemberId(member.peer_urls, {}, member_.env().clock->WallNanos() / 1'000'000'000);
+  member.id =
+      cluster::ComputeMemberId(member.peer_urls, {}, member_.env().clock->WallNanos() / 1'000'000'000);
   const raft::ConfChange change = cluster::AddMemberChange(member_.NextRequestId(), member);
   if (const Status bad = member_.membership().ValidateConfChange(change); !bad.ok()) return call.Fail(bad);
   call.Fail(ErrAlone());

@@ -60,8 +60,8 @@ void Stream::CountEnd(net::Code code) {
   ++stats_->handled[static_cast<size_t>(code)];
 }
 
-void Context::AddUnary(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
-                       Unary handler) {
+void Context::AddUnary(std::span<net::Server* const> servers, std::string_view service,
+                       std::string_view method, Unary handler) {
   const uint32_t index = metrics_.Add(service, method, CallType::kUnary);
   const auto shared = std::make_shared<const Unary>(std::move(handler));
   for (net::Server* server : servers) {
@@ -83,8 +83,8 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
   }
 }
 
-void Context::AddStreaming(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
-                           CallType type, Streaming handler) {
+void Context::AddStreaming(std::span<net::Server* const> servers, std::string_view service,
+                           std::string_view method, CallType type, Streaming handler) {
   const uint32_t index = metrics_.Add(service, method, type);
   const auto shared = std::make_shared<const Streaming>(std::move(handler));
   for (net::Server* server : servers) {

@@ -26,6 +26,14 @@ class Call {
   // Ends the call: OK with the encoded response, or the error.
   void Finish(const Status& status, std::string_view response);
   void Respond(std::string_view response) { Finish(absl::OkStatus(), response); }
+  // Ends the call with a response of exactly `size` bytes, which `fill(char* out)` writes into the
+  // connection's output.
+  template <typename Fill>
+  void RespondInPlace(size_t size, Fill&& fill) {
+    char* const out = call_.RespondInPlace(size);
+    CountOk(out != nullptr);
+    if (out != nullptr) fill(out);
+  }
   void Fail(const Status& status) { Finish(status, {}); }
 
   bool closed() const { return call_.closed(); }
@@ -33,6 +41,12 @@ class Call {
   net::UnaryCall& raw() { return call_; }
 
  private:
+  // `sent`: the answer went out; else the call was over already.
+  void CountOk(bool sent) {
+    if (sent) ++stats_->sent;
+    ++stats_->handled[static_cast<size_t>(sent ? net::Code::kOk : net::Code::kCancelled)];
+  }
+
   net::UnaryCall call_;
   MethodStats* stats_;
 };
@@ -71,9 +85,11 @@ class Context {
   server::Member& member() { return member_; }
   CallMetrics& metrics() { return metrics_; }
 
-  // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when the call
-  // may be served: a client that asked for a leader (metadata hasleader) gets an error when there is none.
-  void AddUnary(std::span<net::Server* const> servers, std::string_view service, std::string_view method, Unary handler);
+  // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when
+  // the call may be served: a client that asked for a leader (metadata hasleader) gets an error when there is
+  // none.
+  void AddUnary(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
+                Unary handler);
   void AddStreaming(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
                     CallType type, Streaming handler);
 

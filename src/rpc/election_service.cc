@@ -78,14 +78,17 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
 
  private:
   bool full() const override { return stream_.pending_bytes() >= net::kStreamPendingHigh; }
-  void OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) override { LookSoon(); }
+  void OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) override {
+    LookSoon();
+  }
   void OnCompacted(mvcc::WatchId, int64_t) override { LookSoon(); }
   void OnProgress(mvcc::WatchId, int64_t) override {}
 
   void Begin() {
     if (over_) return;
     const std::string prefix = name_ + "/";
-    if (const Status denied = member_.auth().IsRangePermitted(who_, prefix, PrefixEnd(prefix)); !denied.ok()) {
+    if (const Status denied = member_.auth().IsRangePermitted(who_, prefix, PrefixEnd(prefix));
+        !denied.ok()) {
       return Finish(ThroughClient(denied));
     }
     watch_ = member_.watch_hub().OpenStream(this);
@@ -156,8 +159,9 @@ void ElectionService::Register(std::span<net::Server* const> servers) {
   unary("Proclaim", &ElectionService::Proclaim);
   unary("Leader", &ElectionService::Leader);
   unary("Resign", &ElectionService::Resign);
-  context_.AddStreaming(servers, kService, "Observe", CallType::kServerStream,
-                        [this](Stream stream) { return std::make_unique<ObserveCall>(&context_, &loop_, stream); });
+  context_.AddStreaming(servers, kService, "Observe", CallType::kServerStream, [this](Stream stream) {
+    return std::make_unique<ObserveCall>(&context_, &loop_, stream);
+  });
 }
 
 void ElectionService::Campaign(Call call, std::string_view bytes) {
@@ -225,7 +229,8 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaderRequest"));
   auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
-  member_.WhenLinearizable([this, call, name = request.name(), who = *std::move(who)](const Status& status) mutable {
+  member_.WhenLinearizable([this, call, name = request.name(),
+                            who = *std::move(who)](const Status& status) mutable {
     if (!status.ok()) return call.Fail(ThroughClient(status));
     const std::string prefix = name + "/";
     if (const Status denied = member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix)); !denied.ok()) {

@@ -12,7 +12,8 @@ namespace quorate::rpc {
 
 class ElectionService {
  public:
-  ElectionService(Context* context, net::Loop* loop) : context_(*context), member_(context->member()), loop_(*loop) {}
+  ElectionService(Context* context, net::Loop* loop)
+      : context_(*context), member_(context->member()), loop_(*loop) {}
   void Register(std::span<net::Server* const> servers);
 
  private:

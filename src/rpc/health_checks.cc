@@ -10,9 +10,12 @@ namespace {
 
 std::string AlarmReason(server::AlarmType type) {
   switch (type) {
-    case server::AlarmType::kNoSpace: return "ALARM NOSPACE";
-    case server::AlarmType::kCorrupt: return "ALARM CORRUPT";
-    case server::AlarmType::kNone: break;
+    case server::AlarmType::kNoSpace:
+      return "ALARM NOSPACE";
+    case server::AlarmType::kCorrupt:
+      return "ALARM CORRUPT";
+    case server::AlarmType::kNone:
+      break;
   }
   return "ALARM UNKNOWN";
 }
@@ -47,8 +50,8 @@ const std::vector<std::string_view>& HealthChecks::Livez() {
 }
 
 const std::vector<std::string_view>& HealthChecks::Readyz() {
-  static const std::vector<std::string_view> names = {"data_corruption", "serializable_read", "linearizable_read",
-                                                      "non_learner"};
+  static const std::vector<std::string_view> names = {"data_corruption", "serializable_read",
+                                                      "linearizable_read", "non_learner"};
   return names;
 }
 
@@ -71,13 +74,14 @@ void HealthChecks::Run(std::string_view type, std::vector<std::string_view> name
     state->done(state->ok, std::move(text));
   };
   for (size_t i = 0; i < names.size(); ++i) {
-    RunOne(names[i], [this, state, close, i, name = names[i], kind = std::string(type)](const std::string& why) {
-      Count(kind, name, why.empty());
-      state->ok &= why.empty();
-      state->lines[i] = why.empty() ? "[+]" + std::string(name) + " ok\n"
-                                    : "[-]" + std::string(name) + " failed: " + why + "\n";
-      close();
-    });
+    RunOne(names[i],
+           [this, state, close, i, name = names[i], kind = std::string(type)](const std::string& why) {
+             Count(kind, name, why.empty());
+             state->ok &= why.empty();
+             state->lines[i] = why.empty() ? "[+]" + std::string(name) + " ok\n"
+                                           : "[-]" + std::string(name) + " failed: " + why + "\n";
+             close();
+           });
   }
   close();
 }

@@ -1,5 +1,5 @@
-// The member's own idea of its health: what /health, /livez, /readyz and grpc.health.v1 say. Core thread only.
-// Source of names, order and texts: etcd server/etcdserver/api/etcdhttp/health.go.
+// The member's own idea of its health: what /health, /livez, /readyz and grpc.health.v1 say. Core thread
+// only. Source of names, order and texts: etcd server/etcdserver/api/etcdhttp/health.go.
 #pragma once
 
 #include <functional>
@@ -23,10 +23,13 @@ class HealthChecks {
  public:
   explicit HealthChecks(server::Member* member) : member_(*member) {}
 
-  // /health: alarms (by name, without the excluded), leader, a read. `done` gets the reason, empty when healthy.
-  void Health(const std::set<std::string>& excluded, bool serializable, std::function<void(std::string reason)> done);
+  // /health: alarms (by name, without the excluded), leader, a read. `done` gets the reason, empty when
+  // healthy.
+  void Health(const std::set<std::string>& excluded, bool serializable,
+              std::function<void(std::string reason)> done);
 
-  // The checks of /livez and /readyz by name. `done` gets what happened to each, in order: a line "[+]name ok" or
+  // The checks of /livez and /readyz by name. `done` gets what happened to each, in order: a line "[+]name
+  // ok" or
   // "[-]name failed: why", and whether all passed.
   static const std::vector<std::string_view>& Livez();
   static const std::vector<std::string_view>& Readyz();

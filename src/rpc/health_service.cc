@@ -42,7 +42,8 @@ class HealthService::WatchCall : public net::StreamHandler {
 
 void HealthService::Register(std::span<net::Server* const> servers) {
   constexpr std::string_view kService = "grpc.health.v1.Health";
-  context_.AddUnary(servers, kService, "Check", [this](Call call, std::string_view bytes) { Check(call, bytes); });
+  context_.AddUnary(servers, kService, "Check",
+                    [this](Call call, std::string_view bytes) { Check(call, bytes); });
   context_.AddStreaming(servers, kService, "Watch", CallType::kServerStream,
                         [this](Stream stream) { return std::make_unique<WatchCall>(this, stream); });
 }

@@ -65,15 +65,16 @@ void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) 
   net::HttpHeaders headers = CommonHeaders(request);
   if (!HostAllowed(request.host)) {
     LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
-    return SendError(reply, std::move(headers), 421,
-                     "etcd received your request, but the Host header \"" + request.host +
-                         "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
-                         "against DNS rebinding (CVE-2018-5702).");
+    return SendError(
+        reply, std::move(headers), 421,
+        "etcd received your request, but the Host header \"" + request.host +
+            "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
+            "against DNS rebinding (CVE-2018-5702).");
   }
   if (request.method == "OPTIONS") return reply.Send(200, headers, {});
   const std::string& path = request.path;
-  const bool known = path == "/health" || path == "/version" || path == "/metrics" || path.starts_with("/livez") ||
-                     path.starts_with("/readyz");
+  const bool known = path == "/health" || path == "/version" || path == "/metrics" ||
+                     path.starts_with("/livez") || path.starts_with("/readyz");
   if (!known) return SendError(reply, std::move(headers), 404, "404 page not found");
   if (request.method != "GET" && !(request.method == "HEAD" && path == "/metrics")) {
     Add(headers, "Allow", "GET");
@@ -93,22 +94,25 @@ void HttpService::ServeHealth(const net::HttpRequest& request, net::HttpReply re
   const bool local = !serializable.empty() && serializable.front() == "true";
   health_.Health(QuerySet(request, "exclude"), local,
                  [headers = CommonHeaders(request), reply](const std::string& reason) mutable {
-                   const std::string body = std::string(R"({"health":")") + (reason.empty() ? "true" : "false") +
-                                            R"(","reason":)" + log::JsonString(reason) + "}";
+                   const std::string body = std::string(R"({"health":")") +
+                                            (reason.empty() ? "true" : "false") + R"(","reason":)" +
+                                            log::JsonString(reason) + "}";
                    if (!reason.empty()) return SendError(reply, std::move(headers), 503, body);
                    Add(headers, "Content-Type", "text/plain; charset=utf-8");
                    reply.Send(200, headers, body);
                  });
 }
 
-void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply reply, const std::string& type) {
+void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply reply,
+                              const std::string& type) {
   const auto& all = type == "livez" ? HealthChecks::Livez() : HealthChecks::Readyz();
   const std::string root = "/" + type;
   std::vector<std::string_view> names;
   const bool single = request.path != root;
   if (single) {
     const std::string wanted = request.path.substr(std::min(request.path.size(), root.size() + 1));
-    std::copy_if(all.begin(), all.end(), std::back_inserter(names), [&](std::string_view n) { return n == wanted; });
+    std::copy_if(all.begin(), all.end(), std::back_inserter(names),
+                 [&](std::string_view n) { return n == wanted; });
     if (names.empty()) return SendError(reply, CommonHeaders(request), 404, "404 page not found");
   } else {
     std::set<std::string> excluded = QuerySet(request, "exclude");
@@ -133,7 +137,8 @@ void HttpService::ServeVersion(const net::HttpRequest& request, net::HttpReply r
   net::HttpHeaders headers = CommonHeaders(request);
   Add(headers, "Content-Type", "application/json");
   const auto& version = member_.membership().version();
-  const std::string body = R"({"etcdserver":")" + cluster::VersionText(cluster::ReportedVersion(version)) + R"(","etcdcluster":")" +
+  const std::string body = R"({"etcdserver":")" + cluster::VersionText(cluster::ReportedVersion(version)) +
+                           R"(","etcdcluster":")" +
                            (version ? cluster::VersionText(*version) : std::string("not_decided")) + R"("})";
   reply.Send(200, headers, body);
 }

@@ -20,7 +20,8 @@ struct HttpOptions {
 class HttpService {
  public:
   // `metrics` renders the Prometheus text.
-  HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics, HttpOptions options);
+  HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
+              HttpOptions options);
 
   void Handle(const net::HttpRequest& request, net::HttpReply reply);
 

@@ -15,6 +15,16 @@ namespace {
 // Keys of a range that the core fetches itself; longer ones go to a reader thread.
 constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
 
+// Reads one byte of every page that the values lie in.
+void TouchPages(std::span<const std::string_view> values) {
+  constexpr size_t kPageBytes = 4096;
+  for (std::string_view value : values) {
+    for (size_t i = 0; i < value.size(); i += kPageBytes)
+      static_cast<void>(*static_cast<const volatile char*>(&value[i]));
+    if (!value.empty()) static_cast<void>(*static_cast<const volatile char*>(&value.back()));
+  }
+}
+
 }  // namespace
 
 void KvService::Register(std::span<net::Server* const> servers) {
@@ -35,7 +45,8 @@ void KvService::Register(std::span<net::Server* const> servers) {
 void KvService::Range(Call call, std::string_view bytes) {
   server::RangeRequest request;
   if (!server::Decode(bytes, &request)) return call.Fail(MalformedRequest("RangeRequest"));
-  if (const Status bad = server::CheckRange(request.key, request.sort_order, request.sort_target); !bad.ok()) {
+  if (const Status bad = server::CheckRange(request.key, request.sort_order, request.sort_target);
+      !bad.ok()) {
     return call.Fail(bad);
   }
   if (request.serializable) return ServeRange(call, request);
@@ -47,45 +58,46 @@ void KvService::Range(Call call, std::string_view bytes) {
   });
 }
 
-// The caller is identified only now, as in the original: users and roles may have changed while the read waited.
+// The caller is identified only now, as in the original: users and roles may have changed while the read
+// waited.
 void KvService::ServeRange(Call call, const server::RangeRequest& request) {
   const auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
-  if (const Status denied = member_.auth().IsRangePermitted(*who, request.key, request.range_end); !denied.ok()) {
+  if (const Status denied = member_.auth().IsRangePermitted(*who, request.key, request.range_end);
+      !denied.ok()) {
     return call.Fail(denied);
   }
   auto plan = member_.store().PlanRange(server::ToRangeOptions(request));
   if (!plan.ok()) return call.Fail(plan.status());
-  const int64_t revision = member_.store().current_revision();
-  if (plan->fetches() > kCoreFetchesMax || !plan->Resident()) return FinishOnReader(call, *std::move(plan), revision);
-  const auto result = plan->Finish();
-  if (!result.ok()) return call.Fail(result.status());
-  response_.clear();
-  server::AppendRangeResponse(response_, member_.header(), result->kvs, result->more, result->count);
-  call.Respond(response_);
+  const server::ResponseHeader header = member_.header();
+  if (plan->fetches() > kCoreFetchesMax || !plan->Resident())
+    return FinishOnReader(call, *std::move(plan), header);
+  RespondRange(call, plan->Finish(), header);
 }
 
-void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, int64_t revision) {
+void KvService::RespondRange(Call call, const StatusOr<mvcc::RangeResult>& result,
+                             const server::ResponseHeader& header) {
+  if (!result.ok()) return call.Fail(result.status());
+  const server::RangeResponseView response{header, result->kvs, result->more, result->count};
+  call.RespondInPlace(server::EncodedSize(response), [&](char* out) { server::Encode(response, out); });
+}
+
+// The reader also touches every page of the values, so that the core, which copies them, need not wait for
+// the disk.
+void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header) {
   struct Job {
     mvcc::RangePlan plan;
-    server::ResponseHeader header;
-    Status status;
-    std::string response;
+    StatusOr<mvcc::RangeResult> result = mvcc::RangeResult{};
   };
   auto job = std::make_shared<Job>();
   job->plan = std::move(plan);
-  job->header = member_.header();
-  job->header.revision = revision;
   member_.env().executor->Submit(
       Lane::kRead,
       [job] {
-        const auto result = job->plan.Finish();
-        job->status = result.status();
-        if (result.ok()) {
-          server::AppendRangeResponse(job->response, job->header, result->kvs, result->more, result->count);
-        }
+        job->result = job->plan.Finish();
+        if (job->result.ok()) TouchPages(job->result->kvs);
       },
-      [job, call]() mutable { call.Finish(job->status, job->response); });
+      [this, job, call, header] { RespondRange(call, job->result, header); });
 }
 
 void KvService::Put(Call call, std::string_view bytes) {
@@ -115,7 +127,8 @@ void KvService::Txn(Call call, std::string_view bytes) {
   auto txn = std::make_shared<etcdserverpb::TxnRequest>();
   if (!server::ParseTxn(bytes, txn.get())) return call.Fail(MalformedRequest("TxnRequest"));
   if (!member_.QuotaAvailable(server::QuotaCost(*txn))) return call.Fail(server::ErrNoSpace());
-  if (const Status bad = server::CheckTxn(*txn, member_.config().txn_ops_max); !bad.ok()) return call.Fail(bad);
+  if (const Status bad = server::CheckTxn(*txn, member_.config().txn_ops_max); !bad.ok())
+    return call.Fail(bad);
   if (!server::IsReadOnly(*txn)) {
     const auto who = context_.Identify(call);
     if (!who.ok()) return call.Fail(who.status());

@@ -19,7 +19,9 @@ class KvService {
  private:
   void Range(Call call, std::string_view bytes);
   void ServeRange(Call call, const server::RangeRequest& request);
-  void FinishOnReader(Call call, mvcc::RangePlan plan, int64_t revision);
+  void FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header);
+  void RespondRange(Call call, const StatusOr<mvcc::RangeResult>& result,
+                    const server::ResponseHeader& header);
   void Put(Call call, std::string_view bytes);
   void DeleteRange(Call call, std::string_view bytes);
   void Txn(Call call, std::string_view bytes);

@@ -37,7 +37,8 @@ class KeepAliveCall : public net::StreamHandler {
     if (!in.ok()) return Finish(MalformedRequest("LeaseKeepAliveRequest"));
     if (const Status denied = Permitted(id); !denied.ok()) return Finish(denied);
     if (waiting_.size() >= kWaitingMax) {
-      return Finish(ResourceExhausted("etcdserver: " + std::to_string(kWaitingMax) + " renewals of this stream wait"));
+      return Finish(
+          ResourceExhausted("etcdserver: " + std::to_string(kWaitingMax) + " renewals of this stream wait"));
     }
     waiting_.push_back(id);
     Serve();
@@ -155,8 +156,9 @@ void LeaseService::Register(std::span<net::Server* const> servers) {
   unary("LeaseRevoke", &LeaseService::Revoke);
   unary("LeaseTimeToLive", &LeaseService::TimeToLive);
   unary("LeaseLeases", &LeaseService::Leases);
-  context_.AddStreaming(servers, kService, "LeaseKeepAlive", CallType::kBidiStream,
-                        [this](Stream stream) { return std::make_unique<KeepAliveCall>(&context_, &loop_, stream); });
+  context_.AddStreaming(servers, kService, "LeaseKeepAlive", CallType::kBidiStream, [this](Stream stream) {
+    return std::make_unique<KeepAliveCall>(&context_, &loop_, stream);
+  });
 }
 
 void LeaseService::Grant(Call call, std::string_view bytes) {
@@ -215,7 +217,8 @@ void LeaseService::Leases(Call call, std::string_view) {
   etcdserverpb::LeaseLeasesResponse response;
   for (const int64_t id : member_.lessor().Leases()) {
     if (member_.auth().enabled()) {
-      if (const Status denied = MayRead(*who, member_.lessor().Keys(id)); !denied.ok()) return call.Fail(denied);
+      if (const Status denied = MayRead(*who, member_.lessor().Keys(id)); !denied.ok())
+        return call.Fail(denied);
     }
     response.add_leases()->set_id(id);
   }

@@ -14,7 +14,8 @@ namespace quorate::rpc {
 
 class LeaseService {
  public:
-  LeaseService(Context* context, net::Loop* loop) : context_(*context), member_(context->member()), loop_(*loop) {}
+  LeaseService(Context* context, net::Loop* loop)
+      : context_(*context), member_(context->member()), loop_(*loop) {}
   void Register(std::span<net::Server* const> servers);
 
  private:

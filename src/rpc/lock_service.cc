@@ -11,8 +11,10 @@ namespace quorate::rpc {
 
 void LockService::Register(std::span<net::Server* const> servers) {
   constexpr std::string_view kService = "v3lockpb.Lock";
-  context_.AddUnary(servers, kService, "Lock", [this](Call call, std::string_view bytes) { Lock(call, bytes); });
-  context_.AddUnary(servers, kService, "Unlock", [this](Call call, std::string_view bytes) { Unlock(call, bytes); });
+  context_.AddUnary(servers, kService, "Lock",
+                    [this](Call call, std::string_view bytes) { Lock(call, bytes); });
+  context_.AddUnary(servers, kService, "Unlock",
+                    [this](Call call, std::string_view bytes) { Unlock(call, bytes); });
 }
 
 void LockService::Lock(Call call, std::string_view bytes) {

@@ -13,7 +13,8 @@ namespace quorate::rpc {
 
 class LockService {
  public:
-  LockService(Context* context, net::Loop* loop) : context_(*context), member_(context->member()), loop_(*loop) {}
+  LockService(Context* context, net::Loop* loop)
+      : context_(*context), member_(context->member()), loop_(*loop) {}
   void Register(std::span<net::Server* const> servers);
 
  private:

@@ -106,17 +106,18 @@ void MaintenanceService::HashKv(Call call, std::string_view bytes) {
   if (const absl::Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
   const int64_t started = member_.now();
   const int64_t revision = request.revision();
-  member_.store().HashKv(revision, [this, call, started, revision](const StatusOr<mvcc::HashKvResult>& result) mutable {
-    if (!result.ok()) return call.Fail(result.status());
-    member_.metrics().hash_rev.ObserveNanos(member_.now() - started);
-    etcdserverpb::HashKVResponse response;
-    response.set_hash(result->hash);
-    response.set_compact_revision(result->compact_revision);
-    response.set_hash_revision(revision == 0 ? result->current_revision : revision);
-    auto header = member_.header();
-    header.revision = result->current_revision;
-    RespondWith(call, header, response);
-  });
+  member_.store().HashKv(revision,
+                         [this, call, started, revision](const StatusOr<mvcc::HashKvResult>& result) mutable {
+                           if (!result.ok()) return call.Fail(result.status());
+                           member_.metrics().hash_rev.ObserveNanos(member_.now() - started);
+                           etcdserverpb::HashKVResponse response;
+                           response.set_hash(result->hash);
+                           response.set_compact_revision(result->compact_revision);
+                           response.set_hash_revision(revision == 0 ? result->current_revision : revision);
+                           auto header = member_.header();
+                           header.revision = result->current_revision;
+                           RespondWith(call, header, response);
+                         });
 }
 
 void MaintenanceService::MoveLeader(Call call, std::string_view bytes) {
@@ -130,9 +131,10 @@ void MaintenanceService::MoveLeader(Call call, std::string_view bytes) {
 }
 
 void MaintenanceService::Downgrade(Call call, std::string_view) {
-  call.Fail(MakeStatus(absl::StatusCode::kUnimplemented,
-                       "quorate: a cluster at version 3.4 has no lower version to go to; the Downgrade RPC is served from "
-                       "cluster version 3.5 on"));
+  call.Fail(MakeStatus(
+      absl::StatusCode::kUnimplemented,
+      "quorate: a cluster at version 3.4 has no lower version to go to; the Downgrade RPC is served from "
+      "cluster version 3.5 on"));
 }
 
 }  // namespace quorate::rpc

@@ -16,14 +16,17 @@ using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
 class MetricFamilies {
  public:
-  void Counter(const std::string& name, const std::string& help, double value, const MetricLabels& labels = {}) {
+  void Counter(const std::string& name, const std::string& help, double value,
+               const MetricLabels& labels = {}) {
     Add(name, help, prometheus::MetricType::Counter, labels).counter.value = value;
   }
-  void Gauge(const std::string& name, const std::string& help, double value, const MetricLabels& labels = {}) {
+  void Gauge(const std::string& name, const std::string& help, double value,
+             const MetricLabels& labels = {}) {
     Add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
   }
   template <size_t Count>
-  void Histogram(const std::string& name, const std::string& help, const server::Histogram<Count>& histogram) {
+  void Histogram(const std::string& name, const std::string& help,
+                 const server::Histogram<Count>& histogram) {
     auto& out = Add(name, help, prometheus::MetricType::Histogram, {}).histogram;
     uint64_t cumulative = 0;
     for (size_t i = 0; i < Count; ++i) {

@@ -23,8 +23,8 @@ void RespondWith(Call& call, const server::ResponseHeader& header, const Message
   call.Respond(out);
 }
 
-// The Lock and Election services of the original stand on its client library: what that gets as an error arrives with the
-// same text, but without its code.
+// The Lock and Election services of the original stand on its client library: what that gets as an error
+// arrives with the same text, but without its code.
 inline Status ThroughClient(const Status& status) { return status.ok() ? status : Unknown(Message(status)); }
 
 inline server::Reply ReplyTo(Call call) {

@@ -38,7 +38,8 @@ ProcessFigures ReadProcessFigures() {
       if (number == 14 || number == 15) figures.cpu_seconds += std::stod(field) / ticks;
       if (number == 22) figures.start_time_seconds = BootTimeSeconds() + std::stod(field) / ticks;
       if (number == 23) figures.virtual_bytes = std::stoull(field);
-      if (number == 24) figures.resident_bytes = std::stoull(field) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+      if (number == 24)
+        figures.resident_bytes = std::stoull(field) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     }
   }
   std::error_code error;

@@ -17,10 +17,12 @@ constexpr int64_t kFirstChunkKeys = 10;
 
 Status Unimplemented(std::string_view text) { return MakeStatus(absl::StatusCode::kUnimplemented, text); }
 
-// One stream. Chunks grow and shrink towards the size of a request: doubled while below half of it, halved above twice.
+// One stream. Chunks grow and shrink towards the size of a request: doubled while below half of it, halved
+// above twice.
 class RangeStream : public net::StreamHandler, public std::enable_shared_from_this<RangeStream> {
  public:
-  RangeStream(Context* context, Stream stream) : context_(*context), member_(context->member()), stream_(stream) {}
+  RangeStream(Context* context, Stream stream)
+      : context_(*context), member_(context->member()), stream_(stream) {}
 
   void OnMessage(std::string_view bytes) override {
     stream_.Received();
@@ -49,8 +51,8 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
     QUORATE_RETURN_IF_ERROR(server::CheckRange(request_.key, request_.sort_order, request_.sort_target));
     const bool ascending_keys = request_.sort_target == 0 && request_.sort_order <= 1;
     if (!ascending_keys) return Unimplemented("RangeStream does not support custom sort orders");
-    if (request_.min_mod_revision != 0 || request_.max_mod_revision != 0 || request_.min_create_revision != 0 ||
-        request_.max_create_revision != 0) {
+    if (request_.min_mod_revision != 0 || request_.max_mod_revision != 0 ||
+        request_.min_create_revision != 0 || request_.max_create_revision != 0) {
       return Unimplemented("RangeStream does not support revision filters");
     }
     return absl::OkStatus();
@@ -72,7 +74,8 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
 
   // A chunk is fetched on a reader thread.
   void Fetch() {
-    if (const Status denied = member_.auth().IsRangePermitted(who_, request_.key, request_.range_end); !denied.ok()) {
+    if (const Status denied = member_.auth().IsRangePermitted(who_, request_.key, request_.range_end);
+        !denied.ok()) {
       return Finish(denied);
     }
     auto options = server::ToRangeOptions(request_);

@@ -31,8 +31,10 @@ struct Services::All {
         election(&context, loop),
         health(&context),
         checks(member),
-        http(member, &checks, [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
-             std::move(http_options)) {}
+        http(
+            member, &checks,
+            [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
+            std::move(http_options)) {}
 
   CallMetrics metrics;
   Context context;
@@ -68,8 +70,9 @@ void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
 }
 
 void Services::RegisterHttp(net::Server* server) {
-  server->SetHttpHandler(
-      [this](net::HttpRequest request, net::HttpReply reply) { all_->http.Handle(request, std::move(reply)); });
+  server->SetHttpHandler([this](net::HttpRequest request, net::HttpReply reply) {
+    all_->http.Handle(request, std::move(reply));
+  });
 }
 
 void Services::SetServing(bool serving) { all_->health.SetServing(serving); }

@@ -1,4 +1,5 @@
-// All services of a member on its listeners. Core thread only; must go before the member, and its calls with it.
+// All services of a member on its listeners. Core thread only; must go before the member, and its calls with
+// it.
 #pragma once
 
 #include <memory>

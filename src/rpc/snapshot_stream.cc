@@ -44,8 +44,8 @@ class Sha256 {
   EVP_MD_CTX* context_;
 };
 
-// What the copying thread and the core share. The thread waits here when the client is slow, so it must be one of its
-// own and none of the shared readers.
+// What the copying thread and the core share. The thread waits here when the client is slow, so it must be
+// one of its own and none of the shared readers.
 struct Channel {
   std::mutex mutex;
   std::condition_variable room;

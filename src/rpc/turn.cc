@@ -107,7 +107,8 @@ void Turn::Look() {
   if (!done_) return;
   watch_.reset();
   const std::string end = PrefixEnd(prefix_);
-  if (const Status denied = member_.auth().IsRangePermitted(Who(), prefix_, end); !denied.ok()) return Finish(denied);
+  if (const Status denied = member_.auth().IsRangePermitted(Who(), prefix_, end); !denied.ok())
+    return Finish(denied);
   mvcc::RangeOptions options;
   options.key = prefix_;
   options.range_end = end;
@@ -118,7 +119,8 @@ void Turn::Look() {
   const auto older = member_.store().Range(options);
   if (!older.ok()) return Finish(older.status());
   if (older->kvs.empty()) return Finish(absl::OkStatus());
-  WatchForDelete(std::string(server::ParseKeyValue(older->kvs.front()).key), member_.store().current_revision() + 1);
+  WatchForDelete(std::string(server::ParseKeyValue(older->kvs.front()).key),
+                 member_.store().current_revision() + 1);
 }
 
 void Turn::WatchForDelete(std::string key, int64_t revision) {
@@ -142,7 +144,9 @@ void Turn::LookAgainSoon() {
   });
 }
 
-void Turn::OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) { LookAgainSoon(); }
+void Turn::OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) {
+  LookAgainSoon();
+}
 void Turn::OnCompacted(mvcc::WatchId, int64_t) { LookAgainSoon(); }
 
 void Turn::Finish(const Status& status) {

@@ -1,5 +1,5 @@
-// Locks and elections by the recipe of etcd's client library (client/v3/concurrency): each contender puts a key
-// NAME/LEASE-IN-HEX under its lease; whose key is oldest holds the lock. Core thread only.
+// Locks and elections by the recipe of etcd's client library (client/v3/concurrency): each contender puts a
+// key NAME/LEASE-IN-HEX under its lease; whose key is oldest holds the lock. Core thread only.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace quorate::rpc {
 
-// One contender, from its key to its turn. Held by the call that waits; destroying it ends the wait without a word (the
-// key stays: the caller deletes it when it gives up).
+// One contender, from its key to its turn. Held by the call that waits; destroying it ends the wait without a
+// word (the key stays: the caller deletes it when it gives up).
 class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink {
  public:
   struct Place {
@@ -29,10 +29,11 @@ class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink 
   };
   using Done = std::function<void(const Status& status, const Place& place)>;
 
-  Turn(server::Member* member, net::Loop* loop, auth::AuthInfo who) : member_(*member), loop_(*loop), who_(std::move(who)) {}
+  Turn(server::Member* member, net::Loop* loop, auth::AuthInfo who)
+      : member_(*member), loop_(*loop), who_(std::move(who)) {}
 
-  // Puts the key (a lease of 60 s is made when `lease` is 0), then waits until no older key with the prefix is left.
-  // `done` runs once, in a later round or at once.
+  // Puts the key (a lease of 60 s is made when `lease` is 0), then waits until no older key with the prefix
+  // is left. `done` runs once, in a later round or at once.
   void Take(std::string name, int64_t lease, std::string value, Done done);
   // Gives up: deletes the key if it was put.
   void Abandon();

@@ -29,16 +29,17 @@ struct Control {
   std::string_view cancel_reason = {};
 };
 
-// Requests of one stream while the client leaves their answers unread. What it is owed of events is a revision number;
-// answers are kept.
+// Requests of one stream while the client leaves their answers unread. What it is owed of events is a
+// revision number; answers are kept.
 constexpr int kRequestsUnreadMax = 100'000;
 
 // The text of a refusal as the original puts it into cancel_reason.
 std::string RpcErrorText(const Status& status) {
   static constexpr std::array<std::string_view, 17> kNames = {
-      "OK",        "Canceled",         "Unknown",           "InvalidArgument",    "DeadlineExceeded", "NotFound",
-      "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",          "OutOfRange",
-      "Unimplemented", "Internal",         "Unavailable",       "DataLoss",           "Unauthenticated"};
+      "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+      "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+      "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+      "DataLoss", "Unauthenticated"};
   return "rpc error: code = " + std::string(kNames[static_cast<size_t>(status.code())]) +
          " desc = " + std::string(Message(status));
 }
@@ -46,7 +47,10 @@ std::string RpcErrorText(const Status& status) {
 class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
  public:
   WatchCall(Context* context, Stream stream)
-      : context_(*context), member_(context->member()), stream_(stream), watches_(member_.watch_hub().OpenStream(this)) {}
+      : context_(*context),
+        member_(context->member()),
+        stream_(stream),
+        watches_(member_.watch_hub().OpenStream(this)) {}
 
   // ---- from the client ----
   void OnMessage(std::string_view bytes) override {
@@ -61,10 +65,14 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
       return End(MalformedRequest("WatchRequest"));
     }
     switch (request.request_union_case()) {
-      case etcdserverpb::WatchRequest::kCreateRequest: return Create(request.create_request());
-      case etcdserverpb::WatchRequest::kCancelRequest: return Cancel(request.cancel_request().watch_id());
-      case etcdserverpb::WatchRequest::kProgressRequest: return watches_->RequestProgress();
-      case etcdserverpb::WatchRequest::REQUEST_UNION_NOT_SET: return;
+      case etcdserverpb::WatchRequest::kCreateRequest:
+        return Create(request.create_request());
+      case etcdserverpb::WatchRequest::kCancelRequest:
+        return Cancel(request.cancel_request().watch_id());
+      case etcdserverpb::WatchRequest::kProgressRequest:
+        return watches_->RequestProgress();
+      case etcdserverpb::WatchRequest::REQUEST_UNION_NOT_SET:
+        return;
     }
   }
   // The client asks for no more, and still gets what it has asked for, as with the original.
@@ -101,7 +109,9 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
     SendControl({.watch_id = id, .canceled = true, .compact_revision = compact_revision}, 0);
   }
 
-  void OnProgress(mvcc::WatchId id, int64_t header_revision) override { SendControl({.watch_id = id}, header_revision); }
+  void OnProgress(mvcc::WatchId id, int64_t header_revision) override {
+    SendControl({.watch_id = id}, header_revision);
+  }
 
  private:
   void End(const Status& status) {
@@ -140,12 +150,14 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   }
 
   void Refuse(std::string_view reason) {
-    SendControl({.watch_id = mvcc::kInvalidWatchId, .created = true, .canceled = true, .cancel_reason = reason},
-                member_.store().current_revision());
+    SendControl(
+        {.watch_id = mvcc::kInvalidWatchId, .created = true, .canceled = true, .cancel_reason = reason},
+        member_.store().current_revision());
   }
 
   void Cancel(int64_t id) {
-    if (watches_->Cancel(id)) SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
+    if (watches_->Cancel(id))
+      SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
   }
 
   std::string Head(int64_t watch_id, int64_t revision) {
@@ -161,7 +173,8 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
     std::string message = Head(control.watch_id, revision);
     wire::AppendVarintFieldNonZero(message, kCreated, control.created);
     wire::AppendVarintFieldNonZero(message, kCanceled, control.canceled);
-    wire::AppendVarintFieldNonZero(message, kCompactRevision, static_cast<uint64_t>(control.compact_revision));
+    wire::AppendVarintFieldNonZero(message, kCompactRevision,
+                                   static_cast<uint64_t>(control.compact_revision));
     wire::AppendBytesFieldNonEmpty(message, kCancelReason, control.cancel_reason);
     stream_.Send(message);
   }

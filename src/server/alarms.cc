@@ -33,7 +33,8 @@ StatusOr<Alarms> Alarms::Load(mvcc::Backend* backend) {
     if (DecodeKey(key, &alarm)) {
       alarms.alarms_.emplace(alarm.type, alarm.member_id);
     } else {
-      damaged = DataLoss("the database's bucket \"alarm\" holds a key that is no alarm; restore the member from a snapshot");
+      damaged = DataLoss(
+          "the database's bucket \"alarm\" holds a key that is no alarm; restore the member from a snapshot");
     }
   }));
   if (!damaged.ok()) return damaged;

@@ -1,4 +1,5 @@
-// The cluster's alarms: replicated, kept in bucket `alarm` with the encoded AlarmMember as key. Core thread only.
+// The cluster's alarms: replicated, kept in bucket `alarm` with the encoded AlarmMember as key. Core thread
+// only.
 #pragma once
 
 #include <cstdint>

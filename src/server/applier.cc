@@ -31,9 +31,12 @@ bool Parse(const EntryView& entry, Message* message) {
 
 std::string_view AlarmName(AlarmType type) {
   switch (type) {
-    case AlarmType::kNoSpace: return "NOSPACE";
-    case AlarmType::kCorrupt: return "CORRUPT";
-    case AlarmType::kNone: break;
+    case AlarmType::kNoSpace:
+      return "NOSPACE";
+    case AlarmType::kCorrupt:
+      return "CORRUPT";
+    case AlarmType::kNone:
+      break;
   }
   return "NONE";
 }
@@ -68,30 +71,43 @@ Status Applier::AfterQuota(bool available, Status applied) {
 
 void Applier::Apply(const EntryView& entry, uint64_t index, const Reply& reply) {
   const auth::AuthInfo who{std::string(entry.header.username), entry.header.auth_revision};
-  // Who may compact is decided where the request comes in: the compactions that members ask for themselves name no user.
+  // Who may compact is decided where the request comes in: the compactions that members ask for themselves
+  // name no user.
   if (entry.kind == EntryKind::kCompaction) return Compaction(entry, reply);
   std::string response;
   const Status status = Dispatch(entry, index, who, reply ? &response : nullptr);
-  // The others have applied what we can't read; to go on without it would be to go on with other data than theirs.
+  // The others have applied what we can't read; to go on without it would be to go on with other data than
+  // theirs.
   if (status.code() == absl::StatusCode::kDataLoss && status != ErrCorrupt()) {
-    parts_.config->on_fatal(DataLoss("entry " + std::to_string(index) + " of the log was not applied: " +
-                                     std::string(Message(status))));
+    parts_.config->on_fatal(DataLoss("entry " + std::to_string(index) +
+                                     " of the log was not applied: " + std::string(Message(status))));
   }
   if (reply) reply(status, response);
 }
 
-Status Applier::Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out) {
+Status Applier::Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who,
+                         std::string* out) {
   switch (entry.kind) {
-    case EntryKind::kPut: return Put(entry, who, out);
-    case EntryKind::kDeleteRange: return DeleteRange(entry, who, out);
-    case EntryKind::kTxn: return Txn(entry, who, out);
-    case EntryKind::kRange: return Range(entry, who, out);
-    case EntryKind::kLeaseGrant: return LeaseGrant(entry, out);
-    case EntryKind::kLeaseRevoke: return LeaseRevoke(entry, who, out);
-    case EntryKind::kLeaseCheckpoint: return LeaseCheckpoint(entry);
-    case EntryKind::kAlarm: return AlarmRequest(entry, out);
-    case EntryKind::kDowngradeVersionTest: return absl::OkStatus();
-    default: return Auth(entry, index, who, out);
+    case EntryKind::kPut:
+      return Put(entry, who, out);
+    case EntryKind::kDeleteRange:
+      return DeleteRange(entry, who, out);
+    case EntryKind::kTxn:
+      return Txn(entry, who, out);
+    case EntryKind::kRange:
+      return Range(entry, who, out);
+    case EntryKind::kLeaseGrant:
+      return LeaseGrant(entry, out);
+    case EntryKind::kLeaseRevoke:
+      return LeaseRevoke(entry, who, out);
+    case EntryKind::kLeaseCheckpoint:
+      return LeaseCheckpoint(entry);
+    case EntryKind::kAlarm:
+      return AlarmRequest(entry, out);
+    case EntryKind::kDowngradeVersionTest:
+      return absl::OkStatus();
+    default:
+      return Auth(entry, index, who, out);
   }
 }
 
@@ -114,7 +130,8 @@ Status Applier::DeleteRange(const EntryView& entry, const auth::AuthInfo& who, s
   if (!Decode(entry.body, &request)) return Malformed(entry);
   if (parts_.auth->enabled()) {
     QUORATE_RETURN_IF_ERROR(parts_.auth->IsDeleteRangePermitted(who, request.key, request.range_end));
-    if (request.prev_kv) QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, request.key, request.range_end));
+    if (request.prev_kv)
+      QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, request.key, request.range_end));
   }
   if (corrupt()) return ErrCorrupt();
   return kv_.DeleteRange(request, parts_.header(), out);
@@ -163,8 +180,8 @@ void Applier::Compaction(const EntryView& entry, const Reply& reply) {
     respond(parts_.store->Compact(request.revision(), {}));
     return;
   }
-  // Answered when the revisions are gone and that is durable. After "compacted" too: the caller asked to wait for the
-  // deletions, and an earlier compaction may still be at it.
+  // Answered when the revisions are gone and that is durable. After "compacted" too: the caller asked to wait
+  // for the deletions, and an earlier compaction may still be at it.
   auto outcome = std::make_shared<Status>();
   *outcome = parts_.store->Compact(request.revision(), [respond, outcome] { respond(*outcome); });
   if (!outcome->ok() && !mvcc::IsCompacted(*outcome)) respond(*outcome);
@@ -274,7 +291,8 @@ Status Applier::CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb:
       } else if (op.has_request_delete_range()) {
         const auto& del = op.request_delete_range();
         QUORATE_RETURN_IF_ERROR(parts_.auth->IsDeleteRangePermitted(who, del.key(), del.range_end()));
-        if (del.prev_kv()) QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, del.key(), del.range_end()));
+        if (del.prev_kv())
+          QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, del.key(), del.range_end()));
       } else if (op.has_request_txn()) {
         QUORATE_RETURN_IF_ERROR(CheckTxnPermitted(who, op.request_txn()));
       }

@@ -1,7 +1,6 @@
-// What each kind of log entry does to the replicated state. Permissions, alarms and quota are checked here, at apply, from
-// replicated state only, so that all members decide alike. Source of the rules: etcd 3.4's etcdserver/apply.go and
-// apply_auth.go, with later security fixes.
-// Core thread only.
+// What each kind of log entry does to the replicated state. Permissions, alarms and quota are checked here,
+// at apply, from replicated state only, so that all members decide alike. Source of the rules: etcd 3.4's
+// etcdserver/apply.go and apply_auth.go, with later security fixes. Core thread only.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +23,8 @@
 
 namespace quorate::server {
 
-// etcd's cost of a request against the quota (storage/quota.go): 256 bytes and key and value a put, 64 a lease.
+// etcd's cost of a request against the quota (storage/quota.go): 256 bytes and key and value a put, 64 a
+// lease.
 int64_t QuotaCost(const PutRequest& request);
 int64_t QuotaCost(const etcdserverpb::TxnRequest& request);
 constexpr int64_t kLeaseQuotaCost = 64;
@@ -48,8 +48,8 @@ class Applier {
   };
   explicit Applier(Parts parts);
 
-  // `reply` may be empty: nobody on this member waits. It runs before the return, except for a compaction whose physical
-  // end was asked for.
+  // `reply` may be empty: nobody on this member waits. It runs before the return, except for a compaction
+  // whose physical end was asked for.
   void Apply(const EntryView& entry, uint64_t index, const Reply& reply);
 
   KvApplier& kv() { return kv_; }
@@ -79,7 +79,8 @@ class Applier {
 
   bool capped() const { return parts_.alarms->Has(AlarmType::kNoSpace); }
   bool corrupt() const { return parts_.alarms->Has(AlarmType::kCorrupt); }
-  // A write that was applied although it crossed the quota: the original says no all the same, and raises the alarm.
+  // A write that was applied although it crossed the quota: the original says no all the same, and raises the
+  // alarm.
   Status AfterQuota(bool available, Status applied);
 
   Parts parts_;

@@ -9,7 +9,8 @@ namespace {
 
 template <typename Message>
 Status Parse(const EntryView& entry, Message* message) {
-  if (message->ParseFromArray(entry.body.data(), static_cast<int>(entry.body.size()))) return absl::OkStatus();
+  if (message->ParseFromArray(entry.body.data(), static_cast<int>(entry.body.size())))
+    return absl::OkStatus();
   return DataLoss("the log holds a malformed request of kind " + std::to_string(entry.field));
 }
 
@@ -63,7 +64,8 @@ Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInf
   }
   if (NeedsAdmin(entry.kind)) QUORATE_RETURN_IF_ERROR(parts_.auth->IsAdminPermitted(who));
   switch (entry.kind) {
-    case EntryKind::kAuthenticate: return Authenticate(entry, index, out);
+    case EntryKind::kAuthenticate:
+      return Authenticate(entry, index, out);
     case EntryKind::kAuthStatus:
     case EntryKind::kAuthUserGet:
     case EntryKind::kAuthUserList:
@@ -82,7 +84,8 @@ Status Applier::Authenticate(const EntryView& entry, uint64_t index, std::string
   etcdserverpb::InternalAuthenticateRequest request;
   QUORATE_RETURN_IF_ERROR(Parse(entry, &request));
   QUORATE_ASSIGN_OR_RETURN(
-      std::string token, parts_.auth->Authenticate(request.name(), request.simple_token(), index, parts_.now()));
+      std::string token,
+      parts_.auth->Authenticate(request.name(), request.simple_token(), index, parts_.now()));
   if (out == nullptr) return absl::OkStatus();
   etcdserverpb::AuthenticateResponse response;
   response.set_token(std::move(token));
@@ -94,8 +97,11 @@ Status Applier::Authenticate(const EntryView& entry, uint64_t index, std::string
 Status Applier::AuthChange(const EntryView& entry) {
   auth::AuthStore& store = *parts_.auth;
   switch (entry.kind) {
-    case EntryKind::kAuthEnable: return store.Enable();
-    case EntryKind::kAuthDisable: store.Disable(); return absl::OkStatus();
+    case EntryKind::kAuthEnable:
+      return store.Enable();
+    case EntryKind::kAuthDisable:
+      store.Disable();
+      return absl::OkStatus();
     case EntryKind::kAuthUserAdd: {
       etcdserverpb::AuthUserAddRequest r;
       QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
@@ -159,7 +165,8 @@ Status Applier::AuthRead(const EntryView& entry, const auth::AuthInfo& who, std:
     case EntryKind::kAuthUserGet: {
       etcdserverpb::AuthUserGetRequest r;
       QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      if (const Status admin = store.IsAdminPermitted(who); !admin.ok() && r.name() != who.username) return admin;
+      if (const Status admin = store.IsAdminPermitted(who); !admin.ok() && r.name() != who.username)
+        return admin;
       QUORATE_ASSIGN_OR_RETURN(const auto roles, store.UserGet(r.name()));
       etcdserverpb::AuthUserGetResponse response;
       for (const std::string& role : roles) response.add_roles(role);
@@ -169,7 +176,8 @@ Status Applier::AuthRead(const EntryView& entry, const auth::AuthInfo& who, std:
     case EntryKind::kAuthRoleGet: {
       etcdserverpb::AuthRoleGetRequest r;
       QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      if (const Status admin = store.IsAdminPermitted(who); !admin.ok() && !store.HasRole(who.username, r.role())) {
+      if (const Status admin = store.IsAdminPermitted(who);
+          !admin.ok() && !store.HasRole(who.username, r.role())) {
         return admin;
       }
       QUORATE_ASSIGN_OR_RETURN(const auto permissions, store.RoleGet(r.role()));

@@ -28,7 +28,9 @@ TEST(QuotaCost, AsTheOriginalCounts) {
       success { request_put { key: "a" value: "1" } } success { request_put { key: "a" value: "1" } }
       failure { request_put { key: "a" value: "123" } })")),
             2 * 258);
-  EXPECT_EQ(QuotaCost(Parsed<pb::TxnRequest>(R"(success { request_txn { success { request_put { key: "a" } } } })")), 0);
+  EXPECT_EQ(QuotaCost(Parsed<pb::TxnRequest>(
+                R"(success { request_txn { success { request_put { key: "a" } } } })")),
+            0);
 }
 
 class QuotaTest : public testing::Test {
@@ -67,10 +69,12 @@ TEST_F(QuotaTest, AFullDatabaseRaisesTheAlarmAndRefusesGrowth) {
 
   EXPECT_EQ(world_.Put("small", "").status(), ErrNoSpace());
   EXPECT_EQ(world_.Grant(5, 10).status(), ErrNoSpace());
-  EXPECT_EQ(world_.Txn(Parsed<pb::TxnRequest>(R"(success { request_put { key: "a" } })")).status(), ErrNoSpace());
+  EXPECT_EQ(world_.Txn(Parsed<pb::TxnRequest>(R"(success { request_put { key: "a" } })")).status(),
+            ErrNoSpace());
   EXPECT_FALSE(world_.member->QuotaAvailable(1));
   // What frees space still works.
-  EXPECT_TRUE(world_.Txn(Parsed<pb::TxnRequest>(R"(success { request_delete_range { key: "fill0" } })")).ok());
+  EXPECT_TRUE(
+      world_.Txn(Parsed<pb::TxnRequest>(R"(success { request_delete_range { key: "fill0" } })")).ok());
   EXPECT_GT(world_.Delete("fill", "film")->deleted(), 0);
   EXPECT_TRUE(world_.ReadAll().empty());
 
@@ -99,11 +103,14 @@ TEST(Alarms, CorruptStopsEverything) {
   ASSERT_TRUE(world.Alarm(pb::AlarmRequest::ACTIVATE, pb::CORRUPT, 77).ok());
   EXPECT_EQ(world.Put("a", "2").status(), ErrCorrupt());
   EXPECT_EQ(world.Delete("a").status(), ErrCorrupt());
-  EXPECT_EQ(world.Txn(Parsed<pb::TxnRequest>(R"(success { request_delete_range { key: "a" } })")).status(), ErrCorrupt());
+  EXPECT_EQ(world.Txn(Parsed<pb::TxnRequest>(R"(success { request_delete_range { key: "a" } })")).status(),
+            ErrCorrupt());
   EXPECT_EQ(world.Compact(2).status(), ErrCorrupt());
   EXPECT_EQ(world.Grant(1, 10).status(), ErrCorrupt());
-  EXPECT_EQ(world.Ask<pb::LeaseRevokeResponse>(EntryKind::kLeaseRevoke, Parsed<pb::LeaseRevokeRequest>("ID: 1")).status(),
-            ErrCorrupt());
+  EXPECT_EQ(
+      world.Ask<pb::LeaseRevokeResponse>(EntryKind::kLeaseRevoke, Parsed<pb::LeaseRevokeRequest>("ID: 1"))
+          .status(),
+      ErrCorrupt());
   EXPECT_TRUE(world.fatal.ok()) << world.fatal;
   // Another member's does not count for ours.
   EXPECT_EQ(world.Alarm(pb::AlarmRequest::DEACTIVATE, pb::CORRUPT, 78)->alarms_size(), 0);
@@ -123,7 +130,8 @@ TEST(Alarms, RaisedTwiceIsOne) {
   EXPECT_EQ(world.Alarm(pb::AlarmRequest::GET, pb::CORRUPT, 0)->alarms_size(), 1);
 }
 
-// ---- users and permissions -----------------------------------------------------------------------------------------
+// ---- users and permissions
+// -----------------------------------------------------------------------------------------
 
 class AuthTest : public testing::Test {
  protected:
@@ -137,8 +145,9 @@ class AuthTest : public testing::Test {
     Change<pb::AuthUserGrantRoleRequest>(EntryKind::kAuthUserGrantRole, R"(user: "root" role: "root")");
     Change<pb::AuthUserAddRequest>(EntryKind::kAuthUserAdd, R"(name: "alice" password: "pw")");
     Change<pb::AuthRoleAddRequest>(EntryKind::kAuthRoleAdd, R"(name: "role")");
-    for (const char* permission : {R"(permType: READ key: "r" range_end: "s")", R"(permType: WRITE key: "w" range_end: "x")",
-                                   R"(permType: READWRITE key: "both")"}) {
+    for (const char* permission :
+         {R"(permType: READ key: "r" range_end: "s")", R"(permType: WRITE key: "w" range_end: "x")",
+          R"(permType: READWRITE key: "both")"}) {
       Change<pb::AuthRoleGrantPermissionRequest>(EntryKind::kAuthRoleGrantPermission,
                                                  R"(name: "role" perm { )" + std::string(permission) + " }");
     }
@@ -153,7 +162,8 @@ class AuthTest : public testing::Test {
   }
   template <typename Request>
   void Change(EntryKind kind, const std::string& text) {
-    const Status status = Try<Request>(kind, text, world_.member->auth().enabled() ? Who("root") : auth::AuthInfo{});
+    const Status status =
+        Try<Request>(kind, text, world_.member->auth().enabled() ? Who("root") : auth::AuthInfo{});
     ASSERT_TRUE(status.ok()) << text << ": " << status;
   }
   auth::AuthInfo Who(const std::string& name) { return {name, world_.member->auth().revision()}; }
@@ -212,7 +222,8 @@ TEST_F(AuthTest, TransactionsAreEnforcedDownToTheLast) {
 TEST_F(AuthTest, LeasesOfOthersKeys) {
   const auth::AuthInfo alice = Who("alice");
   EXPECT_EQ(world_.Put("w1", "1", 50, alice).status(), auth::ErrPermissionDenied());
-  EXPECT_EQ(Try<pb::LeaseRevokeRequest>(EntryKind::kLeaseRevoke, "ID: 50", alice), auth::ErrPermissionDenied());
+  EXPECT_EQ(Try<pb::LeaseRevokeRequest>(EntryKind::kLeaseRevoke, "ID: 50", alice),
+            auth::ErrPermissionDenied());
   EXPECT_EQ(world_.member->CheckLeasePermitted(alice, 50), auth::ErrPermissionDenied());
   EXPECT_TRUE(world_.member->CheckLeasePermitted(alice, 51).ok());
   // An administrator passes, even with an old revision.
@@ -240,23 +251,27 @@ TEST_F(AuthTest, AdministrationNeedsRoot) {
   const auth::AuthInfo alice = Who("alice");
   EXPECT_EQ(Try<pb::AuthUserAddRequest>(EntryKind::kAuthUserAdd, R"(name: "eve" password: "x")", alice),
             auth::ErrPermissionDenied());
-  EXPECT_EQ(Try<pb::AuthRoleAddRequest>(EntryKind::kAuthRoleAdd, R"(name: "eve")", alice), auth::ErrPermissionDenied());
-  EXPECT_EQ(Try<pb::AuthUserGrantRoleRequest>(EntryKind::kAuthUserGrantRole, R"(user: "alice" role: "root")", alice),
+  EXPECT_EQ(Try<pb::AuthRoleAddRequest>(EntryKind::kAuthRoleAdd, R"(name: "eve")", alice),
+            auth::ErrPermissionDenied());
+  EXPECT_EQ(Try<pb::AuthUserGrantRoleRequest>(EntryKind::kAuthUserGrantRole, R"(user: "alice" role: "root")",
+                                              alice),
             auth::ErrPermissionDenied());
   EXPECT_EQ(Try<pb::AuthDisableRequest>(EntryKind::kAuthDisable, "", alice), auth::ErrPermissionDenied());
   EXPECT_EQ(Try<pb::AuthDisableRequest>(EntryKind::kAuthDisable, ""), auth::ErrUserEmpty());
   EXPECT_EQ(Try<pb::AuthUserListRequest>(EntryKind::kAuthUserList, "", alice), auth::ErrPermissionDenied());
   // Oneself and one's roles may be looked at.
-  const auto self = world_.Ask<pb::AuthUserGetResponse>(EntryKind::kAuthUserGet,
-                                                        Parsed<pb::AuthUserGetRequest>(R"(name: "alice")"), alice);
+  const auto self = world_.Ask<pb::AuthUserGetResponse>(
+      EntryKind::kAuthUserGet, Parsed<pb::AuthUserGetRequest>(R"(name: "alice")"), alice);
   ASSERT_TRUE(self.ok());
   EXPECT_EQ(self->roles(0), "role");
-  EXPECT_EQ(Try<pb::AuthUserGetRequest>(EntryKind::kAuthUserGet, R"(name: "root")", alice), auth::ErrPermissionDenied());
-  const auto role = world_.Ask<pb::AuthRoleGetResponse>(EntryKind::kAuthRoleGet,
-                                                        Parsed<pb::AuthRoleGetRequest>(R"(role: "role")"), alice);
+  EXPECT_EQ(Try<pb::AuthUserGetRequest>(EntryKind::kAuthUserGet, R"(name: "root")", alice),
+            auth::ErrPermissionDenied());
+  const auto role = world_.Ask<pb::AuthRoleGetResponse>(
+      EntryKind::kAuthRoleGet, Parsed<pb::AuthRoleGetRequest>(R"(role: "role")"), alice);
   ASSERT_TRUE(role.ok());
   EXPECT_EQ(role->perm_size(), 3);
-  EXPECT_EQ(Try<pb::AuthRoleGetRequest>(EntryKind::kAuthRoleGet, R"(role: "other")", alice), auth::ErrPermissionDenied());
+  EXPECT_EQ(Try<pb::AuthRoleGetRequest>(EntryKind::kAuthRoleGet, R"(role: "other")", alice),
+            auth::ErrPermissionDenied());
 }
 
 TEST_F(AuthTest, SurvivesARestart) {
@@ -280,27 +295,25 @@ TEST_F(AuthTest, TokenOfALogin) {
   EXPECT_EQ(world_.member->Identify("wrong.1").status(), auth::ErrInvalidAuthToken());
 }
 
-// ---- what can't be read --------------------------------------------------------------------------------------------
+// ---- what can't be read
+// --------------------------------------------------------------------------------------------
 
 TEST(UnreadableEntries, StopTheMember) {
   const struct {
     EntryKind kind;
     std::string body;
-  } cases[] = {{EntryKind::kPut, "\x0a\xff"},
-               {EntryKind::kDeleteRange, "\x0a\xff"},
-               {EntryKind::kTxn, "\x0a\xff"},
-               {EntryKind::kCompaction, "\xff"},
-               {EntryKind::kLeaseGrant, "\xff"},
-               {EntryKind::kAlarm, "\xff"},
-               {EntryKind::kAuthUserAdd, "\xff"},
-               {static_cast<EntryKind>(1234), ""},
+  } cases[] = {{EntryKind::kPut, "\x0a\xff"},          {EntryKind::kDeleteRange, "\x0a\xff"},
+               {EntryKind::kTxn, "\x0a\xff"},          {EntryKind::kCompaction, "\xff"},
+               {EntryKind::kLeaseGrant, "\xff"},       {EntryKind::kAlarm, "\xff"},
+               {EntryKind::kAuthUserAdd, "\xff"},      {static_cast<EntryKind>(1234), ""},
                {static_cast<EntryKind>(2), "\x08\x01"}};
   for (const auto& c : cases) {
     MemberHarness world(31);
     world.Start();
     world.member->Propose(c.kind, c.body, {}, {});
     world.RunUntilIdle();
-    EXPECT_EQ(world.fatal.code(), absl::StatusCode::kDataLoss) << static_cast<uint32_t>(c.kind) << ": " << world.fatal;
+    EXPECT_EQ(world.fatal.code(), absl::StatusCode::kDataLoss)
+        << static_cast<uint32_t>(c.kind) << ": " << world.fatal;
     EXPECT_EQ(world.member->store().current_revision(), 1);
   }
 }

@@ -1,5 +1,5 @@
-// Compaction without being asked (--auto-compaction-mode, --auto-compaction-retention). Only the leader proposes.
-// Source of the rules: etcd server/etcdserver/api/v3compactor. Core thread only.
+// Compaction without being asked (--auto-compaction-mode, --auto-compaction-retention). Only the leader
+// proposes. Source of the rules: etcd server/etcdserver/api/v3compactor. Core thread only.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@ namespace quorate::server {
 
 class AutoCompaction {
  public:
-  // Proposes a compaction at the revision; `done(ok)` tells whether it was applied (or was compacted already).
+  // Proposes a compaction at the revision; `done(ok)` tells whether it was applied (or was compacted
+  // already).
   using CompactFn = std::function<void(int64_t revision, std::function<void(bool ok)> done)>;
 
   AutoCompaction(AutoCompactionMode mode, int64_t retention, CompactFn compact);

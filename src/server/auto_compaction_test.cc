@@ -37,13 +37,15 @@ TEST(AutoCompaction, PeriodicCompactsWhatIsOnePeriodOld) {
   EXPECT_EQ(recorder.revisions.size(), 1u);
   recorder.Finish(false);
   // Tried again at the next sample, with what is a period old by then.
-  for (; recorder.revisions.size() < 2 && minute < 150; ++minute) compaction.Tick(minute * kMinute, minute, true);
+  for (; recorder.revisions.size() < 2 && minute < 150; ++minute)
+    compaction.Tick(minute * kMinute, minute, true);
   ASSERT_EQ(recorder.revisions.size(), 2u);
   EXPECT_EQ(recorder.revisions[1], minute - 1 - 60);
   recorder.Finish(true);
   // Then once a period.
   const int64_t compacted_at = minute - 1;
-  for (; recorder.revisions.size() < 3 && minute < 300; ++minute) compaction.Tick(minute * kMinute, minute, true);
+  for (; recorder.revisions.size() < 3 && minute < 300; ++minute)
+    compaction.Tick(minute * kMinute, minute, true);
   ASSERT_EQ(recorder.revisions.size(), 3u);
   EXPECT_EQ(minute - 1 - compacted_at, 60);
 }

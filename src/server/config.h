@@ -21,7 +21,7 @@ struct Config {
   std::vector<std::string> advertise_client_urls;
   std::string initial_cluster;  // "name=url,name=url".
   std::string initial_cluster_token = "etcd-cluster";
-  bool new_cluster = true;      // --initial-cluster-state.
+  bool new_cluster = true;  // --initial-cluster-state.
   bool force_new_cluster = false;
 
   int64_t tick_nanos = 100'000'000;  // --heartbeat-interval.
@@ -56,11 +56,12 @@ struct Config {
   int64_t auth_token_ttl_nanos = 300'000'000'000;
   int64_t warning_apply_nanos = 100'000'000;
 
-  // A proposal or a linearizable read waits at most this long: 5 s and two election timeouts (etcd: ReqTimeout).
+  // A proposal or a linearizable read waits at most this long: 5 s and two election timeouts (etcd:
+  // ReqTimeout).
   int64_t request_timeout_nanos() const { return 5'000'000'000 + 2 * election_ticks * tick_nanos; }
 
-  // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never returns in the
-  // program: it logs and ends the process.
+  // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never
+  // returns in the program: it logs and ends the process.
   std::function<void(const Status&)> on_fatal;
 };
 

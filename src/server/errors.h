@@ -1,4 +1,5 @@
-// The errors of the server that clients match on: code and text are frozen. Source: etcd api/v3rpc/rpctypes/error.go.
+// The errors of the server that clients match on: code and text are frozen. Source: etcd
+// api/v3rpc/rpctypes/error.go.
 #pragma once
 
 #include "base/status.h"
@@ -14,7 +15,9 @@ inline Status ErrDuplicateKey() { return InvalidArgument("etcdserver: duplicate 
 inline Status ErrInvalidSortOption() { return InvalidArgument("etcdserver: invalid sort option"); }
 inline Status ErrRequestTooLarge() { return InvalidArgument("etcdserver: request is too large"); }
 inline Status ErrCompacted() { return OutOfRange("etcdserver: mvcc: required revision has been compacted"); }
-inline Status ErrFutureRevision() { return OutOfRange("etcdserver: mvcc: required revision is a future revision"); }
+inline Status ErrFutureRevision() {
+  return OutOfRange("etcdserver: mvcc: required revision is a future revision");
+}
 inline Status ErrNoSpace() { return ResourceExhausted("etcdserver: mvcc: database space exceeded"); }
 inline Status ErrLeaseNotFound() { return NotFound("etcdserver: requested lease not found"); }
 inline Status ErrCorrupt() { return DataLoss("etcdserver: corrupt cluster"); }

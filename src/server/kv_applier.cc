@@ -25,29 +25,45 @@ int Sign(int64_t a, int64_t b) { return a < b ? -1 : a > b ? 1 : 0; }
 
 bool ResultHolds(Compare::CompareResult wanted, int sign) {
   switch (wanted) {
-    case Compare::EQUAL: return sign == 0;
-    case Compare::NOT_EQUAL: return sign != 0;
-    case Compare::GREATER: return sign > 0;
-    case Compare::LESS: return sign < 0;
-    default: return true;  // The original lets an unknown result pass.
+    case Compare::EQUAL:
+      return sign == 0;
+    case Compare::NOT_EQUAL:
+      return sign != 0;
+    case Compare::GREATER:
+      return sign > 0;
+    case Compare::LESS:
+      return sign < 0;
+    default:
+      return true;  // The original lets an unknown result pass.
   }
 }
 
 bool CompareHolds(const Compare& compare, const KeyValueView& kv) {
   int sign = 0;
   switch (compare.target()) {
-    case Compare::VALUE: sign = std::clamp(kv.value.compare(compare.value()), -1, 1); break;
-    case Compare::CREATE: sign = Sign(kv.create_revision, compare.create_revision()); break;
-    case Compare::MOD: sign = Sign(kv.mod_revision, compare.mod_revision()); break;
-    case Compare::VERSION: sign = Sign(kv.version, compare.version()); break;
-    case Compare::LEASE: sign = Sign(kv.lease, compare.lease()); break;
-    default: break;
+    case Compare::VALUE:
+      sign = std::clamp(kv.value.compare(compare.value()), -1, 1);
+      break;
+    case Compare::CREATE:
+      sign = Sign(kv.create_revision, compare.create_revision());
+      break;
+    case Compare::MOD:
+      sign = Sign(kv.mod_revision, compare.mod_revision());
+      break;
+    case Compare::VERSION:
+      sign = Sign(kv.version, compare.version());
+      break;
+    case Compare::LEASE:
+      sign = Sign(kv.lease, compare.lease());
+      break;
+    default:
+      break;
   }
   return ResultHolds(compare.result(), sign);
 }
 
-// Every key in the range must pass; a range without keys compares as one pair of zeros, except that a value compare on
-// it is always false (there is no way to name a missing value).
+// Every key in the range must pass; a range without keys compares as one pair of zeros, except that a value
+// compare on it is always false (there is no way to name a missing value).
 bool CompareHolds(mvcc::Store& store, const Compare& compare) {
   mvcc::RangeOptions options;
   options.key = compare.key();
@@ -59,7 +75,9 @@ bool CompareHolds(mvcc::Store& store, const Compare& compare) {
                      [&](std::string_view kv) { return CompareHolds(compare, ParseKeyValue(kv)); });
 }
 
-const Operations& Branch(const TxnRequest& txn, bool succeeded) { return succeeded ? txn.success() : txn.failure(); }
+const Operations& Branch(const TxnRequest& txn, bool succeeded) {
+  return succeeded ? txn.success() : txn.failure();
+}
 
 }  // namespace
 
@@ -68,13 +86,26 @@ KeyValueView ParseKeyValue(std::string_view encoded) {
   wire::Reader in(encoded);
   while (in.Next()) {
     switch (in.field()) {
-      case 1: kv.key = in.bytes(); break;
-      case 2: kv.create_revision = in.int64(); break;
-      case 3: kv.mod_revision = in.int64(); break;
-      case 4: kv.version = in.int64(); break;
-      case 5: kv.value = in.bytes(); break;
-      case 6: kv.lease = in.int64(); break;
-      default: break;
+      case 1:
+        kv.key = in.bytes();
+        break;
+      case 2:
+        kv.create_revision = in.int64();
+        break;
+      case 3:
+        kv.mod_revision = in.int64();
+        break;
+      case 4:
+        kv.version = in.int64();
+        break;
+      case 5:
+        kv.value = in.bytes();
+        break;
+      case 6:
+        kv.lease = in.int64();
+        break;
+      default:
+        break;
     }
   }
   return kv;
@@ -126,10 +157,12 @@ DeleteRangeRequest ToView(const etcdserverpb::DeleteRangeRequest& r) {
   return {.key = r.key(), .range_end = r.range_end(), .prev_kv = r.prev_kv()};
 }
 
-// One transaction under way. All that may be refused is checked before the first change: the store has no rollback.
+// One transaction under way. All that may be refused is checked before the first change: the store has no
+// rollback.
 class KvApplier::TxnRun {
  public:
-  TxnRun(KvApplier* applier, const TxnRequest& txn) : applier_(*applier), store_(*applier->store_), txn_(txn) {}
+  TxnRun(KvApplier* applier, const TxnRequest& txn)
+      : applier_(*applier), store_(*applier->store_), txn_(txn) {}
 
   Status Run(ResponseHeader header, std::string* out) {
     Choose(txn_);
@@ -151,7 +184,8 @@ class KvApplier::TxnRun {
       wanted_ = out != nullptr;
       const Status done = Execute(txn_, &body);
       header.revision = write_->End();
-      // Past the checks only a damaged database can fail, and then changes may be half made: the caller ends the process.
+      // Past the checks only a damaged database can fail, and then changes may be half made: the caller ends
+      // the process.
       QUORATE_RETURN_IF_ERROR(done);
     }
     if (out == nullptr) return absl::OkStatus();
@@ -163,8 +197,8 @@ class KvApplier::TxnRun {
  private:
   // All compares are evaluated first, on the state before the transaction: the branches taken, in pre-order.
   void Choose(const TxnRequest& txn) {
-    const bool succeeded =
-        std::all_of(txn.compare().begin(), txn.compare().end(), [&](const Compare& c) { return CompareHolds(store_, c); });
+    const bool succeeded = std::all_of(txn.compare().begin(), txn.compare().end(),
+                                       [&](const Compare& c) { return CompareHolds(store_, c); });
     path_.push_back(succeeded);
     for (const RequestOp& op : Branch(txn, succeeded)) {
       if (op.has_request_txn()) Choose(op.request_txn());
@@ -271,7 +305,8 @@ class KvApplier::TxnRun {
       }
     }
     header.revision = write_->Put(request.key, value, lease);
-    if (wanted_) AppendPutResponse(*out, header, previous.value_or(""), request.prev_kv && previous.has_value());
+    if (wanted_)
+      AppendPutResponse(*out, header, previous.value_or(""), request.prev_kv && previous.has_value());
     return absl::OkStatus();
   }
 
@@ -286,9 +321,9 @@ class KvApplier::TxnRun {
     const int64_t deleted = write_->DeleteRange(request.key, request.range_end);
     header.revision = write_->revision();
     if (!wanted_) return absl::OkStatus();
-    AppendDeleteRangeResponse(*out, header, deleted,
-                              previous ? std::span<const std::string_view>(previous->kvs)
-                                       : std::span<const std::string_view>());
+    AppendDeleteRangeResponse(
+        *out, header, deleted,
+        previous ? std::span<const std::string_view>(previous->kvs) : std::span<const std::string_view>());
     return absl::OkStatus();
   }
 

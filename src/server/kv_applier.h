@@ -1,6 +1,6 @@
-// Carries out key-value requests on the store: what an applied log entry does, and what a read answers. Deterministic:
-// the same log gives the same revisions on every member. Semantics: etcd 3.4's etcdserver/apply.go.
-// Core thread only.
+// Carries out key-value requests on the store: what an applied log entry does, and what a read answers.
+// Deterministic: the same log gives the same revisions on every member. Semantics: etcd 3.4's
+// etcdserver/apply.go. Core thread only.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,9 @@ class KvApplier {
  public:
   KvApplier(mvcc::Store* store, lease::Lessor* lessor) : store_(store), lessor_(lessor) {}
 
-  // Each appends the encoded response to *out, with `header` as its header (the revision is filled in), unless out is
-  // null: then nobody waits and no response is built. On an error nothing was changed and nothing appended, but for DataLoss, after which the
-  // process must end.
+  // Each appends the encoded response to *out, with `header` as its header (the revision is filled in),
+  // unless out is null: then nobody waits and no response is built. On an error nothing was changed and
+  // nothing appended, but for DataLoss, after which the process must end.
   Status Put(const PutRequest& request, ResponseHeader header, std::string* out);
   Status DeleteRange(const DeleteRangeRequest& request, ResponseHeader header, std::string* out);
   // Reads and writes alike. A read-only one may run at any time, outside the log.

@@ -106,9 +106,9 @@ TEST_F(KvApplierTest, DeleteRange) {
 
 TEST_F(KvApplierTest, Compares) {
   ASSERT_TRUE(world_.Grant(9, 100).ok());
-  PutRevision("a", "1");        // 2
-  PutRevision("b", "2", 9);     // 3
-  PutRevision("b", "3", 9);     // 4
+  PutRevision("a", "1");     // 2
+  PutRevision("b", "2", 9);  // 3
+  PutRevision("b", "3", 9);  // 4
   struct Case {
     const char* compares;
     bool holds;
@@ -141,7 +141,8 @@ TEST_F(KvApplierTest, Compares) {
       {R"(compare { target: MOD result: GREATER key: "a" range_end: "\000" mod_revision: 1 })", true},
       {R"(compare { target: LEASE key: "x" range_end: "z" lease: 0 })", true},
       // All of them.
-      {R"(compare { target: VERSION key: "a" version: 1 } compare { target: VERSION key: "b" version: 1 })", false},
+      {R"(compare { target: VERSION key: "a" version: 1 } compare { target: VERSION key: "b" version: 1 })",
+       false},
       // A value that was not sent is empty or zero; an unknown result passes, an unknown target is equal.
       {R"(compare { target: VALUE result: GREATER key: "a" })", true},
       {R"(compare { target: VERSION key: "a" })", false},
@@ -255,17 +256,18 @@ TEST_F(KvApplierTest, RefusedTxnChangesNothing) {
 TEST_F(KvApplierTest, ReadOnlyTxnOutsideTheLog) {
   PutRevision("a", "1");
   std::string bytes;
-  ASSERT_TRUE(world_.member->kv()
-                  .Txn(Parsed(R"(success { request_range { key: "a" } } failure { request_range { key: "b" } })"),
-                       world_.member->header(), &bytes)
-                  .ok());
+  ASSERT_TRUE(
+      world_.member->kv()
+          .Txn(Parsed(R"(success { request_range { key: "a" } } failure { request_range { key: "b" } })"),
+               world_.member->header(), &bytes)
+          .ok());
   TxnResponse response;
   ASSERT_TRUE(response.ParseFromString(bytes));
   EXPECT_TRUE(response.succeeded());
   EXPECT_EQ(response.header().revision(), 2);
   EXPECT_EQ(response.responses(0).response_range().kvs(0).value(), "1");
-  EXPECT_EQ(world_.member->kv()
-                .Txn(Parsed(R"(success { request_range { key: "a" revision: 77 } })"), world_.member->header(), &bytes),
+  EXPECT_EQ(world_.member->kv().Txn(Parsed(R"(success { request_range { key: "a" revision: 77 } })"),
+                                    world_.member->header(), &bytes),
             ErrFutureRevision());
 }
 

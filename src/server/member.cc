@@ -24,12 +24,15 @@ constexpr size_t kStoreStepBudget = 2000;
 
 Member::Member(const Config& config, const Env& env) : config_(config), env_(env), dirs_(Layout(config)) {}
 
-// The hub's streams belong to rpc and are gone by now; jobs still running hold no reference to the member, since the
-// executor is shut down first.
+// The hub's streams belong to rpc and are gone by now; jobs still running hold no reference to the member,
+// since the executor is shut down first.
 Member::~Member() = default;
 
 ResponseHeader Member::header() const {
-  return {.cluster_id = cluster_id_, .member_id = id_, .revision = store_->current_revision(), .raft_term = term_};
+  return {.cluster_id = cluster_id_,
+          .member_id = id_,
+          .revision = store_->current_revision(),
+          .raft_term = term_};
 }
 
 int64_t Member::quota_bytes() const { return applier_->quota_bytes(); }
@@ -62,7 +65,8 @@ void Member::RaiseNoSpace() {
           [this](const Status&, std::string_view) { no_space_asked_ = false; });
 }
 
-// ---- proposals -----------------------------------------------------------------------------------------------------
+// ---- proposals
+// -----------------------------------------------------------------------------------------------------
 
 void Member::Propose(EntryKind kind, std::string_view body, const auth::AuthInfo& who, Reply reply) {
   const uint64_t id = request_ids_.Next();
@@ -80,7 +84,8 @@ void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
     refused = ErrStopped();
   } else if (data.size() > config_.request_bytes_max) {
     refused = ErrRequestTooLarge();
-  } else if (committed_index_ > applied_index_ + limits::kApplyGapMax || proposals_.size() >= kProposalsWaitingMax) {
+  } else if (committed_index_ > applied_index_ + limits::kApplyGapMax ||
+             proposals_.size() >= kProposalsWaitingMax) {
     refused = ErrTooManyRequests();
   }
   if (!refused.ok()) {
@@ -127,7 +132,8 @@ void Member::DropExpiredProposals() {
   proposals_.erase(proposals_.begin(), proposals_.begin() + expired);
 }
 
-// ---- reads ---------------------------------------------------------------------------------------------------------
+// ---- reads
+// ---------------------------------------------------------------------------------------------------------
 
 void Member::WhenLinearizable(std::function<void(const Status&)> done) {
   if (stopping_) {
@@ -139,8 +145,8 @@ void Member::WhenLinearizable(std::function<void(const Status&)> done) {
 
 // One round at a time asks for all reads that have come since the last one began.
 void Member::FlushReads() {
-  // A leader alone answers itself with the commit index it has: before the first entry of its term is applied that may
-  // be an old one, since the log after a restart can hold more than its last commit index says.
+  // A leader alone answers itself with the commit index it has: before the first entry of its term is applied
+  // that may be an old one, since the log after a restart can hold more than its last commit index says.
   if (is_leader() && applied_term_ != term_) return;
   const int64_t time = now();
   if (read_round_ != 0 && time - read_round_started_ < kReadIndexRetryNanos) return;
@@ -172,7 +178,8 @@ void Member::RunReadyReads() {
   }
 }
 
-// ---- time ----------------------------------------------------------------------------------------------------------
+// ---- time
+// ----------------------------------------------------------------------------------------------------------
 
 void Member::Tick() {
   raft_->Tick();
@@ -191,8 +198,8 @@ void Member::Tick() {
   }
 }
 
-// The only voter need not wait for anybody's heartbeat. A campaign under way is left alone: its vote may still be on the
-// way to a slow disk, and a new one each tick would void it each time.
+// The only voter need not wait for anybody's heartbeat. A campaign under way is left alone: its vote may
+// still be on the way to a slow disk, and a new one each tick would void it each time.
 void Member::CampaignIfAlone() {
   if (leader_ != raft::kNone || stopping_ || applied_index_ < committed_index_) return;
   if (raft_->GetBasicStatus().soft_state.role != raft::Role::kFollower) return;
@@ -226,8 +233,8 @@ void Member::ExpireWaiting(int64_t time) {
   }
   DropExpiredProposals();
   for (auto* reads : {&reads_asked_, &reads_}) {
-    const auto live =
-        std::find_if(reads->begin(), reads->end(), [&](const AskedRead& read) { return read.first > oldest; });
+    const auto live = std::find_if(reads->begin(), reads->end(),
+                                   [&](const AskedRead& read) { return read.first > oldest; });
     // Moved out first: whoever is told may ask again at once.
     std::vector<AskedRead> expired(std::make_move_iterator(reads->begin()), std::make_move_iterator(live));
     reads->erase(reads->begin(), live);
@@ -264,10 +271,11 @@ void Member::RevokeExpiredLeases() {
     leases_to_revoke_.pop_front();
     ++metrics_.leases_expired;
     ++revocations_under_way_;
-    Propose(EntryKind::kLeaseRevoke, request.SerializeAsString(), OwnIdentity(), [this](const Status&, std::string_view) {
-      --revocations_under_way_;
-      if (!stopping_ && !leases_to_revoke_.empty()) RevokeExpiredLeases();
-    });
+    Propose(EntryKind::kLeaseRevoke, request.SerializeAsString(), OwnIdentity(),
+            [this](const Status&, std::string_view) {
+              --revocations_under_way_;
+              if (!stopping_ && !leases_to_revoke_.empty()) RevokeExpiredLeases();
+            });
   }
 }
 
@@ -307,7 +315,8 @@ void Member::BeginStop() {
 Status Member::Close() {
   stopping_ = true;
   FailAllWaiting(ErrStopped());
-  // A log write that the executor dropped leaves a hole that nothing may be written behind; nobody was told of it.
+  // A log write that the executor dropped leaves a hole that nothing may be written behind; nobody was told
+  // of it.
   if (!log_writing_ && wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
   QUORATE_RETURN_IF_ERROR(wal_->Close());
   return backend_->Close();

@@ -1,14 +1,15 @@
-// One member: proposes, logs, applies, answers. The deterministic core behind every request; see ARCHITECTURE.md.
+// One member: proposes, logs, applies, answers. The deterministic core behind every request; see
+// ARCHITECTURE.md.
 //
-// Owner: the core thread. Nothing here waits: calls queue work, EndOfRound() moves it on, disks answer through
-// Env::executor, and replies run on the core thread, in the round in which their entry is applied.
+// Owner: the core thread. Nothing here waits: calls queue work, EndOfRound() moves it on, disks answer
+// through Env::executor, and replies run on the core thread, in the round in which their entry is applied.
 //
 // Invariants:
 //  M1  applied_index() <= committed index; entries are applied once, in order, one at a time.
 //  M2  at most one log write is under way; what is appended meanwhile goes into the next one (group commit).
-//  M3  an entry is acknowledged to raft, and so can commit, only after the log write that holds it has been synced.
-//  M4  a reply to a write runs after the entry was applied; so it is durable.
-//  M5  a linearizable read runs at a state that holds everything committed when it was asked for.
+//  M3  an entry is acknowledged to raft, and so can commit, only after the log write that holds it has been
+//  synced. M4  a reply to a write runs after the entry was applied; so it is durable. M5  a linearizable read
+//  runs at a state that holds everything committed when it was asked for.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,8 @@
 #include "server/auto_compaction.h"
 #include "server/config.h"
 #include "server/metrics.h"
-#include "server/requests.h"
 #include "server/request_id.h"
+#include "server/requests.h"
 #include "wal/snap_files.h"
 #include "wal/wal.h"
 
@@ -45,8 +46,8 @@ namespace quorate::server {
 
 class Member {
  public:
-  // Opens or creates the data directory; reads and replays on the caller's thread. An error names the file and the way
-  // out, and nothing was changed.
+  // Opens or creates the data directory; reads and replays on the caller's thread. An error names the file
+  // and the way out, and nothing was changed.
   static StatusOr<std::unique_ptr<Member>> Open(const Config& config, const Env& env);
   ~Member();
   Member(const Member&) = delete;
@@ -59,14 +60,15 @@ class Member {
   void EndOfRound();
   // True while there is background work that wants further rounds without waiting for an event.
   bool WantsRound() const { return store_->busy(); }
-  // Ends: refuses what waits, writes out the log and the database. Runs on the caller's thread; afterwards only the
-  // destructor may be called. The executor must be idle (Shutdown) before.
+  // Ends: refuses what waits, writes out the log and the database. Runs on the caller's thread; afterwards
+  // only the destructor may be called. The executor must be idle (Shutdown) before.
   Status Close();
   // From now on new requests fail with "etcdserver: server stopped".
   void BeginStop();
 
   // ---- requests ----
-  // Through the log. `reply` runs once: applied, refused, or timed out. `body` is the encoded request of that kind.
+  // Through the log. `reply` runs once: applied, refused, or timed out. `body` is the encoded request of that
+  // kind.
   void Propose(EntryKind kind, std::string_view body, const auth::AuthInfo& who, Reply reply);
   void ProposePut(const PutRequest& request, const auth::AuthInfo& who, Reply reply);
   // A membership change, already checked against the members.
@@ -76,8 +78,8 @@ class Member {
 
   uint64_t NextRequestId() { return request_ids_.Next(); }
 
-  // Whom the token of a request belongs to; {} when authentication is off or no token was sent (what that means is
-  // decided where the permission is checked). InvalidAuthToken for an unknown token.
+  // Whom the token of a request belongs to; {} when authentication is off or no token was sent (what that
+  // means is decided where the permission is checked). InvalidAuthToken for an unknown token.
   StatusOr<auth::AuthInfo> Identify(std::string_view token);
 
   // Whether a write of this cost (etcd: storage/quota.go) fits. A refusal raises the NOSPACE alarm.
@@ -223,7 +225,8 @@ class Member {
 
   RequestIds request_ids_;
   absl::flat_hash_map<uint64_t, Pending> pending_;
-  std::deque<std::pair<int64_t, uint64_t>> pending_by_time_;  // Start and id; ids already answered stay until they are old.
+  std::deque<std::pair<int64_t, uint64_t>>
+      pending_by_time_;                   // Start and id; ids already answered stay until they are old.
   std::vector<raft::Payload> proposals_;  // Not yet given to raft.
   std::vector<uint64_t> proposal_ids_;    // Theirs; those that timed out come first.
 

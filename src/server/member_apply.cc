@@ -21,8 +21,8 @@ void Member::ApplyEntry(const raft::Entry& entry) {
       if (!entry.data.empty()) {
         ApplyNormal(entry);
       } else if (is_leader() && entry.term == term_) {
-        // The first entry of a leader's term. Only now the leases are all there: before, a renewal of one that is still
-        // to be applied would be told that it is gone.
+        // The first entry of a leader's term. Only now the leases are all there: before, a renewal of one
+        // that is still to be applied would be told that it is gone.
         lessor_->Promote(config_.election_ticks * config_.tick_nanos);
       }
       break;
@@ -100,8 +100,9 @@ void Member::ApplyV2(const raft::Entry& entry) {
   const auto request = cluster::DecodeV2Request(entry.data.view());
   const Status status = request.ok() ? membership_->ApplyV2(*request) : request.status();
   if (!status.ok()) {
-    config_.on_fatal(MakeStatus(status.code(), "entry " + std::to_string(entry.index) + " of the log was not applied: " +
-                                                   std::string(Message(status))));
+    config_.on_fatal(
+        MakeStatus(status.code(), "entry " + std::to_string(entry.index) +
+                                      " of the log was not applied: " + std::string(Message(status))));
     return;
   }
   if (const Reply reply = TakeReply(request->id)) reply(absl::OkStatus(), {});
@@ -130,17 +131,19 @@ void Member::ApplyConfChange(const raft::Entry& entry) {
   conf_state_ = *conf_state;
   if (status.ok()) membership_->ApplyConfChange(change);
   if (reply) reply(status, {});
-  if (status.ok() && change.type == raft::ConfChangeType::kRemoveNode && node_id == id_ && on_removed_) on_removed_();
+  if (status.ok() && change.type == raft::ConfChangeType::kRemoveNode && node_id == id_ && on_removed_)
+    on_removed_();
 }
 
-// ---- publishing ----------------------------------------------------------------------------------------------------
+// ---- publishing
+// ----------------------------------------------------------------------------------------------------
 
 void Member::ProposeV2(const cluster::V2Request& request, Reply reply) {
   Enqueue(cluster::EncodeV2Request(request), request.id, std::move(reply));
 }
 
-// Tells the cluster, through the log, this member's name and client URLs, at every start; and sets the version of a new
-// cluster. In the form that members of the cluster's version write themselves.
+// Tells the cluster, through the log, this member's name and client URLs, at every start; and sets the
+// version of a new cluster. In the form that members of the cluster's version write themselves.
 void Member::Publish() {
   if (publish_pending_ || stopping_) return;
   publish_pending_ = true;
@@ -164,7 +167,8 @@ void Member::Publish() {
   etcdserverpb::ClusterMemberAttrSetRequest request;
   request.set_member_id(id_);
   request.mutable_member_attributes()->set_name(attributes.name);
-  for (const std::string& url : attributes.client_urls) request.mutable_member_attributes()->add_client_urls(url);
+  for (const std::string& url : attributes.client_urls)
+    request.mutable_member_attributes()->add_client_urls(url);
   Propose(EntryKind::kClusterMemberAttrSet, request.SerializeAsString(), {}, published);
 }
 
@@ -178,7 +182,8 @@ void Member::ProposeCompaction(int64_t revision, std::function<void(bool)> done)
           });
 }
 
-// ---- snapshots -----------------------------------------------------------------------------------------------------
+// ---- snapshots
+// -----------------------------------------------------------------------------------------------------
 
 void Member::MaybeSnapshot() {
   if (snapshot_writing_ || applied_index_ - snapshot_index_ <= config_.snapshot_count) return;
@@ -186,9 +191,11 @@ void Member::MaybeSnapshot() {
   auto snapshot = std::make_shared<raft::Snapshot>();
   snapshot->metadata = {conf_state_, applied_index_, applied_term_};
   snapshot->data = membership_->V2Json();
-  LOG_INFO("triggering snapshot", log::HexId("local-member-id", id_), {"local-member-applied-index", applied_index_},
-           {"local-member-snapshot-index", snapshot_index_}, {"local-member-snapshot-count", config_.snapshot_count});
-  // First the database, so that it is never older than the snapshot; then the file; then the log's record of it.
+  LOG_INFO("triggering snapshot", log::HexId("local-member-id", id_),
+           {"local-member-applied-index", applied_index_}, {"local-member-snapshot-index", snapshot_index_},
+           {"local-member-snapshot-count", config_.snapshot_count});
+  // First the database, so that it is never older than the snapshot; then the file; then the log's record of
+  // it.
   backend_->Commit([this, snapshot] {
     auto status = std::make_shared<Status>();
     env_.executor->Submit(

@@ -120,15 +120,17 @@ class MemberHarness {
   std::shared_ptr<Answer> Propose(EntryKind kind, const google::protobuf::Message& request,
                                   const auth::AuthInfo& who = {}) {
     auto answer = std::make_shared<Answer>();
-    member->Propose(kind, request.SerializeAsString(), who, [answer](const Status& status, std::string_view bytes) {
-      EXPECT_FALSE(answer->given) << "answered twice";
-      *answer = {true, status, std::string(bytes)};
-    });
+    member->Propose(kind, request.SerializeAsString(), who,
+                    [answer](const Status& status, std::string_view bytes) {
+                      EXPECT_FALSE(answer->given) << "answered twice";
+                      *answer = {true, status, std::string(bytes)};
+                    });
     return answer;
   }
   // Through the log, and back.
   template <typename Response>
-  StatusOr<Response> Ask(EntryKind kind, const google::protobuf::Message& request, const auth::AuthInfo& who = {}) {
+  StatusOr<Response> Ask(EntryKind kind, const google::protobuf::Message& request,
+                         const auth::AuthInfo& who = {}) {
     const auto answer = Propose(kind, request, who);
     RunUntilIdle();
     EXPECT_TRUE(answer->given);
@@ -153,7 +155,8 @@ class MemberHarness {
     request.set_prev_kv(prev_kv);
     return Ask<etcdserverpb::DeleteRangeResponse>(EntryKind::kDeleteRange, request, who);
   }
-  StatusOr<etcdserverpb::TxnResponse> Txn(const etcdserverpb::TxnRequest& request, const auth::AuthInfo& who = {}) {
+  StatusOr<etcdserverpb::TxnResponse> Txn(const etcdserverpb::TxnRequest& request,
+                                          const auth::AuthInfo& who = {}) {
     return Ask<etcdserverpb::TxnResponse>(EntryKind::kTxn, request, who);
   }
   StatusOr<etcdserverpb::LeaseGrantResponse> Grant(int64_t id, int64_t ttl, const auth::AuthInfo& who = {}) {

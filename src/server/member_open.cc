@@ -1,5 +1,5 @@
-// From a data directory to a member: a new one is made, an old one recovered. An error leaves the directory as it was,
-// except where it says otherwise.
+// From a data directory to a member: a new one is made, an old one recovered. An error leaves the directory
+// as it was, except where it says otherwise.
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -19,6 +19,21 @@ namespace {
 constexpr uint32_t kDirectoryMode = 0700;
 constexpr uint64_t kMessageBytesMax = 1024 * 1024;  // etcd: maxSizePerMsg
 constexpr int kInflightMessagesMax = 512;
+
+std::string Parent(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// With all missing parents, and durable: what is synced inside would else be lost with the name of its directory.
+Status MakeDirectory(FileSystem* files, const std::string& path) {
+  if (files->Exists(path)) return absl::OkStatus();
+  const std::string parent = Parent(path);
+  if (parent != path) QUORATE_RETURN_IF_ERROR(MakeDirectory(files, parent));
+  QUORATE_RETURN_IF_ERROR(files->CreateDirectories(path, kDirectoryMode));
+  return files->SyncDirectory(parent);
+}
 
 uint64_t LastIndex(const raft::Snapshot* snapshot, const wal::LogContents& log) {
   if (!log.entries.empty()) return log.entries.back().index;
@@ -66,7 +81,8 @@ StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& 
   std::unique_ptr<Member> member(new Member(config, env));
   const Directories& dirs = member->dirs_;
   if (const auto info = env.files->Stat(config.data_dir); info.ok()) {
-    if (!info->directory) return FailedPrecondition(config.data_dir + " is no directory; choose another --data-dir");
+    if (!info->directory)
+      return FailedPrecondition(config.data_dir + " is no directory; choose another --data-dir");
     if (info->mode != kDirectoryMode) {
       LOG_WARN("check file permission", {"path", config.data_dir}, {"expected", "0700"});
     }
@@ -78,18 +94,23 @@ StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& 
   return member;
 }
 
-// A new cluster of this one member: its log begins with the entry that adds it. What follows is the same as a restart.
+// A new cluster of this one member: its log begins with the entry that adds it. What follows is the same as a
+// restart.
 Status Member::CreateFirstLog() {
   if (env_.files->Exists(dirs_.db)) {
-    return FailedPrecondition(dirs_.db + " exists, but there is no log in " + dirs_.wal +
-                              ": point --wal-dir to it if it was moved, or restore the member from a snapshot; to begin "
-                              "anew, move " + config_.data_dir + " away");
+    return FailedPrecondition(
+        dirs_.db + " exists, but there is no log in " + dirs_.wal +
+        ": point --wal-dir to it if it was moved, or restore the member from a snapshot; to begin "
+        "anew, move " +
+        config_.data_dir + " away");
   }
   if (!config_.new_cluster) {
-    return FailedPrecondition("--initial-cluster-state=existing: joining a cluster comes with a later release; " +
-                              config_.data_dir + " holds no member yet");
+    return FailedPrecondition(
+        "--initial-cluster-state=existing: joining a cluster comes with a later release; " +
+        config_.data_dir + " holds no member yet");
   }
-  QUORATE_ASSIGN_OR_RETURN(const cluster::InitialCluster initial, cluster::ParseInitialCluster(config_.initial_cluster));
+  QUORATE_ASSIGN_OR_RETURN(const cluster::InitialCluster initial,
+                           cluster::ParseInitialCluster(config_.initial_cluster));
   QUORATE_RETURN_IF_ERROR(cluster::VerifyBootstrap(initial, config_.name, config_.advertise_peer_urls, {}));
   QUORATE_ASSIGN_OR_RETURN(const std::vector<cluster::Member> members,
                            cluster::InitialMembers(initial, config_.initial_cluster_token));
@@ -98,8 +119,8 @@ Status Member::CreateFirstLog() {
                               " members; clusters of several members come with a later release");
   }
 
-  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(config_.data_dir, kDirectoryMode));
-  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
+  QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
+  QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, Parent(dirs_.wal)));
   const wal::WalMetadata metadata{members.front().id, cluster::ComputeClusterId({members.front().id})};
   QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, dirs_.wal, metadata, WalOptions()));
   const cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
@@ -141,7 +162,7 @@ Status Member::Recover() {
     return absl::OkStatus();
   };
   QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
-  QUORATE_RETURN_IF_ERROR(env_.files->CreateDirectories(dirs_.snap, kDirectoryMode));
+  QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
   if (database != dirs_.db) {
     QUORATE_RETURN_IF_ERROR(env_.files->Rename(database, dirs_.db));
     QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
@@ -151,7 +172,8 @@ Status Member::Recover() {
   request_ids_ = RequestIds(id_, env_.clock->WallNanos());
   QUORATE_RETURN_IF_ERROR(snapshots_->RemoveTemporary());
   QUORATE_RETURN_IF_ERROR(OpenState(snapshot ? &*snapshot : nullptr));
-  return StartRaft(snapshot ? std::make_shared<raft::Snapshot>(*std::move(snapshot)) : nullptr, std::move(log));
+  return StartRaft(snapshot ? std::make_shared<raft::Snapshot>(*std::move(snapshot)) : nullptr,
+                   std::move(log));
 }
 
 Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const {
@@ -164,8 +186,8 @@ Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& 
   return CheckV2(log.entries);
 }
 
-// The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader has sent
-// with the snapshot and that was not yet put into its place is taken when ours is older.
+// The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader
+// has sent with the snapshot and that was not yet put into its place is taken when ours is older.
 StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const {
   std::string path = dirs_.db;
   QUORATE_ASSIGN_OR_RETURN(uint64_t applied, ReadConsistentIndex(env_.files, path));
@@ -174,17 +196,20 @@ StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t l
     QUORATE_ASSIGN_OR_RETURN(applied, ReadConsistentIndex(env_.files, path));
   }
   if (snapshot_index > 0 && !env_.files->Exists(path)) {
-    return FailedPrecondition("the database file " + path + " is missing; restore the member from a snapshot");
+    return FailedPrecondition("the database file " + path +
+                              " is missing; restore the member from a snapshot");
   }
   if (applied < snapshot_index) {
     return DataLoss("the database " + path + " stands at raft index " + std::to_string(applied) +
-                    ", before the snapshot at " + std::to_string(snapshot_index) + "; restore the member from a snapshot");
+                    ", before the snapshot at " + std::to_string(snapshot_index) +
+                    "; restore the member from a snapshot");
   }
   if (applied > last_index) {
-    return DataLoss("the database " + path + " stands at raft index " + std::to_string(applied) + ", the log in " +
-                    dirs_.wal + " ends at " + std::to_string(last_index) +
-                    ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
-                    "restore the member from a snapshot");
+    return DataLoss(
+        "the database " + path + " stands at raft index " + std::to_string(applied) + ", the log in " +
+        dirs_.wal + " ends at " + std::to_string(last_index) +
+        ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
+        "restore the member from a snapshot");
   }
   return path;
 }
@@ -199,7 +224,8 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
 
   lease::LessorOptions lease_options;
-  lease_options.min_ttl_seconds = lease::MinTtlSeconds(config_.election_ticks, config_.tick_nanos / 1'000'000);
+  lease_options.min_ttl_seconds =
+      lease::MinTtlSeconds(config_.election_ticks, config_.tick_nanos / 1'000'000);
   lease_options.checkpoint = config_.lease_checkpoint;
   lease_options.checkpoint_persist = config_.lease_checkpoint_persist;
   QUORATE_ASSIGN_OR_RETURN(lessor_, lease::Lessor::Open(env_, backend_.get(), lease_options));
@@ -211,8 +237,8 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   hub_options.progress_interval_nanos = config_.watch_progress_interval_nanos;
   watch_hub_ = std::make_unique<mvcc::WatchHub>(env_, history_.get(), hub_options);
   store_->set_observer([this](const mvcc::EventBatch& batch) { watch_hub_->Notify(batch); });
-  QUORATE_ASSIGN_OR_RETURN(
-      auth_, auth::AuthStore::Open(backend_.get(), env_.random, {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
+  QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random,
+                                                        {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
   QUORATE_ASSIGN_OR_RETURN(auto alarms, Alarms::Load(backend_.get()));
   alarms_ = std::make_unique<Alarms>(std::move(alarms));
   membership_ = std::make_unique<cluster::Membership>(id_, cluster_id_, backend_.get());
@@ -230,9 +256,11 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   parts.raise_no_space = [this] { RaiseNoSpace(); };
   applier_ = std::make_unique<Applier>(std::move(parts));
   if (config_.auto_compaction_retention > 0) {
-    auto_compaction_ = std::make_unique<AutoCompaction>(
-        config_.auto_compaction_mode, config_.auto_compaction_retention,
-        [this](int64_t revision, std::function<void(bool)> done) { ProposeCompaction(revision, std::move(done)); });
+    auto_compaction_ =
+        std::make_unique<AutoCompaction>(config_.auto_compaction_mode, config_.auto_compaction_retention,
+                                         [this](int64_t revision, std::function<void(bool)> done) {
+                                           ProposeCompaction(revision, std::move(done));
+                                         });
   }
   return absl::OkStatus();
 }
@@ -264,8 +292,8 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   config.check_quorum = true;
   config.pre_vote = config_.pre_vote;
   QUORATE_ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config));
-  LOG_INFO("restarting local member", log::HexId("cluster-id", cluster_id_), log::HexId("local-member-id", id_),
-           {"commit-index", state.commit});
+  LOG_INFO("restarting local member", log::HexId("cluster-id", cluster_id_),
+           log::HexId("local-member-id", id_), {"commit-index", state.commit});
   return absl::OkStatus();
 }
 

@@ -21,7 +21,8 @@ namespace pb = etcdserverpb;
 
 size_t CountEndingIn(MemberHarness& world, std::string_view directory, std::string_view suffix) {
   size_t count = 0;
-  for (const std::string& name : *world.files.List(std::string(directory))) count += name.ends_with(suffix) ? 1 : 0;
+  for (const std::string& name : *world.files.List(std::string(directory)))
+    count += name.ends_with(suffix) ? 1 : 0;
   return count;
 }
 
@@ -47,7 +48,8 @@ TEST(Member, CleanRestartKeepsAll) {
   const uint64_t id = world.member->id();
   const uint64_t cluster_id = world.member->cluster_id();
   ASSERT_TRUE(world.Grant(7, 600).ok());
-  for (int i = 0; i < 30; ++i) ASSERT_TRUE(world.Put("k" + std::to_string(i % 7), std::to_string(i), i % 2 ? 7 : 0).ok());
+  for (int i = 0; i < 30; ++i)
+    ASSERT_TRUE(world.Put("k" + std::to_string(i % 7), std::to_string(i), i % 2 ? 7 : 0).ok());
   ASSERT_TRUE(world.Compact(10).ok());
   world.RunUntilIdle();
   const uint32_t hash = world.HashKv();
@@ -78,10 +80,11 @@ TEST(Member, RepliesComeInOrderAndOnce) {
   world.Start();
   std::vector<int> order;
   for (int i = 0; i < 100; ++i) {
-    world.member->ProposePut({.key = "k", .value = "v"}, {}, [&order, i](const Status& status, std::string_view) {
-      EXPECT_TRUE(status.ok());
-      order.push_back(i);
-    });
+    world.member->ProposePut({.key = "k", .value = "v"}, {},
+                             [&order, i](const Status& status, std::string_view) {
+                               EXPECT_TRUE(status.ok());
+                               order.push_back(i);
+                             });
     if (i % 10 == 0) world.Round();
   }
   world.RunUntilIdle();
@@ -175,7 +178,8 @@ TEST(Member, StoppingRefusesAndFailsWhatWaits) {
   EXPECT_TRUE(world.Close().ok());
 }
 
-// The executor is shut down with a log write in its queue: nobody was told of it, and nothing may be written behind.
+// The executor is shut down with a log write in its queue: nobody was told of it, and nothing may be written
+// behind.
 TEST(Member, CloseAfterADroppedLogWrite) {
   MemberHarness world(10, InlineExecutor::Mode::kQueued);
   world.Start();
@@ -195,7 +199,8 @@ TEST(Member, CloseAfterADroppedLogWrite) {
   EXPECT_FALSE(world.Get("lost"));
 }
 
-// ---- disks ---------------------------------------------------------------------------------------------------------
+// ---- disks
+// ---------------------------------------------------------------------------------------------------------
 
 TEST(Member, FailedSyncIsFatalAndAcknowledgesNothing) {
   MemberHarness world(11);
@@ -232,7 +237,8 @@ TEST(Member, FullDiskIsFatalAndLosesNothing) {
   EXPECT_GE(world.member->store().current_revision(), 1 + acknowledged);
 }
 
-// ---- snapshots -----------------------------------------------------------------------------------------------------
+// ---- snapshots
+// -----------------------------------------------------------------------------------------------------
 
 TEST(Member, SnapshotsArePurgedAndStartedFrom) {
   MemberHarness world(13);
@@ -295,7 +301,8 @@ TEST(Member, DamagedSnapshotFallsBackToTheOneBefore) {
   for (int i = 0; i < 45; ++i) ASSERT_TRUE(world.Put("k", std::to_string(i)).ok());
   world.Crash();
   std::string newest;
-  for (const std::string& name : *world.files.List(std::string(kSnapDir))) {
+  const auto names = world.files.List(std::string(kSnapDir));
+  for (const std::string& name : *names) {
     if (name.ends_with(".snap")) newest = name;
   }
   ASSERT_TRUE(world.files.FlipBit(std::string(kSnapDir) + "/" + newest, 30, 3).ok());
@@ -304,7 +311,8 @@ TEST(Member, DamagedSnapshotFallsBackToTheOneBefore) {
   EXPECT_EQ(world.member->store().current_revision(), 46);
 }
 
-// ---- refused directories -------------------------------------------------------------------------------------------
+// ---- refused directories
+// -------------------------------------------------------------------------------------------
 
 void ExpectRefused(MemberHarness& world, absl::StatusCode code, std::string_view text) {
   const auto before = world.Dump();
@@ -368,7 +376,8 @@ TEST(RefusedDirectory, LockedByAnotherProcess) {
   MemberHarness world(24);
   world.Start();
   ASSERT_TRUE(world.Put("k", "1").ok());
-  const auto second = Member::Open(world.config, {&world.files, &world.clock, &world.random, &world.executor});
+  const auto second =
+      Member::Open(world.config, {&world.files, &world.clock, &world.random, &world.executor});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(Message(second.status()).find("locked"), std::string_view::npos) << second.status();
   EXPECT_TRUE(world.Put("k", "2").ok());
@@ -439,14 +448,16 @@ TEST(RefusedDirectory, LogEndsBeforeItsCommit) {
   ExpectRefused(world, absl::StatusCode::kDataLoss, "it has lost its end");
 }
 
-// ---- a log of every kind -------------------------------------------------------------------------------------------
+// ---- a log of every kind
+// -------------------------------------------------------------------------------------------
 
 // Entries as etcd writes them, applied at start.
 TEST(ForeignLog, EveryKindIsApplied) {
   MemberHarness world(30);
   WrittenLog log(&world);
   log.AddV2(cluster::SetClusterVersionRequest(5, cluster::kVersion34));
-  log.AddV2(cluster::PublishAttributesRequest(6, log.member_id, R"({"name":"foreign","clientURLs":["http://x:1"]})"));
+  log.AddV2(cluster::PublishAttributesRequest(6, log.member_id,
+                                              R"({"name":"foreign","clientURLs":["http://x:1"]})"));
   cluster::V2Request sync;
   sync.id = 7;
   sync.method = "SYNC";

@@ -19,7 +19,8 @@ size_t EncodedSize(const PutRequest& r) {
   size_t n = wire::BytesFieldSize(1, r.key.size());
   if (!r.value.empty()) n += wire::BytesFieldSize(2, r.value.size());
   if (r.lease != 0) n += wire::VarintFieldSize(3, static_cast<uint64_t>(r.lease));
-  return n + 2 * (size_t{r.prev_kv} + r.ignore_value + r.ignore_lease) - (r.key.empty() ? wire::BytesFieldSize(1, 0) : 0);
+  return n + 2 * (size_t{r.prev_kv} + r.ignore_value + r.ignore_lease) -
+         (r.key.empty() ? wire::BytesFieldSize(1, 0) : 0);
 }
 
 void AppendHeader(std::string& out, const RequestHeader& header) {
@@ -50,11 +51,20 @@ bool Decode(std::string_view bytes, PutRequest* out) {
       if (in.field() == 2) out->value = in.bytes();
     } else if (in.type() == Type::kVarint) {
       switch (in.field()) {
-        case 3: out->lease = in.int64(); break;
-        case 4: out->prev_kv = in.varint() != 0; break;
-        case 5: out->ignore_value = in.varint() != 0; break;
-        case 6: out->ignore_lease = in.varint() != 0; break;
-        default: break;
+        case 3:
+          out->lease = in.int64();
+          break;
+        case 4:
+          out->prev_kv = in.varint() != 0;
+          break;
+        case 5:
+          out->ignore_value = in.varint() != 0;
+          break;
+        case 6:
+          out->ignore_lease = in.varint() != 0;
+          break;
+        default:
+          break;
       }
     }
   }
@@ -79,18 +89,41 @@ bool Decode(std::string_view bytes, RangeRequest* out) {
       if (in.field() == 2) out->range_end = in.bytes();
     } else if (in.type() == Type::kVarint) {
       switch (in.field()) {
-        case 3: out->limit = in.int64(); break;
-        case 4: out->revision = in.int64(); break;
-        case 5: out->sort_order = static_cast<int32_t>(in.varint()); break;
-        case 6: out->sort_target = static_cast<int32_t>(in.varint()); break;
-        case 7: out->serializable = in.varint() != 0; break;
-        case 8: out->keys_only = in.varint() != 0; break;
-        case 9: out->count_only = in.varint() != 0; break;
-        case 10: out->min_mod_revision = in.int64(); break;
-        case 11: out->max_mod_revision = in.int64(); break;
-        case 12: out->min_create_revision = in.int64(); break;
-        case 13: out->max_create_revision = in.int64(); break;
-        default: break;
+        case 3:
+          out->limit = in.int64();
+          break;
+        case 4:
+          out->revision = in.int64();
+          break;
+        case 5:
+          out->sort_order = static_cast<int32_t>(in.varint());
+          break;
+        case 6:
+          out->sort_target = static_cast<int32_t>(in.varint());
+          break;
+        case 7:
+          out->serializable = in.varint() != 0;
+          break;
+        case 8:
+          out->keys_only = in.varint() != 0;
+          break;
+        case 9:
+          out->count_only = in.varint() != 0;
+          break;
+        case 10:
+          out->min_mod_revision = in.int64();
+          break;
+        case 11:
+          out->max_mod_revision = in.int64();
+          break;
+        case 12:
+          out->min_create_revision = in.int64();
+          break;
+        case 13:
+          out->max_create_revision = in.int64();
+          break;
+        default:
+          break;
       }
     }
   }

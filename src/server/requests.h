@@ -1,7 +1,7 @@
-// The three requests of the fast path as views into their bytes, and the frame around every request in the raft log.
-// Decoding is strict about lengths and, as protobuf is, lenient about unknown fields; encoding is canonical (ascending
-// field numbers, zero values left out), so the same request always gives the same log bytes.
-// Field numbers: proto/rpc.proto, proto/raft_internal.proto.
+// The three requests of the fast path as views into their bytes, and the frame around every request in the
+// raft log. Decoding is strict about lengths and, as protobuf is, lenient about unknown fields; encoding is
+// canonical (ascending field numbers, zero values left out), so the same request always gives the same log
+// bytes. Field numbers: proto/rpc.proto, proto/raft_internal.proto.
 #pragma once
 
 #include <cstdint>
@@ -100,7 +100,8 @@ struct EntryView {
   std::string_view body;
 };
 
-// Parses the data of a normal entry (InternalRaftRequest). False on malformed bytes or when it holds no request.
+// Parses the data of a normal entry (InternalRaftRequest). False on malformed bytes or when it holds no
+// request.
 bool DecodeEntry(std::string_view data, EntryView* out);
 
 // The data of an entry holding `body`, an encoded request of the kind.

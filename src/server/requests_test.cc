@@ -23,9 +23,12 @@ class Generator {
   bool Flag() { return random_() % 2 == 0; }
   int64_t Number() {
     switch (random_() % 4) {
-      case 0: return 0;
-      case 1: return static_cast<int64_t>(random_() % 300);
-      default: return static_cast<int64_t>(random_());
+      case 0:
+        return 0;
+      case 1:
+        return static_cast<int64_t>(random_() % 300);
+      default:
+        return static_cast<int64_t>(random_());
     }
   }
   uint64_t Below(uint64_t bound) { return random_() % bound; }
@@ -165,7 +168,8 @@ TEST(Requests, PutEntryIsWhatProtobufWrites) {
       whole.mutable_header()->set_username("root");
       whole.mutable_header()->set_auth_revision(generate.Below(100));
     }
-    const RequestHeader header{whole.header().id(), whole.header().username(), whole.header().auth_revision()};
+    const RequestHeader header{whole.header().id(), whole.header().username(),
+                               whole.header().auth_revision()};
     const std::string body = whole.put().SerializeAsString();
     PutRequest put;
     ASSERT_TRUE(Decode(body, &put));
@@ -203,26 +207,26 @@ TEST_P(EveryKind, DecodesFromProtobuf) {
 
 INSTANTIATE_TEST_SUITE_P(
     Requests, EveryKind,
-    testing::Values(Kind{EntryKind::kRange, "range"}, Kind{EntryKind::kPut, "put"},
-                    Kind{EntryKind::kDeleteRange, "delete_range"}, Kind{EntryKind::kTxn, "txn"},
-                    Kind{EntryKind::kCompaction, "compaction"}, Kind{EntryKind::kLeaseGrant, "lease_grant"},
-                    Kind{EntryKind::kLeaseRevoke, "lease_revoke"}, Kind{EntryKind::kAlarm, "alarm"},
-                    Kind{EntryKind::kLeaseCheckpoint, "lease_checkpoint"}, Kind{EntryKind::kAuthEnable, "auth_enable"},
-                    Kind{EntryKind::kAuthDisable, "auth_disable"}, Kind{EntryKind::kAuthenticate, "authenticate"},
-                    Kind{EntryKind::kAuthStatus, "auth_status"}, Kind{EntryKind::kAuthUserAdd, "auth_user_add"},
-                    Kind{EntryKind::kAuthUserDelete, "auth_user_delete"},
-                    Kind{EntryKind::kAuthUserGet, "auth_user_get"},
-                    Kind{EntryKind::kAuthUserChangePassword, "auth_user_change_password"},
-                    Kind{EntryKind::kAuthUserGrantRole, "auth_user_grant_role"},
-                    Kind{EntryKind::kAuthUserRevokeRole, "auth_user_revoke_role"},
-                    Kind{EntryKind::kAuthUserList, "auth_user_list"}, Kind{EntryKind::kAuthRoleList, "auth_role_list"},
-                    Kind{EntryKind::kAuthRoleAdd, "auth_role_add"}, Kind{EntryKind::kAuthRoleDelete, "auth_role_delete"},
-                    Kind{EntryKind::kAuthRoleGet, "auth_role_get"},
-                    Kind{EntryKind::kAuthRoleGrantPermission, "auth_role_grant_permission"},
-                    Kind{EntryKind::kAuthRoleRevokePermission, "auth_role_revoke_permission"},
-                    Kind{EntryKind::kClusterVersionSet, "cluster_version_set"},
-                    Kind{EntryKind::kClusterMemberAttrSet, "cluster_member_attr_set"},
-                    Kind{EntryKind::kDowngradeInfoSet, "downgrade_info_set"}),
+    testing::Values(
+        Kind{EntryKind::kRange, "range"}, Kind{EntryKind::kPut, "put"},
+        Kind{EntryKind::kDeleteRange, "delete_range"}, Kind{EntryKind::kTxn, "txn"},
+        Kind{EntryKind::kCompaction, "compaction"}, Kind{EntryKind::kLeaseGrant, "lease_grant"},
+        Kind{EntryKind::kLeaseRevoke, "lease_revoke"}, Kind{EntryKind::kAlarm, "alarm"},
+        Kind{EntryKind::kLeaseCheckpoint, "lease_checkpoint"}, Kind{EntryKind::kAuthEnable, "auth_enable"},
+        Kind{EntryKind::kAuthDisable, "auth_disable"}, Kind{EntryKind::kAuthenticate, "authenticate"},
+        Kind{EntryKind::kAuthStatus, "auth_status"}, Kind{EntryKind::kAuthUserAdd, "auth_user_add"},
+        Kind{EntryKind::kAuthUserDelete, "auth_user_delete"}, Kind{EntryKind::kAuthUserGet, "auth_user_get"},
+        Kind{EntryKind::kAuthUserChangePassword, "auth_user_change_password"},
+        Kind{EntryKind::kAuthUserGrantRole, "auth_user_grant_role"},
+        Kind{EntryKind::kAuthUserRevokeRole, "auth_user_revoke_role"},
+        Kind{EntryKind::kAuthUserList, "auth_user_list"}, Kind{EntryKind::kAuthRoleList, "auth_role_list"},
+        Kind{EntryKind::kAuthRoleAdd, "auth_role_add"}, Kind{EntryKind::kAuthRoleDelete, "auth_role_delete"},
+        Kind{EntryKind::kAuthRoleGet, "auth_role_get"},
+        Kind{EntryKind::kAuthRoleGrantPermission, "auth_role_grant_permission"},
+        Kind{EntryKind::kAuthRoleRevokePermission, "auth_role_revoke_permission"},
+        Kind{EntryKind::kClusterVersionSet, "cluster_version_set"},
+        Kind{EntryKind::kClusterMemberAttrSet, "cluster_member_attr_set"},
+        Kind{EntryKind::kDowngradeInfoSet, "downgrade_info_set"}),
     [](const auto& param_info) { return std::string(param_info.param.field); });
 
 TEST(Requests, EntryWithoutRequest) {

@@ -1,5 +1,5 @@
-// Responses, written straight as protobuf: stored key-value bytes are already in the wire form and are copied once.
-// Field numbers: proto/rpc.proto.
+// Responses, written straight as protobuf: stored key-value bytes are already in the wire form and are copied
+// once. Field numbers: proto/rpc.proto.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,23 @@ struct ResponseHeader {
 
 // Each appends to `out`. AppendHeader writes field 1 of any response.
 void AppendHeader(std::string& out, const ResponseHeader& header);
-void AppendPutResponse(std::string& out, const ResponseHeader& header, std::string_view prev_kv, bool has_prev_kv);
+void AppendPutResponse(std::string& out, const ResponseHeader& header, std::string_view prev_kv,
+                       bool has_prev_kv);
 void AppendDeleteRangeResponse(std::string& out, const ResponseHeader& header, int64_t deleted,
                                std::span<const std::string_view> prev_kvs);
-void AppendRangeResponse(std::string& out, const ResponseHeader& header, std::span<const std::string_view> key_values,
-                         bool more, int64_t count);
-size_t RangeResponseSize(std::span<const std::string_view> key_values);
+void AppendRangeResponse(std::string& out, const ResponseHeader& header,
+                         std::span<const std::string_view> key_values, bool more, int64_t count);
+
+// The same in two steps, for output that is written in place: the exact size, then the bytes. The views of
+// `key_values` live until both are done.
+struct RangeResponseView {
+  ResponseHeader header;
+  std::span<const std::string_view> key_values;
+  bool more = false;
+  int64_t count = 0;
+};
+size_t EncodedSize(const RangeResponseView& response);
+// Writes exactly EncodedSize bytes at `out`.
+void Encode(const RangeResponseView& response, char* out);
 
 }  // namespace quorate::server

@@ -19,13 +19,15 @@ using etcdserverpb::TxnRequest;
 using Operations = google::protobuf::RepeatedPtrField<RequestOp>;
 using KeySet = absl::flat_hash_set<std::string_view, StringHash, StringEq>;
 
-// Two levels of messages for each level of nested transactions; the default limit of operations allows 128 of those.
+// Two levels of messages for each level of nested transactions; the default limit of operations allows 128 of
+// those.
 constexpr int kTxnRecursionLimit = 300;
 
 Status CheckOp(const RequestOp& op, size_t ops_max);
 
 Status CheckShape(const TxnRequest& txn, size_t ops_max) {
-  const size_t longest = static_cast<size_t>(std::max({txn.compare_size(), txn.success_size(), txn.failure_size()}));
+  const size_t longest =
+      static_cast<size_t>(std::max({txn.compare_size(), txn.success_size(), txn.failure_size()}));
   if (longest > ops_max) return ErrTooManyOps();
   for (const auto& compare : txn.compare()) {
     if (compare.key().empty()) return ErrEmptyKey();
@@ -38,7 +40,8 @@ Status CheckShape(const TxnRequest& txn, size_t ops_max) {
 Status CheckOp(const RequestOp& op, size_t ops_max) {
   switch (op.request_case()) {
     case RequestOp::kRequestRange:
-      return CheckRange(op.request_range().key(), op.request_range().sort_order(), op.request_range().sort_target());
+      return CheckRange(op.request_range().key(), op.request_range().sort_order(),
+                        op.request_range().sort_target());
     case RequestOp::kRequestPut: {
       const auto& put = op.request_put();
       if (put.key().empty()) return ErrEmptyKey();
@@ -56,8 +59,8 @@ Status CheckOp(const RequestOp& op, size_t ops_max) {
   return ErrKeyNotFound();
 }
 
-// The union of half-open key intervals. An end of "\0" stands literally for itself, as in the original's check: a
-// delete "from key" therefore never counts as an overlap.
+// The union of half-open key intervals. An end of "\0" stands literally for itself, as in the original's
+// check: a delete "from key" therefore never counts as an overlap.
 class IntervalSet {
  public:
   void Add(std::string_view begin, std::string_view end) {
@@ -122,7 +125,8 @@ Status CollectTouched(const Operations& ops, Touched* out) {
     }
   }
   for (const auto& op : ops) {
-    if (op.request_case() == RequestOp::kRequestTxn) QUORATE_RETURN_IF_ERROR(CollectNested(op.request_txn(), out));
+    if (op.request_case() == RequestOp::kRequestTxn)
+      QUORATE_RETURN_IF_ERROR(CollectNested(op.request_txn(), out));
   }
   for (const auto& op : ops) {
     if (op.request_case() != RequestOp::kRequestPut) continue;
@@ -162,7 +166,11 @@ Status CheckTxn(const TxnRequest& txn, size_t ops_max) {
   return CollectTouched(txn.failure(), &else_branch);
 }
 
-bool IsReadOnly(const TxnRequest& txn) { return AllRanges(txn.success(), false) && AllRanges(txn.failure(), false); }
-bool IsSerializable(const TxnRequest& txn) { return AllRanges(txn.success(), true) && AllRanges(txn.failure(), true); }
+bool IsReadOnly(const TxnRequest& txn) {
+  return AllRanges(txn.success(), false) && AllRanges(txn.failure(), false);
+}
+bool IsSerializable(const TxnRequest& txn) {
+  return AllRanges(txn.success(), true) && AllRanges(txn.failure(), true);
+}
 
 }  // namespace quorate::server

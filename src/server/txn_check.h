@@ -10,12 +10,13 @@
 
 namespace quorate::server {
 
-// Takes nesting as deep as CheckTxn lets pass with the default limit of operations, where protobuf would stop at 100
-// messages. False on malformed bytes.
+// Takes nesting as deep as CheckTxn lets pass with the default limit of operations, where protobuf would stop
+// at 100 messages. False on malformed bytes.
 bool ParseTxn(std::string_view bytes, etcdserverpb::TxnRequest* txn);
 
-// Empty keys, empty operations, contradictory put flags, more than ops_max operations in a list (a nested transaction
-// gets what its parent's longest list leaves), unknown sort options, a key put twice or put and deleted in one branch.
+// Empty keys, empty operations, contradictory put flags, more than ops_max operations in a list (a nested
+// transaction gets what its parent's longest list leaves), unknown sort options, a key put twice or put and
+// deleted in one branch.
 Status CheckTxn(const etcdserverpb::TxnRequest& txn, size_t ops_max);
 
 // An empty key or a sort option that does not exist.

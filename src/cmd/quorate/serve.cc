@@ -1,9 +1,9 @@
 #include "cmd/quorate/serve.h"
 
 #include <signal.h>
-#include <systemd/sd-daemon.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,8 +62,9 @@ server::Config ToServerConfig(const Options& o) {
   c.request_bytes_max = o.max_request_bytes;
   c.txn_ops_max = o.max_txn_ops;
   c.sync = !o.unsafe_no_fsync;
-  c.auto_compaction_mode = o.auto_compaction_mode == CompactionMode::kRevision ? server::AutoCompactionMode::kRevision
-                                                                              : server::AutoCompactionMode::kPeriodic;
+  c.auto_compaction_mode = o.auto_compaction_mode == CompactionMode::kRevision
+                               ? server::AutoCompactionMode::kRevision
+                               : server::AutoCompactionMode::kPeriodic;
   c.auto_compaction_retention = o.auto_compaction_retention;
   c.compaction_batch_limit = static_cast<size_t>(o.compaction_batch_limit);
   c.compaction_sleep_nanos = o.compaction_sleep_interval_nanos;
@@ -94,10 +95,11 @@ Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options
     }
     // Where a socket may be bound is checked by the parser: an address or "localhost".
     const auto port = static_cast<uint16_t>(std::stoul(url.port));
-    const auto bound = server.Listen(url.host, port,
-                                     {.reuse_address = true, .reuse_port = options.socket_reuse_port});
+    const auto bound =
+        server.Listen(url.host, port, {.reuse_address = true, .reuse_port = options.socket_reuse_port});
     if (!bound.ok()) {
-      return MakeStatus(bound.status().code(), "listen on " + url.String() + ": " + std::string(Message(bound.status())));
+      return MakeStatus(bound.status().code(),
+                        "listen on " + url.String() + ": " + std::string(Message(bound.status())));
     }
   }
   return absl::OkStatus();
@@ -105,19 +107,24 @@ Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options
 
 // Settings that are taken and change nothing here; said once, so that nobody waits for them.
 void WarnOfSettingsWithoutEffect(const Options& o) {
-  const auto warn = [](const char* flag, const char* why) { LOG_WARN("a setting has no effect", {"flag", flag}, {"reason", why}); };
+  const auto warn = [](const char* flag, const char* why) {
+    LOG_WARN("a setting has no effect", {"flag", flag}, {"reason", why});
+  };
   if (o.enable_pprof) warn("--enable-pprof", "there is no Go runtime to profile; use perf");
-  if (o.metrics == "extensive") warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
+  if (o.metrics == "extensive")
+    warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
   if (o.bootstrap_defrag_threshold_megabytes > 0) {
-    warn("--bootstrap-defrag-threshold-megabytes", "free pages are used again; defragment while serving instead");
+    warn("--bootstrap-defrag-threshold-megabytes",
+         "free pages are used again; defragment while serving instead");
   }
 }
 
-// Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone: it may be
-// larger than memory, and its pages are read anew.
+// Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone:
+// it may be larger than memory, and its pages are read anew.
 Status LockMemory() {
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return absl::OkStatus();
-  return FailedPrecondition("--memory-mlock: mlockall failed; raise the limit (LimitMEMLOCK=infinity) or leave it out");
+  return FailedPrecondition(
+      "--memory-mlock: mlockall failed; raise the limit (LimitMEMLOCK=infinity) or leave it out");
 }
 
 // The largest number of open files that the system allows: one a client, and more.
@@ -192,8 +199,9 @@ class Program {
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     server::Config config = ToServerConfig(options_);
     config.on_fatal = [](const Status& status) {
-      LOG_ERROR("the disk can't be trusted any more; the process ends now and starts again from what is durable",
-                {"error", Message(status)});
+      LOG_ERROR(
+          "the disk can't be trusted any more; the process ends now and starts again from what is durable",
+          {"error", Message(status)});
       _exit(1);
     };
     const Env env{&files_, &clock_, &random_, &executor_};
@@ -217,8 +225,8 @@ class Program {
     return absl::OkStatus();
   }
 
-  // An address that is taken is an error before anything is written; the sockets are opened for good when the member
-  // can serve.
+  // An address that is taken is an error before anything is written; the sockets are opened for good when the
+  // member can serve.
   Status CheckAddressesFree() {
     net::Server probe(&loop_, ToNetOptions(options_));
     QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_urls, options_));
@@ -253,9 +261,7 @@ class Program {
     sd_notify(0, "STOPPING=1");
     LOG_INFO("closing etcd server", {"name", options_.name}, {"data-dir", options_.data_dir});
     services_->SetServing(false);
-    server_.Drain(kDrainGrace, [this] {
-      http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); });
-    });
+    server_.Drain(kDrainGrace, [this] { http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
   }
 
   const Options& options_;
