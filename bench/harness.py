@@ -157,24 +157,11 @@ def resident(pid):
     return {name: int(kib) / 1024 for name, kib in re.findall(r"(RssAnon|RssFile):\s+(\d+)", text)}
 
 
-def sync_microseconds(directory, rounds=300):
-    """The median time of a write of 512 bytes into a preallocated file with fdatasync, on the server's core."""
-    path = pathlib.Path(directory) / "sync-probe"
-    cores = os.sched_getaffinity(0)
-    if SERVER_CORE in cores:
-        os.sched_setaffinity(0, {SERVER_CORE})
-    times_taken = []
-    with open(path, "wb", buffering=0) as file:
-        os.posix_fallocate(file.fileno(), 0, 64_000_000)
-        os.fsync(file.fileno())
-        for i in range(rounds):
-            began = time.perf_counter()
-            os.pwrite(file.fileno(), b"x" * 512, 512 * i)
-            os.fdatasync(file.fileno())
-            times_taken.append(time.perf_counter() - began)
-    os.sched_setaffinity(0, cores)
-    path.unlink()
-    return sorted(times_taken)[rounds // 2] * 1e6
+def log_syncs(server):
+    """(seconds, count) of all syncs of the log so far, by the server's own metric."""
+    text = server.http("/metrics")[1]
+    return [float(re.search(rf"^etcd_disk_wal_fsync_duration_seconds_{field} (\S+)", text, re.M)[1])
+            for field in ("sum", "count")]
 
 
 def version(binary):

@@ -282,7 +282,7 @@ class CrashRun {
       } else {
         world_.clock.Advance(int64_t{31} * 1'000'000'000);  // A round of purging.
         world_.RunUntilIdle();
-        world_.member->Tick();
+        if (!crashed_) world_.member->Tick();
       }
     }
     // Only a crash may end it.

@@ -71,7 +71,7 @@ class MemberHarness {
     ASSERT_TRUE(BecomeReady()) << fatal;
   }
   Status Close() {
-    executor.RunUntilIdle();
+    RunUntilIdle();
     const Status status = member->Close();
     Forget();
     return status;
