@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -33,7 +35,10 @@ size_t PageBytes() {
 
 class PosixMapping final : public Mapping {
  public:
-  PosixMapping(char* data, size_t size) : data_(data), size_(size) {}
+  PosixMapping(char* data, size_t size) : data_(data), size_(size), seen_(size / PageBytes() + 1) {
+    // A look-up touches pages all over the file; reading ahead around each would only push others out.
+    ::madvise(data_, size_, MADV_RANDOM);
+  }
   ~PosixMapping() override { ::munmap(data_, size_); }
   PosixMapping(const PosixMapping&) = delete;
   PosixMapping& operator=(const PosixMapping&) = delete;
@@ -45,24 +50,47 @@ class PosixMapping final : public Mapping {
     QUORATE_CHECK(offset <= size_);
     QUORATE_CHECK(length <= size_ - offset);
     if (length == 0) return true;
-    const size_t page = PageBytes();
-    const size_t end = offset + length;
-    unsigned char pages[64];
-    for (size_t start = offset / page * page; start < end;) {
-      const size_t count = std::min((end - start + page - 1) / page, sizeof pages);
+    const size_t last = (offset + length - 1) / PageBytes();
+    const uint16_t now = Second();
+    for (size_t page = offset / PageBytes(); page <= last; ++page) {
+      if (seen_[page].load(std::memory_order_relaxed) == now) continue;
+      unsigned char state = 0;
       // An error means a range the kernel does not know: the caller then takes the way that may wait.
-      if (::mincore(data_ + start, count * page, pages) != 0) return false;
-      for (size_t i = 0; i < count; ++i) {
-        if ((pages[i] & 1) == 0) return false;
-      }
-      start += count * page;
+      if (::mincore(data_ + page * PageBytes(), PageBytes(), &state) != 0 || (state & 1) == 0) return false;
+      seen_[page].store(now, std::memory_order_relaxed);
     }
     return true;
   }
 
  private:
+  // The kernel is asked once a second for a page in use: that costs more than the look-up that wants to know.
+  // A page that went away meanwhile costs one wait. Never 0.
+  static uint16_t Second() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return static_cast<uint16_t>(time.tv_sec % UINT16_MAX + 1);
+  }
+
+  // Zeros from the kernel, so that pages never asked for take no memory.
+  class SeenPages {
+   public:
+    explicit SeenPages(size_t pages)
+        : seconds_(static_cast<std::atomic<uint16_t>*>(std::calloc(pages, sizeof(uint16_t)))) {
+      static_assert(sizeof(std::atomic<uint16_t>) == sizeof(uint16_t));
+      QUORATE_CHECK(seconds_ != nullptr);
+    }
+    ~SeenPages() { std::free(seconds_); }
+    SeenPages(const SeenPages&) = delete;
+    SeenPages& operator=(const SeenPages&) = delete;
+    std::atomic<uint16_t>& operator[](size_t page) const { return seconds_[page]; }
+
+   private:
+    std::atomic<uint16_t>* const seconds_;
+  };
+
   char* const data_;
   const size_t size_;
+  const SeenPages seen_;  // When each page was last found in memory.
 };
 
 class PosixFile final : public File {

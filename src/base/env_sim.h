@@ -162,6 +162,9 @@ class SimFileSystem final : public FileSystem {
   // with DataLoss (EIO). Orders add up.
   void InjectError(SimOperation op, uint64_t nth, std::string path_part = "");
 
+  // Whether Crash() may cut a write within a sector. Real disks don't, and a log may take such a cut for damage.
+  void set_byte_tears(bool byte_tears);
+
   void set_capacity_bytes(uint64_t bytes);
   uint64_t used_bytes() const;
 
@@ -222,6 +225,7 @@ class SimFileSystem final : public FileSystem {
   Hook hook_;
   Residency residency_;
   uint64_t capacity_bytes_ = UINT64_MAX;
+  bool byte_tears_ = true;
   uint64_t operations_ = 0;
   uint64_t epoch_ = 0;  // Counts crashes and kills; an open file of an older epoch is dead.
 };

@@ -261,7 +261,8 @@ void SimFileSystem::CrashNames() {
 void SimFileSystem::SurviveInPart(Node& node) {
   for (ContentChange& change : node.changes) {
     enum Fate : uint64_t { kWhole, kLost, kBytes, kSectors };
-    const auto fate = static_cast<Fate>(random_.Below(4));
+    auto fate = static_cast<Fate>(random_.Below(4));
+    if (fate == kBytes && !byte_tears_) fate = kSectors;
     if (fate == kLost) continue;
     if (fate != kWhole && !change.size) {
       uint64_t start = random_.Below(change.bytes.size() + 1);
@@ -316,6 +317,11 @@ void SimFileSystem::InjectError(SimOperation op, uint64_t nth, std::string path_
   QUORATE_CHECK(nth > 0);
   std::lock_guard lock(mutex_);
   orders_.push_back({op, nth, std::move(path_part)});
+}
+
+void SimFileSystem::set_byte_tears(bool byte_tears) {
+  std::lock_guard lock(mutex_);
+  byte_tears_ = byte_tears;
 }
 
 void SimFileSystem::set_capacity_bytes(uint64_t bytes) {

@@ -106,6 +106,9 @@ class StreamCall : public CallHandle {
   // Bytes of this stream not yet taken by the connection plus bytes of the connection not yet taken by the
   // socket.
   size_t pending_bytes() const;
+  // Whether that is at least kStreamPendingHigh, be it by other streams of the connection; then OnWritable()
+  // is armed.
+  bool full() const;
   // Ends the call after what is queued; OnClosed() is not called afterwards.
   void Finish(Code code, std::string_view message);
 
@@ -115,9 +118,9 @@ class StreamCall : public CallHandle {
 };
 
 // A Send that leaves at least this much pending arms one OnWritable().
-constexpr size_t kStreamPendingHigh = 256 * 1024;
+constexpr size_t kStreamPendingHigh = 1024 * 1024;
 // OnWritable() comes when pending falls to this.
-constexpr size_t kStreamPendingLow = 64 * 1024;
+constexpr size_t kStreamPendingLow = 256 * 1024;
 
 // The service's side of one streaming call; owned by net, on the loop's thread. Destroyed after Finish() or
 // OnClosed(), never inside one of its own methods.

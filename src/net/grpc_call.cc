@@ -77,6 +77,11 @@ char* StreamCall::SendInPlace(size_t size) {
   return s == nullptr ? nullptr : s->connection->SendInPlace(s, size);
 }
 
+bool StreamCall::full() const {
+  H2Stream* s = live();
+  return s != nullptr && s->connection->Full(s);
+}
+
 size_t StreamCall::pending_bytes() const {
   const H2Stream* s = live();
   return s == nullptr ? 0 : s->connection->pending_bytes(s);

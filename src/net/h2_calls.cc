@@ -211,11 +211,14 @@ char* Http2Connection::SendInPlace(H2Stream* s, size_t size) {
   } else {
     ResumeData(s);
   }
-  if (!s->wants_writable && pending_bytes(s) >= kStreamPendingHigh) {
-    s->wants_writable = true;
-    writable_owed_.push_back({s, s->generation});
-  }
+  Full(s);
   return out;
+}
+
+bool Http2Connection::Full(H2Stream* s) {
+  if (pending_bytes(s) < kStreamPendingHigh) return false;
+  if (!std::exchange(s->wants_writable, true)) writable_owed_.push_back({s, s->generation});
+  return true;
 }
 
 void Http2Connection::Finish(H2Stream* s, Code code, std::string_view message) {

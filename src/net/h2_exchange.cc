@@ -78,10 +78,7 @@ void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
   s->out.Append(bytes);
   queued_bytes_ += bytes.size();
   ResumeData(s);
-  if (!s->wants_writable && pending_bytes(s) >= kStreamPendingHigh) {
-    s->wants_writable = true;
-    writable_owed_.push_back({s, s->generation});
-  }
+  Full(s);
   connection_->MarkDirty();
 }
 

@@ -36,6 +36,8 @@ class Http2Connection : public Protocol {
   // The calls' side. The stream is open, except where said.
   char* RespondInPlace(H2Stream* s, size_t size);
   char* SendInPlace(H2Stream* s, size_t size);
+  // At or above kStreamPendingHigh; then OnWritable() is owed.
+  bool Full(H2Stream* s);
   // Ends the call with a status after what is queued. The handler is not told.
   void Finish(H2Stream* s, Code code, std::string_view message);
   size_t pending_bytes(const H2Stream* s) const { return s->out.size() + connection_->output_bytes(); }

@@ -64,6 +64,8 @@ class Stream {
   void Received() { ++stats_->received; }
 
   size_t pending_bytes() const { return call_.pending_bytes(); }
+  // Too much is waiting for this client; OnWritable will come.
+  bool full() const { return call_.full(); }
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
 

@@ -22,7 +22,7 @@ struct Services::All {
   All(server::Member* member, net::Loop* loop, HttpOptions http_options)
       : context(member, &metrics),
         kv(&context),
-        watch(&context),
+        watch(&context, loop),
         lease(&context, loop),
         cluster(&context),
         maintenance(&context, loop),

@@ -46,9 +46,10 @@ std::string RpcErrorText(const Status& status) {
 
 class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
  public:
-  WatchCall(Context* context, Stream stream)
+  WatchCall(Context* context, net::Loop* loop, Stream stream)
       : context_(*context),
         member_(context->member()),
+        loop_(*loop),
         stream_(stream),
         watches_(member_.watch_hub().OpenStream(this)) {}
 
@@ -82,11 +83,13 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
     stream_.Closed(reason);
   }
   void OnWritable() override {
-    if (watches_) watches_->Resume();
+    if (!watches_) return;
+    watches_->Resume();
+    loop_.Post([] {});  // The hub goes on in the next round: let there be one.
   }
 
   // ---- from the hub ----
-  bool full() const override { return stream_.pending_bytes() >= net::kStreamPendingHigh; }
+  bool full() const override { return stream_.full(); }
 
   void OnEvents(mvcc::WatchId id, int64_t header_revision, std::shared_ptr<const mvcc::WatchEvents> events,
                 bool fragment) override {
@@ -188,6 +191,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
 
   Context& context_;
   server::Member& member_;
+  net::Loop& loop_;
   Stream stream_;
   int requests_unread_ = 0;
   std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
@@ -196,8 +200,9 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
 }  // namespace
 
 void WatchService::Register(std::span<net::Server* const> servers) {
-  context_.AddStreaming(servers, "etcdserverpb.Watch", "Watch", CallType::kBidiStream,
-                        [this](Stream stream) { return std::make_unique<WatchCall>(&context_, stream); });
+  context_.AddStreaming(servers, "etcdserverpb.Watch", "Watch", CallType::kBidiStream, [this](Stream stream) {
+    return std::make_unique<WatchCall>(&context_, &loop_, stream);
+  });
 }
 
 }  // namespace quorate::rpc

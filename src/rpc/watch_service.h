@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "net/loop.h"
 #include "net/server.h"
 #include "rpc/context.h"
 
@@ -10,11 +11,12 @@ namespace quorate::rpc {
 
 class WatchService {
  public:
-  explicit WatchService(Context* context) : context_(*context) {}
+  WatchService(Context* context, net::Loop* loop) : context_(*context), loop_(*loop) {}
   void Register(std::span<net::Server* const> servers);
 
  private:
   Context& context_;
+  net::Loop& loop_;
 };
 
 }  // namespace quorate::rpc

@@ -146,6 +146,7 @@ class CrashRun {
     world_.config.wal_segment_bytes = 16'384;
     world_.config.backend_batch_operations = 20;
     world_.config.compaction_batch_limit = 5;
+    world_.files.set_byte_tears(false);
     world_.files.set_before_operation([this](SimOperation op, const std::string&) -> Status {
       if (crashed_) return Unavailable("the process is dead");
       if (!Changes(op) || --operations_left_ > 0) return absl::OkStatus();
@@ -180,7 +181,8 @@ class CrashRun {
       operations_left_ = 1 + static_cast<int64_t>(random_() % (attempt < 5 ? 150 : 100'000));
       const Status opened = world_.Open();
       if (opened.ok() && world_.BecomeReady() && !crashed_) return;
-      ASSERT_TRUE(crashed_) << opened << " " << world_.fatal;
+      ASSERT_TRUE(crashed_) << opened << " " << world_.fatal << ", "
+                            << (opened.ok() ? world_.member->committed_index() : 0) << " committed";
       world_.Forget();
     }
     FAIL() << "no start without a crash";

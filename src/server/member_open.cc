@@ -26,13 +26,37 @@ std::string Parent(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// With all missing parents, and durable: what is synced inside would else be lost with the name of its directory.
+// With all missing parents, and durable: what is synced inside would else be lost with the name of its directory. One that
+// is there may have been made by a process that was killed before it got to syncing.
 Status MakeDirectory(FileSystem* files, const std::string& path) {
-  if (files->Exists(path)) return absl::OkStatus();
   const std::string parent = Parent(path);
+  if (files->Exists(path)) {
+    if (const Status synced = files->SyncDirectory(parent); !synced.ok()) {
+      LOG_WARN("failed to sync a directory", {"path", parent}, {"error", Message(synced)});
+    }
+    return absl::OkStatus();
+  }
   if (parent != path) QUORATE_RETURN_IF_ERROR(MakeDirectory(files, parent));
   QUORATE_RETURN_IF_ERROR(files->CreateDirectories(path, kDirectoryMode));
   return files->SyncDirectory(parent);
+}
+
+// Nothing of the user's is deleted.
+Status CheckMayCreateLog(FileSystem* files, const std::string& directory) {
+  const auto names = files->List(directory);
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (name.ends_with(".tmp")) continue;
+    return FailedPrecondition(directory + " holds " + name +
+                              " and no write-ahead log: move it away, or name another directory");
+  }
+  return absl::OkStatus();
+}
+
+std::string WithoutTrailingSlash(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
 }
 
 uint64_t LastIndex(const raft::Snapshot* snapshot, const wal::LogContents& log) {
@@ -70,9 +94,9 @@ Status CheckV2(const std::vector<raft::Entry>& entries) {
 
 Member::Directories Member::Layout(const Config& config) {
   Directories d;
-  d.member = config.data_dir + "/member";
+  d.member = WithoutTrailingSlash(config.data_dir) + "/member";
   d.snap = d.member + "/snap";
-  d.wal = config.wal_dir.empty() ? d.member + "/wal" : config.wal_dir;
+  d.wal = config.wal_dir.empty() ? d.member + "/wal" : WithoutTrailingSlash(config.wal_dir);
   d.db = d.snap + "/db";
   return d;
 }
@@ -122,13 +146,20 @@ Status Member::CreateFirstLog() {
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, Parent(dirs_.wal)));
   const wal::WalMetadata metadata{members.front().id, cluster::ComputeClusterId({members.front().id})};
-  QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, dirs_.wal, metadata, WalOptions()));
+  QUORATE_RETURN_IF_ERROR(CheckMayCreateLog(env_.files, dirs_.wal));
+  // Built beside its place: a log without these first entries would be one of a cluster without members.
+  const std::string building = dirs_.wal + ".new";
+  QUORATE_RETURN_IF_ERROR(env_.files->RemoveAll(building));
+  QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, building, metadata, WalOptions()));
   const cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
   log->Append(bootstrap.entries, bootstrap.hard_state);
   QUORATE_RETURN_IF_ERROR(log->WriteAndSync(log->TakeBatch()));
   LOG_INFO("starting local member", log::HexId("local-member-id", metadata.node_id),
            log::HexId("cluster-id", metadata.cluster_id));
-  return log->Close();
+  QUORATE_RETURN_IF_ERROR(log->Close());
+  QUORATE_RETURN_IF_ERROR(env_.files->RemoveAll(dirs_.wal));
+  QUORATE_RETURN_IF_ERROR(env_.files->Rename(building, dirs_.wal));
+  return env_.files->SyncDirectory(Parent(dirs_.wal));
 }
 
 wal::WalOptions Member::WalOptions() const {
@@ -163,6 +194,7 @@ Status Member::Recover() {
   };
   QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
+  QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.wal));
   if (database != dirs_.db) {
     QUORATE_RETURN_IF_ERROR(env_.files->Rename(database, dirs_.db));
     QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
