@@ -162,7 +162,8 @@ class SimFileSystem final : public FileSystem {
   // with DataLoss (EIO). Orders add up.
   void InjectError(SimOperation op, uint64_t nth, std::string path_part = "");
 
-  // Whether Crash() may cut a write within a sector. Real disks don't, and a log may take such a cut for damage.
+  // Whether Crash() may cut a write within a sector. Real disks don't, and a log may take such a cut for
+  // damage.
   void set_byte_tears(bool byte_tears);
 
   void set_capacity_bytes(uint64_t bytes);

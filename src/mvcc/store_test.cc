@@ -221,8 +221,18 @@ INSTANTIATE_TEST_SUITE_P(
                   4,
                   false},
         RangeCase{"by value, keys only",
-                  AllWith([](R& o) { o.sort_target = SortTarget::kValue, o.keys_only = true, o.limit = 2; }),
+                  AllWith([](R& o) {
+                    o.sort_target = SortTarget::kValue, o.sort_order = SortOrder::kAscend, o.keys_only = true,
+                    o.limit = 2;
+                  }),
                   {"d", "b"},
+                  4,
+                  true},
+        // Without an order the limit, and one key more, cuts first, in order of keys; then what is left is
+        // sorted.
+        RangeCase{"by value, no order, limit",
+                  AllWith([](R& o) { o.sort_target = SortTarget::kValue, o.limit = 2; }),
+                  {"b", "c"},
                   4,
                   true},
         RangeCase{"min mod", AllWith([](R& o) { o.min_mod_revision = 5; }), {"a", "c", "d"}, 4, false},

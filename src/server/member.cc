@@ -17,6 +17,7 @@ constexpr size_t kRevocationsUnderWayMax = 16;  // etcd: maxPendingRevokes
 constexpr int64_t kPurgeRoundNanos = 30'000'000'000;
 // Proposals that wait for a leader; beyond, callers are told to come back.
 constexpr size_t kProposalsWaitingMax = 50'000;
+constexpr size_t kProposalsWaitingBytesMax = 256 * 1024 * 1024;
 // Keys of index work between two rounds: about 0.2 ms.
 constexpr size_t kStoreStepBudget = 2000;
 
@@ -85,7 +86,8 @@ void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
   } else if (data.size() > config_.request_bytes_max) {
     refused = ErrRequestTooLarge();
   } else if (committed_index_ > applied_index_ + limits::kApplyGapMax ||
-             proposals_.size() >= kProposalsWaitingMax) {
+             proposals_.size() >= kProposalsWaitingMax ||
+             proposals_bytes_ + data.size() > kProposalsWaitingBytesMax) {
     refused = ErrTooManyRequests();
   }
   if (!refused.ok()) {
@@ -95,6 +97,7 @@ void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
   const int64_t started = now();
   pending_.emplace(id, Pending{std::move(reply), started});
   pending_by_time_.emplace_back(started, id);
+  proposals_bytes_ += data.size();
   proposals_.emplace_back(std::move(data));
   proposal_ids_.push_back(id);
 }
@@ -120,6 +123,7 @@ void Member::FlushProposals() {
   if (proposals_.empty() || leader_ == raft::kNone) return;
   if (!raft_->ProposeBatch(proposals_).ok()) return;
   proposals_.clear();
+  proposals_bytes_ = 0;
   proposal_ids_.clear();
 }
 
@@ -129,6 +133,7 @@ void Member::DropExpiredProposals() {
                                  [this](uint64_t id) { return pending_.contains(id); });
   const auto expired = live - proposal_ids_.begin();
   proposal_ids_.erase(proposal_ids_.begin(), live);
+  for (auto it = proposals_.begin(); it != proposals_.begin() + expired; ++it) proposals_bytes_ -= it->size();
   proposals_.erase(proposals_.begin(), proposals_.begin() + expired);
 }
 
@@ -249,6 +254,7 @@ void Member::FailAllWaiting(const Status& status) {
   pending_.clear();
   pending_by_time_.clear();
   proposals_.clear();
+  proposals_bytes_ = 0;
   proposal_ids_.clear();
   for (auto& [id, waiting] : pending) {
     if (waiting.reply) waiting.reply(status, {});

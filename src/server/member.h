@@ -227,6 +227,7 @@ class Member {
   absl::flat_hash_map<uint64_t, Pending> pending_;
   std::deque<std::pair<int64_t, uint64_t>>
       pending_by_time_;                   // Start and id; ids already answered stay until they are old.
+  size_t proposals_bytes_ = 0;            // Of proposals_.
   std::vector<raft::Payload> proposals_;  // Not yet given to raft.
   std::vector<uint64_t> proposal_ids_;    // Theirs; those that timed out come first.
 

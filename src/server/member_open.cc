@@ -19,6 +19,7 @@ namespace {
 constexpr uint32_t kDirectoryMode = 0700;
 constexpr uint64_t kMessageBytesMax = 1024 * 1024;  // etcd: maxSizePerMsg
 constexpr int kInflightMessagesMax = 512;
+constexpr uint64_t kUncommittedBytesMax = uint64_t{1} << 30;  // etcd: maxUncommittedEntriesSize
 
 std::string Parent(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -26,8 +27,8 @@ std::string Parent(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// With all missing parents, and durable: what is synced inside would else be lost with the name of its directory. One that
-// is there may have been made by a process that was killed before it got to syncing.
+// With all missing parents, and durable: what is synced inside would else be lost with the name of its
+// directory. One that is there may have been made by a process that was killed before it got to syncing.
 Status MakeDirectory(FileSystem* files, const std::string& path) {
   const std::string parent = Parent(path);
   if (files->Exists(path)) {
@@ -321,6 +322,7 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   config.applied = snapshot_index_;
   config.max_size_per_msg = kMessageBytesMax;
   config.max_inflight_msgs = kInflightMessagesMax;
+  config.max_uncommitted_entries_size = kUncommittedBytesMax;
   config.check_quorum = true;
   config.pre_vote = config_.pre_vote;
   QUORATE_ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config));

@@ -175,8 +175,8 @@ StatusOr<std::unique_ptr<Wal>> Wal::Open(FileSystem* files, std::string dir, con
     QUORATE_RETURN_IF_ERROR(ZeroBehind(tail, contents->good_offset));
   }
   QUORATE_RETURN_IF_ERROR(RemoveSpares(files, dir));
-  // What was read counts as durable from now on. A process that was killed may have left it, and the tail's name, in
-  // memory only.
+  // What was read counts as durable from now on. A process that was killed may have left it, and the tail's
+  // name, in memory only.
   if (options.sync) {
     QUORATE_RETURN_IF_ERROR(tail.Sync());
     QUORATE_RETURN_IF_ERROR(files->SyncDirectory(dir));
