@@ -27,7 +27,6 @@ inline Status ErrTimeout() { return Unavailable("etcdserver: request timed out")
 inline Status ErrStopped() { return Unavailable("etcdserver: server stopped"); }
 inline Status ErrNoLeader() { return Unavailable("etcdserver: no leader"); }
 inline Status ErrNotLeader() { return FailedPrecondition("etcdserver: not leader"); }
-inline Status ErrLeaderChanged() { return Unavailable("etcdserver: leader changed"); }
 inline Status ErrBadLeaderTransferee() { return FailedPrecondition("etcdserver: bad leader transferee"); }
 
 }  // namespace quorate::server

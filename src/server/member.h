@@ -143,6 +143,7 @@ class Member {
   // member_open.cc: from the directory to a running state.
   Status CreateFirstLog();
   Status Recover();
+  Status CheckAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) const;
   Status CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const;
   StatusOr<std::string> ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const;
   Status OpenState(const raft::Snapshot* snapshot);

@@ -2,6 +2,7 @@
 // as it was, except where it says otherwise.
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/endian.h"
@@ -10,6 +11,7 @@
 #include "cluster/member.h"
 #include "cluster/urls.h"
 #include "cluster/v2_request.h"
+#include "raft/confchange_codec.h"
 #include "server/member.h"
 #include "wal/log_reader.h"
 
@@ -216,7 +218,35 @@ Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& 
                     " is committed and ends at " + std::to_string(last) +
                     ": it has lost its end; restore the member from a snapshot");
   }
+  QUORATE_RETURN_IF_ERROR(CheckAlone(snapshot, log));
   return CheckV2(log.entries);
+}
+
+// A cluster of several members would wait for the others for ever, since there is no talking to them yet.
+Status Member::CheckAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) const {
+  std::set<uint64_t> members;
+  if (snapshot != nullptr) {
+    const raft::ConfState& at_snapshot = snapshot->metadata.conf_state;
+    members.insert(at_snapshot.voters.begin(), at_snapshot.voters.end());
+    members.insert(at_snapshot.learners.begin(), at_snapshot.learners.end());
+  }
+  for (const raft::Entry& entry : log.entries) {
+    if (entry.type != raft::EntryType::kConfChange) continue;
+    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
+    if (change.type == raft::ConfChangeType::kRemoveNode) members.erase(change.node_id);
+    if (change.type == raft::ConfChangeType::kAddNode ||
+        change.type == raft::ConfChangeType::kAddLearnerNode) {
+      members.insert(change.node_id);
+    }
+  }
+  if (members == std::set<uint64_t>{log.metadata.node_id}) return absl::OkStatus();
+  if (!members.contains(log.metadata.node_id)) {
+    return FailedPrecondition("the member of " + config_.data_dir + " was removed from its cluster");
+  }
+  return FailedPrecondition(
+      config_.data_dir + " belongs to a cluster of " + std::to_string(members.size()) +
+      " members; clusters of several members come with a later release. Start it with etcd, or "
+      "restore a snapshot of it as a cluster of one (etcdctl snapshot restore)");
 }
 
 // The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader

@@ -10,6 +10,7 @@
 #include "cluster/member.h"
 #include "cluster/urls.h"
 #include "cluster/v2_request.h"
+#include "raft/confchange_codec.h"
 #include "server/member_harness_test.h"
 #include "wal/log_reader.h"
 #include "wal/wal.h"
@@ -437,6 +438,11 @@ class WrittenLog {
     const uint64_t index = bootstrap_.entries.back().index + 1;
     bootstrap_.entries.push_back({2, index, raft::Payload(std::move(data)), raft::EntryType::kNormal});
   }
+  void Add(const raft::ConfChange& change) {
+    const uint64_t index = bootstrap_.entries.back().index + 1;
+    bootstrap_.entries.push_back(
+        {2, index, raft::Payload(raft::EncodeConfChange(change)), raft::EntryType::kConfChange});
+  }
   void Write(uint64_t commit_beyond = 0) {
     ASSERT_TRUE(world_.files.CreateDirectories(std::string(kSnapDir), 0700).ok());
     auto log = wal::Wal::Create(&world_.files, std::string(kWalDir), metadata_, {});
@@ -465,6 +471,25 @@ TEST(RefusedDirectory, V2UserData) {
   log.AddV2(request);
   log.Write();
   ExpectRefused(world, absl::StatusCode::kFailedPrecondition, "v2 API");
+}
+
+TEST(RefusedDirectory, ClusterOfSeveral) {
+  MemberHarness world(28);
+  WrittenLog log(&world);
+  cluster::Member second;
+  second.id = 7;
+  second.peer_urls = {"http://127.0.0.1:12380"};
+  log.Add(cluster::AddMemberChange(5, second));
+  log.Write();
+  ExpectRefused(world, absl::StatusCode::kFailedPrecondition, "a cluster of 2 members");
+}
+
+TEST(RefusedDirectory, RemovedMember) {
+  MemberHarness world(29);
+  WrittenLog log(&world);
+  log.Add(cluster::RemoveMemberChange(5, log.member_id));
+  log.Write();
+  ExpectRefused(world, absl::StatusCode::kFailedPrecondition, "was removed from its cluster");
 }
 
 TEST(RefusedDirectory, LogEndsBeforeItsCommit) {
