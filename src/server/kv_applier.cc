@@ -301,7 +301,9 @@ class KvApplier::TxnRun {
       if (previous) {
         const KeyValueView old = ParseKeyValue(*previous);
         if (request.ignore_value) value = old.value;
-        if (request.ignore_lease) lease = old.lease;
+        // A lease that a damaged or foreign database lacks can't be kept, and the key must not be lost over
+        // it.
+        if (request.ignore_lease) lease = applier_.lessor_->Exists(old.lease) ? old.lease : 0;
       }
     }
     header.revision = write_->Put(request.key, value, lease);
