@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "mvcc/test_seed.h"
+#include "base/test_seed.h"
 
 namespace quorate::mvcc {
 namespace {

@@ -9,8 +9,8 @@
 #include <tuple>
 #include <vector>
 
+#include "base/test_seed.h"
 #include "mvcc/store_harness_test.h"
-#include "mvcc/test_seed.h"
 
 namespace quorate::mvcc {
 namespace {

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "mvcc/test_seed.h"
+#include "base/test_seed.h"
 
 namespace quorate::mvcc {
 namespace {

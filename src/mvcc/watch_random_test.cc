@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/env_sim.h"
-#include "mvcc/test_seed.h"
+#include "base/test_seed.h"
 #include "mvcc/watch_hub.h"
 #include "mvcc/watch_test_history.h"
 #include "mvcc/watch_test_sink.h"

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/env_sim.h"
+#include "base/test_seed.h"
 #include "mvcc/backend.h"
 #include "mvcc/store.h"
-#include "mvcc/test_seed.h"
 #include "mvcc/watch_hub.h"
 #include "mvcc/watch_test_sink.h"
 

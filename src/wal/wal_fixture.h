@@ -11,16 +11,12 @@
 #include <vector>
 
 #include "base/env_sim.h"
+#include "base/test_seed.h"
 #include "wal/wal.h"
 
 namespace quorate::wal {
 
 constexpr std::string_view kDir = "/d/member/wal";
-
-inline uint64_t TestSeed() {
-  const char* set = std::getenv("QUORATE_TEST_SEED");
-  return set != nullptr ? std::strtoull(set, nullptr, 10) : std::random_device{}();
-}
 
 inline raft::Entry MakeEntry(uint64_t term, uint64_t index, std::string data) {
   raft::Entry entry;
