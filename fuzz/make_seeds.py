@@ -343,7 +343,37 @@ def request_seeds():
         write("requests", name, bytes([choice]), content)
 
 
+# What members send each other (fuzz_peer.cc: the order of the targets).
+
+
+def raft_message(kind, to, sender, *, term=2, log_term=0, index=0, entries=(), commit=0, snapshot=None, context=b""):
+    none = message((2, message((1, message((5, 0))), (2, 0), (3, 0))))
+    fields = [(1, kind), (2, to), (3, sender), (4, term), (5, log_term), (6, index)]
+    fields += [(7, e) for e in entries]
+    fields += [(8, commit), (9, none if snapshot is None else snapshot), (10, 0), (11, 0)]
+    return message(*fields, *([(12, context)] if context else []))
+
+
+def peer_seeds():
+    def framed(data):
+        return struct.pack(">Q", len(data)) + data
+
+    vote = raft_message(5, 1, 2, log_term=1, index=9, context=b"CampaignTransfer")
+    append = raft_message(3, 1, 2, log_term=2, index=4, entries=[entry(5, 2, b"data"), entry(6, 2, b"")], commit=4)
+    following = b"\1" + struct.pack(">Q", 1) + framed(entry(7, 2, b"more")) + struct.pack(">Q", 6)
+    snapshot = message((1, "{}"), (2, message((1, message((1, 1), (1, 2), (5, 0))), (2, 9), (3, 2))))
+    snap = raft_message(7, 1, 2, snapshot=snapshot)
+    write("peer", "vote", bytes([0]), vote)
+    write("peer", "append", bytes([0]), append)
+    write("peer", "append_stream", bytes([1, 6]), b"\2", framed(append), following, b"\0", following)
+    write("peer", "message_stream", bytes([2, 9]), framed(vote), framed(raft_message(8, 0, 0, term=0)))
+    write("peer", "snapshot", bytes([3, 3]), framed(snap), bytes(4096))
+    write("peer", "probe", bytes([4]), b'{"OK":true,"Now":"2026-11-22T19:13:16.72856676Z"}\n')
+    write("peer", "url", bytes([4]), b"http://[::1]:2380")
+
+
 if __name__ == "__main__":
+    peer_seeds()
     wal_seeds()
     db_seeds()
     snap_seeds()

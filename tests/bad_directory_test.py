@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Directories that can't be served: one clear error, a failing status, and not a byte is changed."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import unittest
+
+import grpc
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
@@ -19,6 +22,7 @@ import state
 from api import rpc
 
 EXIT_SECONDS = 40
+PAGE_LOST_STATUS = 74
 ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
 
 
@@ -122,6 +126,24 @@ class BadDirectoryTest(unittest.TestCase):
         with open(self.db, "r+b") as file:
             file.truncate(12_000)
         self.refuse("db")
+
+    def test_db_is_cut_while_it_serves(self):
+        """A page that can't be had any more: one line names file and offset, and the process ends with its own code."""
+        if ETCD_IN_BOTH_ROLES:
+            self.skipTest("etcd dies of SIGBUS")
+        server = member.Member(places.quorate(), data_dir=self.directory)
+        self.addCleanup(server.remove)
+        server.start()
+        os.truncate(self.db, 8192)
+        with api.Api(server.endpoint) as service, self.assertRaises(grpc.RpcError):
+            api.every_key(service)
+        self.assertEqual(server.wait_exit(), PAGE_LOST_STATUS, server.log()[-2000:])
+        last = json.loads(server.log().splitlines()[-1])
+        self.assertEqual(last["level"], "fatal")
+        self.assertEqual(last["msg"], "a page of a mapped file can't be read")
+        self.assertEqual(last["file"], str(self.db))
+        self.assertGreaterEqual(last["offset"], 8192)
+        self.assertIn("restore this member", last["error"])
 
     def test_both_meta_pages_are_damaged(self):
         self.overwrite(self.db, 16, b"\0" * 64)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """HTTP/1.1 and the gRPC transport on the one client port: health, metrics, and what odd or hostile peers send."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -21,6 +22,7 @@ import member
 from api import lock, rpc
 
 ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
+SNAPSHOTS_AT_ONCE = 8
 # Metrics of Go's runtime, of etcd's v2 store and of its proxies, which have no counterpart here.
 NOT_OURS = re.compile(r"^(go_|promhttp_|etcd_debugging_store_|etcd_grpc_proxy_|etcd_cluster_version$|etcd_server_go_version"
                       r"|process_virtual_memory_max|etcd_debugging_mvcc_(delete|put|txn|range|db_total)_|etcd_debugging_snap|"
@@ -169,6 +171,42 @@ class HttpTest(unittest.TestCase):
                 thread.join(60)
             self.assertEqual(sizes, [30_000_000] * 4)
             service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"large/", range_end=b"large0"))
+
+    def test_snapshots_wait_for_their_turn(self):
+        """So many are sent at once; a client that does not read holds up the next one, and nobody else."""
+        if ETCD_IN_BOTH_ROLES:
+            self.skipTest("etcd sends any number at once")
+        with api.Api(self.ours.endpoint) as service:
+            for i in range(16):
+                service.KV.Put(rpc.PutRequest(key=b"snap/%02d" % i, value=os.urandom(1_000_000)))
+            threads = self.threads_of_ours()
+            first = [service.Maintenance.Snapshot(rpc.SnapshotRequest()) for _ in range(SNAPSHOTS_AT_ONCE)]
+            for stream in first:
+                next(stream)
+            waiting = [service.Maintenance.Snapshot(rpc.SnapshotRequest()) for _ in range(3)]
+            digests = []
+            ends = [threading.Thread(target=self.check_snapshot, args=(stream, digests)) for stream in waiting]
+            for end in ends:
+                end.start()
+            service.KV.Put(rpc.PutRequest(key=b"alive", value=b"meanwhile"))
+            self.assertEqual(self.threads_of_ours() - threads, SNAPSHOTS_AT_ONCE)
+            self.assertEqual(digests, [])
+            for stream in first:
+                stream.cancel()
+            for end in ends:
+                end.join(60)
+            self.assertEqual(digests, [True] * len(waiting))
+            self.assertEqual(self.threads_of_ours() - threads, SNAPSHOTS_AT_ONCE)
+            service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"snap/", range_end=b"snap0"))
+
+    def threads_of_ours(self):
+        return len(os.listdir(f"/proc/{self.ours.process.pid}/task"))
+
+    @staticmethod
+    def check_snapshot(stream, digests):
+        """Appends whether the last blob is the digest of those before it."""
+        blobs = [answer.blob for answer in stream]
+        digests.append(hashlib.sha256(b"".join(blobs[:-1])).digest() == blobs[-1])
 
     def test_many_streams_on_one_connection(self):
         with api.Api(self.ours.endpoint) as service:

@@ -179,8 +179,26 @@ void AuthStore::Disable() {
   LOG_INFO("disabled authentication");
 }
 
-StatusOr<std::string> AuthStore::SelectPassword(std::string_view password, std::string_view hashed_password) {
-  if (!password.empty() && hashed_password.empty()) return HashPassword(password, bcrypt_cost(), NewSalt());
+void AuthStore::KeepHash(std::string_view name, std::string_view password, std::string_view hash) {
+  kept_hashes_[name] = {std::string(password), std::string(hash)};
+}
+
+void AuthStore::ForgetHash(std::string_view name) {
+  const auto kept = kept_hashes_.find(name);
+  if (kept != kept_hashes_.end()) kept_hashes_.erase(kept);
+}
+
+StatusOr<std::string> AuthStore::SelectPassword(std::string_view name, std::string_view password,
+                                                std::string_view hashed_password) {
+  if (!password.empty() && hashed_password.empty()) {
+    const auto kept = kept_hashes_.find(name);
+    if (kept == kept_hashes_.end() || kept->second.password != password) {
+      return HashPassword(password, bcrypt_cost(), NewSalt());
+    }
+    std::string ready = std::move(kept->second.hash);
+    kept_hashes_.erase(kept);
+    return ready;
+  }
   std::string hash;
   if (!absl::Base64Unescape({hashed_password.data(), hashed_password.size()}, &hash))
     return ErrNoPasswordUser();
@@ -195,7 +213,7 @@ Status AuthStore::UserAdd(std::string_view name, std::string_view password, std:
   user.name = name;
   user.no_password = no_password;
   if (!no_password) {
-    QUORATE_ASSIGN_OR_RETURN(user.password_hash, SelectPassword(password, hashed_password));
+    QUORATE_ASSIGN_OR_RETURN(user.password_hash, SelectPassword(name, password, hashed_password));
   }
   StoreUser(std::move(user));
   BumpRevision();
@@ -226,7 +244,7 @@ Status AuthStore::UserChangePassword(std::string_view name, std::string_view pas
   User user = found->second;
   user.password_hash.clear();
   if (!user.no_password.value_or(false)) {
-    QUORATE_ASSIGN_OR_RETURN(user.password_hash, SelectPassword(password, hashed_password));
+    QUORATE_ASSIGN_OR_RETURN(user.password_hash, SelectPassword(name, password, hashed_password));
   }
   LOG_INFO("changed a password of a user", {"user-name", name}, {"user-roles", user.roles});
   StoreUser(std::move(user));

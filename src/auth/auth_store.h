@@ -62,8 +62,8 @@ class AuthStore {
   Status Enable();
   void Disable();
 
-  // A password arrives as base64 of its bcrypt hash; in logs of 3.4 plain, and is then hashed here, which
-  // takes long.
+  // A password arrives as base64 of its bcrypt hash; in logs of 3.4 plain. Then the hash is the one that
+  // KeepHash was given for the user and the password, or is made here, which takes long.
   Status UserAdd(std::string_view name, std::string_view password, std::string_view hashed_password,
                  bool no_password);
   Status UserDelete(std::string_view name);
@@ -98,6 +98,10 @@ class AuthStore {
   // The base64 of a hash for UserAdd and UserChangePassword is base64(HashPassword(password, bcrypt_cost(),
   // NewSalt())).
   Salt NewSalt();
+  // The member that proposes a plain password hashes it before, off the core's thread, so that it need not be
+  // hashed when the request is applied. One hash a user; KeepHash replaces it, and using it forgets it.
+  void KeepHash(std::string_view name, std::string_view password, std::string_view hash);
+  void ForgetHash(std::string_view name);
   std::string NewTokenPrefix();
   // (log) Gives out the token `prefix`.`index`, which every member remembers.
   StatusOr<std::string> Authenticate(std::string_view name, std::string_view prefix, uint64_t index,
@@ -119,7 +123,8 @@ class AuthStore {
 
   Status IsOperationPermitted(const AuthInfo& who, std::string_view key, std::string_view range_end,
                               PermissionType type) const;
-  StatusOr<std::string> SelectPassword(std::string_view password, std::string_view hashed_password);
+  StatusOr<std::string> SelectPassword(std::string_view name, std::string_view password,
+                                       std::string_view hashed_password);
   // Both store, and renew the permissions of all users concerned.
   void StoreUser(User user);
   void StoreRole(Role role);
@@ -136,6 +141,11 @@ class AuthStore {
   StringMap<Role> roles_;
   StringMap<UserPermissions> permissions_;  // By user.
   SimpleTokens tokens_;
+  struct KeptHash {
+    std::string password;
+    std::string hash;
+  };
+  StringMap<KeptHash> kept_hashes_;  // By user.
 };
 
 }  // namespace quorate::auth

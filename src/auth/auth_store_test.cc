@@ -274,6 +274,29 @@ TEST_F(AuthStoreTest, PasswordsAndTokens) {
   EXPECT_EQ(store_->AuthInfoFromToken("Prefix.7", 400 * kSecond).status(), ErrInvalidAuthToken());
 }
 
+TEST_F(AuthStoreTest, AKeptHashIsUsedOnceForItsUserAndPassword) {
+  EnableWithRoot();
+  const auto hash_of = [&](std::string_view name) { return store_->BeginPasswordCheck(name)->hash; };
+  const std::string kept = *HashPassword("pw", kBcryptCostMin, Salt{});
+  store_->KeepHash("a", "pw", "replaced");
+  store_->KeepHash("a", "pw", kept);
+  ASSERT_TRUE(store_->UserAdd("other", "pw", "", false).ok());
+  EXPECT_NE(hash_of("other"), kept);
+  ASSERT_TRUE(store_->UserAdd("a", "pw", "", false).ok());
+  EXPECT_EQ(hash_of("a"), kept);
+  ASSERT_TRUE(store_->UserChangePassword("a", "pw", "").ok());
+  EXPECT_NE(hash_of("a"), kept);
+
+  store_->KeepHash("a", "another", kept);
+  ASSERT_TRUE(store_->UserChangePassword("a", "pw", "").ok());
+  EXPECT_TRUE(VerifyPassword(hash_of("a"), "pw"));
+  store_->KeepHash("a", "pw", kept);
+  store_->ForgetHash("a");
+  store_->ForgetHash("nobody");
+  ASSERT_TRUE(store_->UserChangePassword("a", "pw", "").ok());
+  EXPECT_NE(hash_of("a"), kept);
+}
+
 TEST_F(AuthStoreTest, TokensEndWithWhatTheyStandOn) {
   EnableWithRoot();
   uint64_t index = 0;

@@ -16,10 +16,12 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "base/check.h"
+#include "base/mapping_faults.h"
 
 namespace quorate {
 namespace {
@@ -35,11 +37,15 @@ size_t PageBytes() {
 
 class PosixMapping final : public Mapping {
  public:
-  PosixMapping(char* data, size_t size) : data_(data), size_(size), seen_(size / PageBytes() + 1) {
+  PosixMapping(char* data, size_t size, const std::string& path)
+      : data_(data), size_(size), seen_(size / PageBytes() + 1), range_(std::in_place, data, size, path) {
     // A look-up touches pages all over the file; reading ahead around each would only push others out.
     ::madvise(data_, size_, MADV_RANDOM);
   }
-  ~PosixMapping() override { ::munmap(data_, size_); }
+  ~PosixMapping() override {
+    range_.reset();
+    ::munmap(data_, size_);
+  }
   PosixMapping(const PosixMapping&) = delete;
   PosixMapping& operator=(const PosixMapping&) = delete;
 
@@ -91,6 +97,7 @@ class PosixMapping final : public Mapping {
   char* const data_;
   const size_t size_;
   const SeenPages seen_;  // When each page was last found in memory.
+  std::optional<MappedFileRange> range_;
 };
 
 class PosixFile final : public File {
@@ -163,7 +170,7 @@ class PosixFile final : public File {
     if (length == 0) return InvalidArgument("map " + path_ + ": the length must be above zero");
     void* data = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, descriptor_, 0);
     if (data == MAP_FAILED) return ErrnoStatus(errno, "map", path_);
-    return std::unique_ptr<Mapping>(new PosixMapping(static_cast<char*>(data), length));
+    return std::unique_ptr<Mapping>(new PosixMapping(static_cast<char*>(data), length, path_));
   }
 
  private:

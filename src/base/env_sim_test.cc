@@ -277,7 +277,7 @@ TEST(SimFileSystem, TheSameSeedGivesTheSameWorld) {
           file->WriteAt(static_cast<uint64_t>(round), std::string(100, static_cast<char>('a' + round))).ok());
       files.Crash();
       const std::vector<std::string> names = *files.List("/");
-      for (const std::string& name : names) all += name + *files.ReadAll("/" + name);
+      for (const std::string& name : names) all.append(name).append(*files.ReadAll("/" + name));
     }
     return all;
   };

@@ -20,7 +20,7 @@ using absl::StatusCode;
 constexpr OpenOptions kCreate{.write = true, .create = true};
 
 class FileSystemTest : public testing::TestWithParam<bool> {
- protected:
+ public:
   FileSystemTest() {
     if (GetParam()) {
       files_ = std::make_unique<SimFileSystem>(1);
@@ -36,6 +36,8 @@ class FileSystemTest : public testing::TestWithParam<bool> {
   ~FileSystemTest() override {
     if (!GetParam()) std::filesystem::remove_all(root_);
   }
+
+ protected:
   std::string At(const std::string& name) const { return root_ + "/" + name; }
 
   std::unique_ptr<FileSystem> files_;

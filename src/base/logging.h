@@ -36,6 +36,10 @@ Field Duration(std::string_view key, int64_t nanos);
 void Write(Level level, const char* file, int line, std::string_view message,
            std::initializer_list<Field> fields);
 
+// A fatal line from within a signal handler: takes no memory and no lock. Neither caller nor message needs
+// escaping; `fields` is JSON without its braces. Configure, or any line, must have come before.
+void WriteFatalInSignal(std::string_view caller, std::string_view message, std::string_view fields);
+
 bool Enabled(Level level);
 
 // Setup, once, before other threads start. Outputs: "stderr", "stdout", or file paths.

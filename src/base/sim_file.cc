@@ -118,7 +118,7 @@ class SimFile final : public File {
   }
 
   Status Sync() override {
-    const Status before = files_->Before(SimOperation::kSync, path_);
+    Status before = files_->Before(SimOperation::kSync, path_);
     std::lock_guard lock(files_->mutex_);
     if (Dead()) return DeadHandle(path_);
     if (before.ok()) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_seed.h"
 #include "bolt/check.h"
 #include "bolt/db.h"
 
@@ -21,11 +22,6 @@ struct BucketModel {
 
   friend bool operator==(const BucketModel&, const BucketModel&) = default;
 };
-
-inline uint64_t TestSeed(uint64_t otherwise) {
-  const char* given = std::getenv("QUORATE_TEST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
 
 inline std::string NumberedKey(uint64_t n) {
   std::string key;

@@ -470,8 +470,8 @@ TEST_F(DbTest, ReadersSeeOneState) {
       ++scans;
     }
   };
-  std::vector<std::thread> readers;
-  for (int i = 0; i < 3; ++i) readers.emplace_back(read);
+  std::vector<std::thread> readers(3);
+  for (std::thread& reader : readers) reader = std::thread(read);
   for (uint64_t version = 1; version <= 150; ++version) put_all(version);
   stop = true;
   for (std::thread& reader : readers) reader.join();

@@ -95,7 +95,7 @@ StatusOr<WriteBucket*> WriteBucket::CreateBucketIfMissing(std::string_view name)
 Status WriteBucket::DeleteBucket(std::string_view name) {
   QUORATE_ASSIGN_OR_RETURN(WriteBucket* const bucket, FindBucket(name));
   if (bucket == nullptr) return NotFound("the db file has no bucket \"" + std::string(name) + "\"");
-  if (const Status freed = bucket->FreePages(); !freed.ok()) {
+  if (Status freed = bucket->FreePages(); !freed.ok()) {
     writer_->Break(freed);
     return freed;
   }

@@ -81,7 +81,7 @@ Status WriteTx::Commit() {
     s.Publish();
     return absl::OkStatus();
   };
-  const Status status = write(*state_);
+  Status status = write(*state_);
   if (!status.ok()) {
     std::lock_guard lock(state_->shared->mutex);
     state_->shared->failed = MakeStatus(

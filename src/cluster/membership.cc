@@ -16,6 +16,7 @@ using raft::ConfChangeType;
 
 constexpr std::string_view kRemovedValue = "removed";
 constexpr std::string_view kClusterVersionKey = "clusterVersion";
+constexpr std::string_view kDowngradeKey = "downgrade";
 
 Status TooNew(Version version) {
   return FailedPrecondition("the cluster version is " + MinorText(version) +
@@ -44,6 +45,7 @@ Status Membership::LoadStore(V2Store store) {
     if (by_id.contains(id))
       return DataLoss("member " + IdText(id) + " is recorded as present and as removed");
   }
+  QUORATE_RETURN_IF_ERROR(LoadDowngrade());
   store_ = std::move(store);
   members_ = std::move(by_id);
   removed_ = std::move(gone);
@@ -59,6 +61,28 @@ Status Membership::LoadStore(V2Store store) {
     if (on_version_) on_version_(*version_);
   }
   return absl::OkStatus();
+}
+
+// The row alone has it: the v2 store knows no downgrades.
+Status Membership::LoadDowngrade() {
+  downgrade_ = {};
+  if (rows_ == nullptr) return absl::OkStatus();
+  QUORATE_ASSIGN_OR_RETURN(const auto row, rows_->Get(Bucket::kCluster, kDowngradeKey));
+  if (!row) return absl::OkStatus();
+  auto info = ParseDowngradeInfo(*row);
+  if (!info.ok()) return DataLoss("bucket cluster: bad downgrade " + *row);
+  downgrade_ = *info;
+  return absl::OkStatus();
+}
+
+void Membership::SetDowngrade(const DowngradeInfo& info) {
+  if (info.enabled) {
+    LOG_INFO("The server is ready to downgrade", {"target-version", VersionText(info.target)});
+  } else if (downgrade_.enabled) {
+    LOG_INFO("the downgrade has ended", {"target-version", VersionText(downgrade_.target)});
+  }
+  downgrade_ = info;
+  if (rows_ != nullptr) rows_->Put(Bucket::kCluster, kDowngradeKey, DowngradeInfoJson(info));
 }
 
 Status Membership::LoadRows(const mvcc::Backend& backend) {

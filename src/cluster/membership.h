@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cluster/downgrade_info.h"
 #include "cluster/member.h"
 #include "cluster/v2_request.h"
 #include "cluster/v2_store.h"
@@ -72,6 +73,7 @@ class Membership {
   const std::set<uint64_t>& removed_ids() const { return removed_; }
   // nullopt until the leader has set it for the first time.
   const std::optional<Version>& version() const { return version_; }
+  const DowngradeInfo& downgrade() const { return downgrade_; }
   // All client URLs, ascending.
   std::vector<std::string> ClientUrls() const;
 
@@ -87,6 +89,8 @@ class Membership {
   // FailedPrecondition when it is newer than we know: this server must not go on. `on_version` is called on a
   // change.
   Status SetVersion(Version version);
+  // Since 3.5.
+  void SetDowngrade(const DowngradeInfo& info);
   // A v2-style entry. FailedPrecondition for v2 user data; then nothing has changed and the member must stop.
   Status ApplyV2(const V2Request& request);
   void set_version_observer(std::function<void(Version)> observer) { on_version_ = std::move(observer); }
@@ -106,6 +110,7 @@ class Membership {
 
  private:
   Status LoadStore(V2Store store);
+  Status LoadDowngrade();
   void WriteMember(const Member& member);
 
   const uint64_t local_id_;
@@ -115,6 +120,7 @@ class Membership {
   std::map<uint64_t, Member> members_;
   std::set<uint64_t> removed_;
   std::optional<Version> version_;
+  DowngradeInfo downgrade_;
   std::function<void(Version)> on_version_;
 };
 

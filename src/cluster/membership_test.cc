@@ -33,7 +33,7 @@ class MembershipTest : public testing::Test {
     backend_ = *mvcc::Backend::Open(env_, "/db", {});
     membership_ = std::make_unique<Membership>(1, 100, backend_.get());
   }
-  ~MembershipTest() override { membership_->CheckInvariants(); }
+  void TearDown() override { membership_->CheckInvariants(); }
 
   Status Apply(const raft::ConfChange& change) {
     QUORATE_RETURN_IF_ERROR(membership_->ValidateConfChange(change));

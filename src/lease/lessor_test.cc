@@ -92,7 +92,7 @@ class LessorTest : public ::testing::Test {
     backend_ = std::move(*backend);
     Reopen({});
   }
-  ~LessorTest() override {
+  void TearDown() override {
     lessor_.reset();
     EXPECT_TRUE(backend_->Close().ok());
   }

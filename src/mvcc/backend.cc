@@ -198,6 +198,7 @@ void Backend::Impl::Submit(const std::shared_ptr<BackendJob>& started, std::func
 
 void Backend::Impl::StartCommit() {
   commit_wanted = false;
+  for (const std::function<void()>& frozen : std::exchange(before_freeze, {})) frozen();
   in_flight = std::exchange(open, std::make_shared<Batch>(kBucketCount));
   in_flight_waiters = std::exchange(waiters, {});
   Publish();

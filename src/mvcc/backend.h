@@ -148,6 +148,10 @@ class Backend {
   };
   // Commits, then hands over a snapshot that has all changes made until this call; or the error.
   void BeginSnapshot(std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done);
+  // `frozen` runs at the moment whose state the snapshot shows, later changes excluded: now, or when the commit
+  // under way has ended. It makes no changes here.
+  void BeginSnapshot(std::function<void()> frozen,
+                     std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done);
 
   // Copies everything in order into a new file beside the old (db.tmp.*), on Lane::kDb, and puts it in its
   // place. Changes pile up meanwhile: see pending_bytes. On any failure the old file stays. One at a time:

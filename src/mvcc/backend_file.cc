@@ -27,6 +27,12 @@ class FileSnapshot final : public Backend::Snapshot {
 }  // namespace
 
 void Backend::BeginSnapshot(std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done) {
+  BeginSnapshot({}, std::move(done));
+}
+
+void Backend::BeginSnapshot(std::function<void()> frozen,
+                            std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done) {
+  if (frozen) impl_->before_freeze.push_back(std::move(frozen));
   impl_->waiters.push_back([impl = impl_.get(), done = std::move(done)](const Status& status) {
     if (!status.ok()) {
       done(status);

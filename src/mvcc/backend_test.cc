@@ -307,5 +307,39 @@ TEST(BackendTest, ASnapshotIsADbFileOfItsOwn) {
   EXPECT_EQ(Records(*other.backend), expected);
 }
 
+// A commit under way is waited for, and what is changed meanwhile is in the snapshot; what comes later is not.
+TEST(BackendTest, ASnapshotShowsTheMomentThatItWasTold) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  PutOne(world, "before", "v");
+  world.backend->Commit({});
+  PutOne(world, "asked", "v");
+  size_t at_freeze = 0;
+  std::string bytes;
+  world.backend->BeginSnapshot([&] { at_freeze = Records(*world.backend).size(); },
+                               [&](StatusOr<std::shared_ptr<Backend::Snapshot>> snapshot) {
+                                 ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+                                 ASSERT_TRUE((*snapshot)
+                                                 ->CopyTo([&bytes](std::string_view chunk) {
+                                                   bytes += chunk;
+                                                   return Status();
+                                                 })
+                                                 .ok());
+                               });
+  EXPECT_EQ(at_freeze, 0u);  // The commit is under way.
+  PutOne(world, "meanwhile", "v");
+  while (at_freeze == 0) {
+    world.executor.Step();
+    world.executor.RunCompletions();
+  }
+  EXPECT_EQ(at_freeze, 3u);
+  PutOne(world, "later", "v");
+  world.executor.RunUntilIdle();
+  World other(2);
+  ASSERT_TRUE(other.files.WriteAtomically("db", bytes, 0600).ok());
+  ASSERT_TRUE(other.Open().ok());
+  EXPECT_EQ(Records(*other.backend).size(), at_freeze);
+}
+
 }  // namespace
 }  // namespace quorate::mvcc

@@ -23,22 +23,23 @@ char* Batch::Allocate(size_t bytes) {
   return result;
 }
 
-// Run r begins at record kFirstRun * (2^r - 1).
+// Run r begins at record kFirstRun * (2^r - 1). Here `run` is 2^r.
 const BatchRecord& Batch::RecordAt(size_t i) const {
-  const auto run = static_cast<size_t>(std::bit_width(i / kFirstRun + 1) - 1);
-  return runs_[run][i - kFirstRun * ((size_t{1} << run) - 1)];
+  const size_t run = std::bit_floor(i / kFirstRun + 1);
+  return runs_[static_cast<size_t>(std::countr_zero(run))][i - kFirstRun * (run - 1)];
 }
 
 void Batch::AddRecord(Revision revision, bool tombstone, std::string_view value) {
   QUORATE_CHECK(records_ == 0 || RecordAt(records_ - 1).revision < revision);
-  const auto run = static_cast<size_t>(std::bit_width(records_ / kFirstRun + 1) - 1);
-  const size_t begin = kFirstRun * ((size_t{1} << run) - 1);
+  const size_t run = std::bit_floor(records_ / kFirstRun + 1);
+  const size_t begin = kFirstRun * (run - 1);
+  std::unique_ptr<BatchRecord[]>& records = runs_[static_cast<size_t>(std::countr_zero(run))];
   if (records_ == begin) {
-    const size_t room = kFirstRun << run;
-    runs_[run] = std::make_unique_for_overwrite<BatchRecord[]>(room);
+    const size_t room = kFirstRun * run;
+    records = std::make_unique_for_overwrite<BatchRecord[]>(room);
     bytes_ += room * sizeof(BatchRecord);
   }
-  runs_[run][records_ - begin] = {revision, value, tombstone};
+  records[records_ - begin] = {revision, value, tombstone};
   ++records_;
   ++operations_;
 }

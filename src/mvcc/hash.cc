@@ -1,5 +1,6 @@
 // HashKV and Hash, as etcd computes them.
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -7,6 +8,12 @@
 #include "mvcc/store_jobs.h"
 
 namespace quorate::mvcc {
+namespace {
+
+// Rows of bucket meta that differ between equal members (etcd: schema.DefaultIgnores).
+constexpr std::array<std::string_view, 3> kHashIgnored = {kConsistentIndexKey, kTermKey, "storageVersion"};
+
+}  // namespace
 
 void Store::HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done) {
   const bool compacted = options_.keep_tombstone_at_compaction ? revision < compacted_revision_
@@ -84,7 +91,7 @@ void Store::Hash(std::function<void(StatusOr<HashResult>)> done) {
     }
     auto hash = std::make_shared<StatusOr<uint32_t>>(0u);
     executor->Submit(
-        Lane::kRead, [hash, file = *snapshot] { *hash = file->Hash({std::string(kConsistentIndexKey)}); },
+        Lane::kRead, [hash, file = *snapshot] { *hash = file->Hash({kHashIgnored.begin(), kHashIgnored.end()}); },
         [hash, current, done] {
           if (hash->ok()) {
             done(HashResult{**hash, current});

@@ -355,7 +355,7 @@ void KeyTree::Erase(std::string_view key) {
   std::copy(leaf->entry + position + 1, leaf->entry + leaf->count, leaf->entry + position);
   --leaf->count;
   --size_;
-  if (depth_ == 0) return;
+  if (depth_ <= 0) return;
   if (leaf->count == 0) {
     RemoveLeaf(path);
   } else if (leaf->count < kLeafMax / 4) {

@@ -15,7 +15,7 @@ namespace quorate::mvcc {
 struct Revision {
   int64_t main = 0;
   int64_t sub = 0;
-  auto operator<=>(const Revision&) const = default;
+  auto operator<=>(const Revision&) const = default;  // NOLINT(modernize-use-nullptr): not a pointer
 };
 
 // The key in bucket `key`: main (8 bytes, big-endian) '_' sub (8 bytes), and a trailing 't' for a tombstone.

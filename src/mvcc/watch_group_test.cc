@@ -89,7 +89,7 @@ TEST(WatchRangeTree, StaysShallowWhenKeysComeInOrder) {
 
 TEST(WatchRangeTree, IdleWatcherIsSmall) {
   // A watcher of a key of its own: itself, its group, its slot in the map of keys and in its stream's map.
-  EXPECT_LE(sizeof(Watcher) + sizeof(WatchGroup) + 2 * sizeof(WatchGroup*) + 2 * 2 * sizeof(void*), 200u);
+  EXPECT_LE(sizeof(Watcher) + sizeof(WatchGroup) + 2 * sizeof(void*) + 2 * 2 * sizeof(void*), 200u);
 }
 
 }  // namespace

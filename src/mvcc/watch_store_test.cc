@@ -64,7 +64,7 @@ class WatchStoreTest : public ::testing::Test {
     });
   }
 
-  ~WatchStoreTest() override {
+  void TearDown() override {
     stream_.reset();
     hub_.reset();
     store_.reset();

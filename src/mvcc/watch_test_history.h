@@ -119,7 +119,8 @@ class TestHistory final : public WatchHistory {
       for (const auto& change : *all_) {
         const int64_t revision = change->revision.main;
         if (revision < from || revision >= to || revision < compacted_) continue;
-        const TestChange copy = *change;  // The views must not be kept.
+        // The views must not be kept. NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+        const TestChange copy = *change;
         if (!visit(copy.AsEvent())) break;
       }
       return absl::OkStatus();

@@ -25,7 +25,7 @@ struct Received {
   std::string key_value;
   std::string previous;
 
-  auto operator<=>(const Received&) const = default;
+  auto operator<=>(const Received&) const = default;  // NOLINT(modernize-use-nullptr): not a pointer
 };
 
 inline int64_t ModRevision(std::string_view key_value, std::string* key) {

@@ -40,6 +40,7 @@ void StreamPool::Release(H2Stream* s) {
   s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;
   s->wants_writable = s->has_timeout = s->grpc_content = s->post = s->head_request = false;
   s->unknown_encoding = s->gzip = false;
+  s->header_rules = {};
   s->code = Code::kOk;
   s->method = nullptr;
   s->deadline = 0;

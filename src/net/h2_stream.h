@@ -12,6 +12,7 @@
 #include "net/byte_queue.h"
 #include "net/grpc.h"
 #include "net/grpc_framing.h"
+#include "net/h2_header_rules.h"
 #include "net/http.h"
 #include "net/timer_heap.h"
 
@@ -61,6 +62,7 @@ struct H2Stream {
   int64_t deadline = 0;
   Timer timer;
 
+  H2HeaderRules header_rules;
   std::string header_bytes;
   std::vector<HeaderRef> headers;
   std::string path;

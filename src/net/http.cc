@@ -75,6 +75,10 @@ void HttpReply::OnWritable(std::function<void()> fn) {
   if (!closed()) exchange_->on_writable = std::move(fn);
 }
 
+void HttpReply::PauseBody(bool paused) {
+  if (!closed()) exchange_->PauseBody(paused);
+}
+
 std::string_view HttpReason(int status) {
   const boost::beast::string_view text =
       boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(static_cast<unsigned>(status)));

@@ -42,6 +42,8 @@ class HttpExchange {
   virtual void End() = 0;
   virtual size_t pending_bytes() const = 0;
   virtual bool closed() const = 0;
+  // Of a request whose body goes to an HttpBodySink.
+  virtual void PauseBody(bool) {}
 
   std::function<void()> on_closed;
   std::function<void()> on_writable;
@@ -70,11 +72,30 @@ class HttpReply {
   void OnClosed(std::function<void()> fn);
   // pending_bytes() fell below kStreamPendingLow after it was above kStreamPendingHigh.
   void OnWritable(std::function<void()> fn);
+  // While paused, an HttpBodySink gets at most what has been read already, and the client must wait.
+  void PauseBody(bool paused);
 
  private:
   std::shared_ptr<HttpExchange> exchange_;
 };
 
+// Takes the body of one request as it comes, instead of all at once (HTTP/1.1 only). When the body breaks
+// off, the reply's OnClosed says so; answering before the end of the body ends the connection after the
+// answer.
+class HttpBodySink {
+ public:
+  virtual ~HttpBodySink() = default;
+  // First, with the way to answer.
+  virtual void OnBegin(HttpReply reply) = 0;
+  // Views the connection's buffer during the call.
+  virtual void OnBytes(std::string_view bytes) = 0;
+  // The body is whole.
+  virtual void OnEnd() = 0;
+};
+
+// Asked when a request's headers are there (its body is empty then). Null: collect the body, and call the
+// HttpHandler.
+using HttpBodyHandler = std::function<std::shared_ptr<HttpBodySink>(const HttpRequest& request)>;
 using HttpHandler = std::function<void(HttpRequest request, HttpReply reply)>;
 
 // "OK" for 200; empty if unknown.

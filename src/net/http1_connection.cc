@@ -1,8 +1,8 @@
 #include "net/http1_connection.h"
 
 #include <boost/asio/buffer.hpp>
+#include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,8 +16,49 @@
 namespace quorate::net {
 namespace http = boost::beast::http;
 
+namespace {
+
+// Collects a body, or hands it to a sink as it is parsed.
+struct RequestBody {
+  struct value_type {
+    std::string text;
+    std::shared_ptr<HttpBodySink>* sink = nullptr;  // The connection's; empty: collect.
+    const bool* over = nullptr;                     // Nobody wants more of it.
+  };
+
+  class reader {
+   public:
+    template <bool IsRequest, typename Fields>
+    reader(http::header<IsRequest, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<uint64_t>&, boost::system::error_code& error) { error = {}; }
+    template <typename Buffers>
+    size_t put(const Buffers& buffers, boost::system::error_code& error) {
+      error = {};
+      size_t size = 0;
+      for (const boost::asio::const_buffer buffer : boost::beast::buffers_range_ref(buffers)) {
+        const std::string_view bytes(static_cast<const char*>(buffer.data()), buffer.size());
+        size += bytes.size();
+        if (*body_.over || bytes.empty()) continue;
+        if (*body_.sink == nullptr) {
+          body_.text.append(bytes);
+        } else {
+          const std::shared_ptr<HttpBodySink> sink = *body_.sink;
+          sink->OnBytes(bytes);
+        }
+      }
+      return size;
+    }
+    void finish(boost::system::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+
+}  // namespace
+
 struct Http1Parser {
-  http::request_parser<http::string_body> beast;
+  http::request_parser<RequestBody> beast;
 };
 
 namespace {
@@ -45,6 +86,7 @@ Http1Connection::Http1Connection(Connection* connection, ServerImpl* server)
 Http1Connection::~Http1Connection() { QUORATE_CHECK(exchange_ == nullptr && timer_.idle()); }
 
 bool Http1Connection::OnBytes(std::string_view bytes) {
+  if (closing_) return false;
   in_.Append(bytes);
   ProcessInput();
   return !closing_;
@@ -56,6 +98,7 @@ bool Http1Connection::OnEndOfInput() {
   closing_ = true;
   keep_alive_ = false;
   if (exchange_ == nullptr) return !out_.empty();
+  if (sink_ != nullptr) return false;  // In the middle of a body.
   return !exchange_->begun() && !exchange_->on_closed;
 }
 
@@ -73,18 +116,42 @@ void Http1Connection::AfterFlush() {
     const std::function<void()> fn = exchange_->on_writable;
     if (fn) fn();
   }
-  if (exchange_ == nullptr && out_.empty() && !in_.empty()) ProcessInput();
+  if (((exchange_ == nullptr && out_.empty()) || sink_ != nullptr) && !in_.empty()) ProcessInput();
 }
 
 bool Http1Connection::WantsInput() const {
+  if (sink_ != nullptr) return !body_paused_;
   return (exchange_ == nullptr && !connection_->blocked()) || in_.size() < kPipelinedBytesMax;
 }
 
 void Http1Connection::OnLost() {
   lost_ = true;
   server_->loop_impl()->CancelTimer(&timer_);
+  closing_ = true;
+  LoseExchange();
+}
+
+// The exchange first: a sink that goes takes its reply with it.
+void Http1Connection::LoseExchange() {
   Http1Exchange* exchange = std::exchange(exchange_, nullptr);
   if (exchange != nullptr) exchange->Lose();
+  sink_.reset();
+}
+
+void Http1Connection::PauseBody(bool paused) {
+  if (sink_ == nullptr || body_paused_ == paused) return;
+  body_paused_ = paused;
+  if (paused) {
+    server_->loop_impl()->CancelTimer(&timer_);
+  } else {
+    SetInputTimer();
+    connection_->MarkDirty();  // AfterFlush goes on.
+  }
+}
+
+void Http1Connection::SetInputTimer() {
+  LoopImpl* loop = server_->loop_impl();
+  loop->SetTimer(&timer_, loop->now() + server_->options().header_timeout.count());
 }
 
 void Http1Connection::Drain() {
@@ -95,7 +162,7 @@ void Http1Connection::Drain() {
 
 void Http1Connection::ProcessInput() {
   if (std::exchange(processing_, true)) return;
-  while (exchange_ == nullptr && !closing_ && !lost_ && !in_.empty()) {
+  while ((exchange_ == nullptr || sink_ != nullptr) && !closing_ && !lost_ && !in_.empty()) {
     if (!ParseOne()) break;
     if (out_.size() > kStreamPendingHigh) break;  // AfterFlush goes on.
   }
@@ -105,31 +172,40 @@ void Http1Connection::ProcessInput() {
 bool Http1Connection::ParseOne() {
   if (parser_ == nullptr) {
     parser_ = std::make_unique<Http1Parser>();
-    parser_->beast.eager(true);
     parser_->beast.header_limit(
         static_cast<uint32_t>(std::min(server_->options().header_bytes_max, kHttp1HeaderBytesMax)));
-    parser_->beast.body_limit(server_->options().http_body_bytes_max);
-    continue_sent_ = false;
-    LoopImpl* loop = server_->loop_impl();
-    loop->SetTimer(&timer_, loop->now() + server_->options().header_timeout.count());
+    // Whether the body is limited is known when the headers are: OnHeader.
+    parser_->beast.body_limit(boost::none);
+    parser_->beast.get().body().sink = &sink_;
+    parser_->beast.get().body().over = &closing_;
+    continue_sent_ = header_taken_ = body_paused_ = false;
+    SetInputTimer();
+  } else if (sink_ != nullptr && !body_paused_) {
+    SetInputTimer();  // A large body may take its time, as long as it comes.
   }
-  while (!in_.empty() && !parser_->beast.is_done()) {
+  while (!in_.empty() && !parser_->beast.is_done() && !body_paused_) {
     boost::system::error_code error;
     const size_t n = parser_->beast.put(boost::asio::const_buffer(in_.data(), in_.size()), error);
     in_.Consume(n);
+    if (closing_) return EndBody(), false;
     if (error == http::error::need_more) break;
     if (error) {
       const bool header = error == http::error::header_limit;
       RefuseInput(error == http::error::body_limit ? 413 : header ? 431 : 400);
       return false;
     }
+    if (parser_->beast.is_header_done() && !std::exchange(header_taken_, true) && !OnHeader()) return false;
     if (n == 0) break;
   }
   if (parser_->beast.is_done()) {
-    Dispatch();
+    sink_ != nullptr ? EndBody() : Dispatch();
     return true;
   }
-  if (parser_->beast.is_header_done() && !std::exchange(continue_sent_, true)) {
+  if (header_taken_ && !body_paused_ && in_.size() > kPipelinedBytesMax) {
+    RefuseInput(400);  // No head of a chunk is that long.
+    return false;
+  }
+  if (header_taken_ && !std::exchange(continue_sent_, true)) {
     const auto expect = parser_->beast.get().find(http::field::expect);
     if (expect != parser_->beast.get().end() && boost::beast::iequals(expect->value(), "100-continue")) {
       out_.Append("HTTP/1.1 100 Continue\r\n\r\n");
@@ -139,28 +215,67 @@ bool Http1Connection::ParseOne() {
   return false;
 }
 
-void Http1Connection::Dispatch() {
+bool Http1Connection::OnHeader() {
+  parser_->beast.eager(true);
+  if (server_->http_body_handler) {
+    const HttpRequest request = BuildRequest();
+    sink_ = server_->http_body_handler(request);
+    if (sink_ != nullptr) {
+      const std::shared_ptr<HttpBodySink> sink = sink_;
+      sink->OnBegin(BeginExchange(request, parser_->beast.get().keep_alive()));
+      if (closing_) EndBody();
+      return !closing_;
+    }
+  }
+  const size_t limit = server_->options().http_body_bytes_max;
+  parser_->beast.body_limit(limit);
+  const auto length = parser_->beast.content_length();
+  if (!length || *length <= limit) return true;
+  RefuseInput(413);
+  return false;
+}
+
+// The body that went to a sink is whole, or nobody wants it any more.
+void Http1Connection::EndBody() {
   server_->loop_impl()->CancelTimer(&timer_);
-  const std::unique_ptr<Http1Parser> parser = std::move(parser_);
-  auto& message = parser->beast.get();
+  parser_.reset();
+  const std::shared_ptr<HttpBodySink> sink = std::move(sink_);
+  sink_ = nullptr;
+  if (sink != nullptr && !closing_) return sink->OnEnd();
+  in_.Clear();
+}
+
+HttpRequest Http1Connection::BuildRequest() {
+  const auto& message = parser_->beast.get();
   HttpRequest request;
   request.method = StdView(message.method_string());
   request.SetTarget(StdView(message.target()));
   request.version = static_cast<int>(message.version());
   request.peer = connection_->peer();
-  request.body = std::move(message.body());
   for (const auto& field : message) {
     request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));
   }
   const auto host = message.find(http::field::host);
   if (host != message.end()) request.host = StdView(host->value());
-  keep_alive_ = message.keep_alive() && !draining_;
+  return request;
+}
+
+HttpReply Http1Connection::BeginExchange(const HttpRequest& request, bool keep_alive) {
+  keep_alive_ = keep_alive && !draining_;
   http10_ = request.version < 11;
   head_request_ = request.method == "HEAD";
   wants_writable_ = false;
   auto exchange = std::make_shared<Http1Exchange>(this);
   exchange_ = exchange.get();
-  HttpReply reply(std::move(exchange));
+  return HttpReply(std::move(exchange));
+}
+
+void Http1Connection::Dispatch() {
+  server_->loop_impl()->CancelTimer(&timer_);
+  HttpRequest request = BuildRequest();
+  const std::unique_ptr<Http1Parser> parser = std::move(parser_);
+  request.body = std::move(parser->beast.get().body().text);
+  HttpReply reply = BeginExchange(request, parser->beast.get().keep_alive());
   if (!server_->http_handler) {
     reply.Send(404, {{"Content-Type", "text/plain; charset=utf-8"}}, "404 page not found\n");
     return;
@@ -170,8 +285,9 @@ void Http1Connection::Dispatch() {
 
 void Http1Connection::RefuseInput(int status) {
   server_->loop_impl()->CancelTimer(&timer_);
-  parser_.reset();
   closing_ = true;
+  parser_.reset();
+  LoseExchange();
   http10_ = head_request_ = false;
   const std::string text = std::to_string(status) + " " + std::string(HttpReason(status));
   AppendHead(status, {{"Content-Type", "text/plain; charset=utf-8"}}, text.size(), false);
@@ -209,6 +325,7 @@ void Http1Connection::Begin(int status, const HttpHeaders& headers, std::optiona
   chunked_ = !length && !http10_ && !StatusWithoutBody(status);
   // Without chunks only the connection's end can mark the body's.
   if (!length && http10_) keep_alive_ = false;
+  if (sink_ != nullptr) keep_alive_ = false;  // Answered before the body's end.
   AppendHead(status, headers, length, keep_alive_);
   connection_->MarkDirty();
 }
@@ -230,7 +347,8 @@ void Http1Connection::End(bool complete) {
   exchange_ = nullptr;
   if (complete && chunked_ && !no_body_) out_.Append("0\r\n\r\n");
   chunked_ = false;
-  if (!complete || !keep_alive_) closing_ = true;
+  if (!complete || !keep_alive_ || sink_ != nullptr) closing_ = true;
+  if (sink_ != nullptr && !processing_) EndBody();
   if (complete) {
     connection_->MarkDirty();
   } else {

@@ -37,12 +37,22 @@ class Http1Connection : public Protocol {
   // The exchange is over; `complete` is false when its answer broke off.
   void End(bool complete);
   size_t pending_bytes() const { return out_.size() + connection_->output_bytes(); }
+  void PauseBody(bool paused);
 
  private:
-  // Parses and dispatches as long as there are whole requests and no exchange is under way.
+  // Parses and dispatches as long as there are whole requests and no exchange is under way, or the body of
+  // the one under way goes to a sink.
   void ProcessInput();
   // Parses what is there of one request; true when it was dispatched.
   bool ParseOne();
+  // The headers of a request are there: who takes its body? False: nobody.
+  bool OnHeader();
+  // The request being parsed, without its body.
+  HttpRequest BuildRequest();
+  HttpReply BeginExchange(const HttpRequest& request, bool keep_alive);
+  void EndBody();
+  void LoseExchange();
+  void SetInputTimer();
   void Dispatch();
   void RefuseInput(int status);
   void AppendHead(int status, const HttpHeaders& headers, std::optional<size_t> length, bool keep_alive);
@@ -50,12 +60,15 @@ class Http1Connection : public Protocol {
   Connection* const connection_;
   ServerImpl* const server_;
   std::unique_ptr<Http1Parser> parser_;  // Of the request being read.
+  std::shared_ptr<HttpBodySink> sink_;   // Of the body being read; then exchange_ is set or closing_ true.
   Http1Exchange* exchange_ = nullptr;    // The request being answered.
   ByteQueue in_;
   ByteQueue out_;
   Timer timer_;  // Of the request being read.
   bool processing_ = false;
   bool continue_sent_ = false;
+  bool header_taken_ = false;
+  bool body_paused_ = false;
   bool closing_ = false;  // No further request is taken.
   bool draining_ = false;
   bool lost_ = false;
@@ -77,6 +90,9 @@ class Http1Exchange : public HttpExchange {
   void End() override;
   size_t pending_bytes() const override { return connection_ == nullptr ? 0 : connection_->pending_bytes(); }
   bool closed() const override { return connection_ == nullptr; }
+  void PauseBody(bool paused) override {
+    if (connection_ != nullptr) connection_->PauseBody(paused);
+  }
   bool begun() const { return begun_; }
   // The connection is gone.
   void Lose();

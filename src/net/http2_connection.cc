@@ -59,6 +59,7 @@ const nghttp2_option* Http2Connection::Options() {
   static const nghttp2_option* const options = [] {
     nghttp2_option* o = nullptr;
     QUORATE_CHECK(nghttp2_option_new(&o) == 0);
+    nghttp2_option_set_no_http_messaging(o, 1);  // H2HeaderRules instead.
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, kOutboundAcksMax);
     nghttp2_option_set_max_continuations(o, kContinuationsMax);
@@ -206,9 +207,18 @@ int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* fra
                               size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
                               void* self) {
   auto* c = static_cast<Http2Connection*>(self);
-  if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   H2Stream* s = c->Find(frame->hd.stream_id);
   if (s == nullptr || s->kind == H2Stream::Kind::kRefused) return 0;
+  const bool request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+  const bool allowed = request
+                           ? s->header_rules.Take(View(name, name_size), View(value, value_size))
+                           : H2HeaderRules::AllowedInTrailers(View(name, name_size), View(value, value_size));
+  if (!allowed) {
+    c->RefuseMalformed(s);
+    return 0;
+  }
+  if (!request) return 0;
   c->TakeHeader(s, View(name, name_size), View(value, value_size));
   const size_t bytes = s->header_bytes.size() + s->path.size() + s->headers.size() * kHeaderOverheadBytes;
   if (bytes > c->server_->options().header_bytes_max) {
@@ -216,6 +226,12 @@ int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* fra
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
   }
   return 0;
+}
+
+void Http2Connection::RefuseMalformed(H2Stream* s) {
+  if (s->open) Cancel(s, Code::kCancelled);
+  s->kind = H2Stream::Kind::kRefused;
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
 }
 
 void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string_view value) {
@@ -297,6 +313,10 @@ int Http2Connection::OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, v
   H2Stream* s = c->Find(frame->hd.stream_id);
   if (s == nullptr || s->kind == H2Stream::Kind::kRefused) return 0;
   s->remote_closed = end;
+  if (request && !s->header_rules.Complete()) {
+    c->RefuseMalformed(s);
+    return 0;
+  }
   if (request) c->Dispatch(s);
   if (end) c->OnHalfClose(s);
   return 0;

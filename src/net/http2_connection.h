@@ -74,6 +74,7 @@ class Http2Connection : public Protocol {
   // http2_connection.cc: the session.
   H2Stream* AddStream(int32_t id);
   void RemoveStream(H2Stream* s);
+  void RefuseMalformed(H2Stream* s);
   void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
   void TakePath(H2Stream* s, std::string_view path);
   void OnPing(const nghttp2_ping& ping, bool ack);

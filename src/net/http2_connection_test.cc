@@ -95,7 +95,7 @@ TEST_F(Http2Test, PlainRequestsGoToTheHttpHandler) {
   const H2Client::Headers headers = {{":method", "PUT"},
                                      {":scheme", "http"},
                                      {":path", "/now?a=b"},
-                                     {":authority", "host:1"},
+                                     {":authority", "http://host:1"},  // As etcdctl 3.4 sends it.
                                      {"x-up", "Q"}};
   const auto& now = client.Await(client.Request(headers, "data"));
   EXPECT_EQ("201", now.get(":status"));
@@ -103,7 +103,7 @@ TEST_F(Http2Test, PlainRequestsGoToTheHttpHandler) {
   EXPECT_EQ("body of PUT", now.data);
   EXPECT_EQ("data", seen.body);
   EXPECT_EQ("a=b", seen.query);
-  EXPECT_EQ("host:1", seen.host);
+  EXPECT_EQ("http://host:1", seen.host);
   EXPECT_EQ("Q", seen.header("X-Up"));
   EXPECT_EQ(20, seen.version);
 

@@ -284,6 +284,7 @@ void ServerImpl::AddMethod(std::string_view path, Method method) {
 }
 
 void Server::SetHttpHandler(HttpHandler handler) { impl_->http_handler = std::move(handler); }
+void Server::SetHttpBodyHandler(HttpBodyHandler handler) { impl_->http_body_handler = std::move(handler); }
 StatusOr<uint16_t> Server::Listen(const std::string& host, uint16_t port, const ListenOptions& options) {
   return impl_->Listen(host, port, options);
 }

@@ -78,6 +78,8 @@ class Server {
   void RegisterStreaming(std::string_view path, StreamFactory factory, uint32_t method_index = 0);
   // Without one, plain HTTP requests get 404.
   void SetHttpHandler(HttpHandler handler);
+  // For HTTP/1.1 requests whose bodies should not be collected in memory.
+  void SetHttpBodyHandler(HttpBodyHandler handler);
 
   // `host` is a numeric address or a name ("localhost"), empty for all addresses; port 0 chooses one. Returns
   // the port in use. May be called several times. A name is resolved blocking, so listen before Run() or with

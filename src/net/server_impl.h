@@ -80,6 +80,7 @@ class ServerImpl {
   StringMap<std::unique_ptr<Method>> methods;
   StringSet services;
   HttpHandler http_handler;
+  HttpBodyHandler http_body_handler;
   ServerStats stats;
   std::vector<ServerImpl*> dealt_to;
 

@@ -50,6 +50,7 @@ void Raft::Hup(CampaignType type) {
     Warnf(logger_, "%x is unpromotable and can not campaign", id_);
     return;
   }
+  if (!may_campaign_) return;
   if (HasUnappliedConfChanges(log_.committed())) {
     Warnf(logger_,
           "%x cannot campaign at term %d since there are still pending configuration changes to apply", id_,

@@ -41,7 +41,7 @@ Status MemoryStorage::ApplySnapshot(std::shared_ptr<const Snapshot> snapshot) {
   }
   compacted_index_ = metadata.index;
   compacted_term_ = metadata.term;
-  entries_.clear();
+  Erase(0, entries_.size());
   snapshot_ = std::move(snapshot);
   return absl::OkStatus();
 }
@@ -72,7 +72,7 @@ Status MemoryStorage::Compact(Index index) {
     return OutOfRange(absl::StrFormat("compact %d is beyond the last index %d", index, LastIndex()));
   }
   compacted_term_ = *TermAt(index);
-  entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(index - compacted_index_));
+  Erase(0, index - compacted_index_);
   compacted_index_ = index;
   return absl::OkStatus();
 }
@@ -83,8 +83,16 @@ void MemoryStorage::Append(std::span<const Entry> entries) {
   const Index from = entries.front().index;
   QUORATE_CHECK_MSG(from <= LastIndex() + 1,
                     absl::StrFormat("missing log entry [last: %d, append at: %d]", LastIndex(), from));
-  entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(from - FirstIndex()), entries_.end());
+  Erase(from - FirstIndex(), entries_.size());
   entries_.insert(entries_.end(), entries.begin(), entries.end());
+  for (const Entry& entry : entries) payload_bytes_ += entry.data.size();
+}
+
+void MemoryStorage::Erase(size_t from, size_t to) {
+  const auto begin = entries_.begin() + static_cast<ptrdiff_t>(from);
+  const auto end = entries_.begin() + static_cast<ptrdiff_t>(to);
+  for (auto it = begin; it != end; ++it) payload_bytes_ -= it->data.size();
+  entries_.erase(begin, end);
 }
 
 }  // namespace quorate::raft

@@ -138,6 +138,7 @@ class Raft {
   NodeId lead_ = kNone;
   Role role_ = Role::kFollower;
   bool learner_ = false;
+  bool may_campaign_ = true;  // See RawNode::SetMayCampaign.
   Log log_;
   ProgressTracker tracker_;
 

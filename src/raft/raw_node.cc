@@ -75,6 +75,8 @@ void RawNode::Tick() { raft_->Tick(); }
 
 Status RawNode::Campaign() { return raft_->Step({.type = MessageType::kHup}); }
 
+void RawNode::SetMayCampaign(bool may_campaign) { raft_->may_campaign_ = may_campaign; }
+
 Status RawNode::Propose(std::string data) {
   Entry entry;
   entry.data = std::move(data);

@@ -188,6 +188,9 @@ class RawNode {
 
   void Tick();
   Status Campaign();
+  // Whether this node may begin an election, by itself or asked to (true at first). One that may not still
+  // follows, votes and answers; whoever leads or campaigns already goes on.
+  void SetMayCampaign(bool may_campaign);
 
   // Appends to the leader's log, or forwards to the leader. Takes the payloads by move, in O(1) each; on an
   // error they are untouched and none was taken. Unavailable ("raft proposal dropped") when there is no

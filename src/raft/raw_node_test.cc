@@ -109,6 +109,21 @@ TEST(RawNodeTest, ASingleVoterElectsItselfWhenItsVoteIsOnDisk) {
   EXPECT_TRUE(node.sent.empty());
 }
 
+TEST(RawNodeTest, ANodeThatMayNotCampaignOnlyFollows) {
+  TestNode node(Voters({1, 2, 3}));
+  node.raw->SetMayCampaign(false);
+  for (int i = 0; i < 100; ++i) node.raw->Tick();
+  ASSERT_TRUE(node.raw->Campaign().ok());
+  ASSERT_TRUE(node.raw->Step({.type = MessageType::kTimeoutNow, .to = 1, .from = 2, .term = 1}).ok());
+  EXPECT_FALSE(node.raw->HasReady());
+  ASSERT_TRUE(node.raw->Step({.type = MessageType::kHeartbeat, .to = 1, .from = 2, .term = 4}).ok());
+  node.Drain();
+  EXPECT_EQ(node.raw->GetBasicStatus().soft_state, (SoftState{2, Role::kFollower}));
+  node.raw->SetMayCampaign(true);
+  node.Elect();
+  EXPECT_EQ(node.Term(), 5u);
+}
+
 TEST(RawNodeTest, SeveralReadiesAreOnTheirWayToTheDisk) {
   TestNode node(Voters({1}));
   node.Elect();

@@ -66,8 +66,14 @@ class MemoryStorage : public Storage {
   // Consecutive entries; the first at most one beyond LastIndex(). Entries from its index on are replaced;
   // what lies below FirstIndex() is skipped.
   void Append(std::span<const Entry> entries);
+  // Of all payloads it holds.
+  uint64_t payload_bytes() const { return payload_bytes_; }
 
  private:
+  // Removes entries_[from, to).
+  void Erase(size_t from, size_t to);
+
+  uint64_t payload_bytes_ = 0;
   HardState hard_state_;
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
   Index compacted_index_ = 0;

@@ -31,12 +31,9 @@ void AuthService::Register(std::span<net::Server* const> servers) {
   namespace pb = etcdserverpb;
   logged("AuthEnable", EntryKind::kAuthEnable, static_cast<pb::AuthEnableRequest*>(nullptr));
   logged("AuthDisable", EntryKind::kAuthDisable, static_cast<pb::AuthDisableRequest*>(nullptr));
-  logged("UserAdd", EntryKind::kAuthUserAdd, static_cast<pb::AuthUserAddRequest*>(nullptr));
   logged("UserGet", EntryKind::kAuthUserGet, static_cast<pb::AuthUserGetRequest*>(nullptr));
   logged("UserList", EntryKind::kAuthUserList, static_cast<pb::AuthUserListRequest*>(nullptr));
   logged("UserDelete", EntryKind::kAuthUserDelete, static_cast<pb::AuthUserDeleteRequest*>(nullptr));
-  logged("UserChangePassword", EntryKind::kAuthUserChangePassword,
-         static_cast<pb::AuthUserChangePasswordRequest*>(nullptr));
   logged("UserGrantRole", EntryKind::kAuthUserGrantRole, static_cast<pb::AuthUserGrantRoleRequest*>(nullptr));
   logged("UserRevokeRole", EntryKind::kAuthUserRevokeRole,
          static_cast<pb::AuthUserRevokeRoleRequest*>(nullptr));
@@ -48,6 +45,14 @@ void AuthService::Register(std::span<net::Server* const> servers) {
          static_cast<pb::AuthRoleGrantPermissionRequest*>(nullptr));
   logged("RoleRevokePermission", EntryKind::kAuthRoleRevokePermission,
          static_cast<pb::AuthRoleRevokePermissionRequest*>(nullptr));
+
+  context_.AddUnary(servers, kService, "UserAdd", [this](Call call, std::string_view bytes) {
+    AddPassword<pb::AuthUserAddRequest>(call, EntryKind::kAuthUserAdd, "UserAdd", bytes);
+  });
+  context_.AddUnary(servers, kService, "UserChangePassword", [this](Call call, std::string_view bytes) {
+    AddPassword<pb::AuthUserChangePasswordRequest>(call, EntryKind::kAuthUserChangePassword,
+                                                   "UserChangePassword", bytes);
+  });
 
   // A log of 3.4 can't hold an auth_status entry, so the question is answered after a read-index round
   // instead.
@@ -62,6 +67,50 @@ void AuthService::Register(std::span<net::Server* const> servers) {
   });
   context_.AddUnary(servers, kService, "Authenticate",
                     [this](Call call, std::string_view bytes) { Authenticate(call, bytes); });
+}
+
+template <typename Request>
+void AuthService::AddPassword(Call call, server::EntryKind kind, std::string_view method,
+                              std::string_view bytes) {
+  Request request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest(method));
+  auto who = context_.Identify(call);
+  if (!who.ok()) return call.Fail(who.status());
+  request.DiscardUnknownFields();
+  PasswordRequest job{
+      call, kind, request.SerializeAsString(), *std::move(who), request.name(), request.password()};
+  // One who may not do it is told so when it is applied, and costs nothing more before.
+  const bool plain = !request.password().empty() && request.hashedpassword().empty();
+  if (!plain || !member_.auth().IsAdminPermitted(job.who).ok()) return ProposePassword(job);
+  to_hash_.push_back(std::move(job));
+  if (!hashing_) HashNext();
+}
+
+void AuthService::HashNext() {
+  hashing_ = !to_hash_.empty();
+  if (!hashing_) return;
+  auto hash = std::make_shared<StatusOr<std::string>>();
+  member_.env().executor->Submit(
+      Lane::kRead,
+      [hash, password = to_hash_.front().password, cost = member_.auth().bcrypt_cost(),
+       salt = member_.auth().NewSalt()] { *hash = auth::HashPassword(password, cost, salt); },
+      [this, hash] {
+        const PasswordRequest request = std::move(to_hash_.front());
+        to_hash_.pop_front();
+        // What can't be hashed is refused when it is applied.
+        if (hash->ok()) member_.auth().KeepHash(request.name, request.password, **hash);
+        ProposePassword(request);
+        HashNext();
+      });
+}
+
+void AuthService::ProposePassword(const PasswordRequest& request) {
+  member_.Propose(request.kind, request.bytes, request.who,
+                  [this, call = request.call, name = request.name](const Status& status,
+                                                                   std::string_view response) mutable {
+                    member_.auth().ForgetHash(name);
+                    call.Finish(status, response);
+                  });
 }
 
 void AuthService::Authenticate(Call call, std::string_view bytes) {

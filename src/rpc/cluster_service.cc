@@ -1,6 +1,5 @@
 #include "rpc/cluster_service.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -16,16 +15,17 @@ namespace {
 
 constexpr std::string_view kService = "etcdserverpb.Cluster";
 
+void AddMember(const cluster::Member& member, etcdserverpb::Member* out) {
+  out->set_id(member.id);
+  out->set_name(member.attributes.name);
+  for (const std::string& url : member.peer_urls) out->add_peerurls(url);
+  for (const std::string& url : member.attributes.client_urls) out->add_clienturls(url);
+  out->set_islearner(member.is_learner);
+}
+
 template <typename Response>
-void AddMembers(const cluster::Membership& membership, Response* response) {
-  for (const auto& [id, m] : membership.members()) {
-    auto* out = response->add_members();
-    out->set_id(id);
-    out->set_name(m.attributes.name);
-    for (const std::string& url : m.peer_urls) out->add_peerurls(url);
-    for (const std::string& url : m.attributes.client_urls) out->add_clienturls(url);
-    out->set_islearner(m.is_learner);
-  }
+void AddMembers(const std::vector<cluster::Member>& members, Response* response) {
+  for (const cluster::Member& member : members) AddMember(member, response->add_members());
 }
 
 // The Cluster service leaves the revision out of its headers.
@@ -40,11 +40,9 @@ StatusOr<std::vector<std::string>> PeerUrls(const google::protobuf::RepeatedPtrF
   return parsed;
 }
 
-// A member alone can't bring a second one up to date: the protocol between members is not part of this
-// release.
-Status ErrAlone() {
-  return MakeStatus(absl::StatusCode::kUnimplemented,
-                    "quorate: clusters of several members come with a later release; this one runs alone");
+// The original maps this one to the wrong side, and so it arrives without its code.
+Status OnTheWire(const Status& status) {
+  return status == cluster::ErrNotEnoughStarted() ? Unknown(Message(status)) : status;
 }
 
 }  // namespace
@@ -75,7 +73,7 @@ void ClusterService::List(Call call, std::string_view bytes) {
   const auto answer = [this, call](const Status& status) mutable {
     if (!status.ok()) return call.Fail(status);
     etcdserverpb::MemberListResponse response;
-    AddMembers(member_.membership(), &response);
+    for (const auto& [id, m] : member_.membership().members()) AddMember(m, response.add_members());
     RespondWith(call, WithoutRevision(member_.header()), response);
   };
   if (!request.linearizable()) {
@@ -91,48 +89,51 @@ void ClusterService::Add(Call call, std::string_view bytes) {
   auto urls = PeerUrls(request.peerurls());
   if (!urls.ok()) return call.Fail(urls.status());
   if (const Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  cluster::Member member;
-  member.peer_urls = *std::move(urls);
-  member.is_learner = request.islearner();
-  member.id =
-      cluster::ComputeMemberId(member.peer_urls, {}, member_.env().clock->WallNanos() / 1'000'000'000);
-  const raft::ConfChange change = cluster::AddMemberChange(member_.NextRequestId(), member);
-  if (const Status bad = member_.membership().ValidateConfChange(change); !bad.ok()) return call.Fail(bad);
-  call.Fail(ErrAlone());
+  context_.life().reconfiguration().Add(*std::move(urls), request.islearner(),
+                                        [this, call](const StatusOr<std::vector<cluster::Member>>& members,
+                                                     const cluster::Member& added) mutable {
+                                          if (!members.ok()) return call.Fail(OnTheWire(members.status()));
+                                          etcdserverpb::MemberAddResponse response;
+                                          AddMember(added, response.mutable_member());
+                                          AddMembers(*members, &response);
+                                          RespondWith(call, WithoutRevision(member_.header()), response);
+                                        });
+}
+
+template <typename Response>
+server::Reconfiguration::Done ClusterService::Answer(Call call) {
+  return [this, call](const StatusOr<std::vector<cluster::Member>>& members) mutable {
+    if (!members.ok()) return call.Fail(OnTheWire(members.status()));
+    Response response;
+    AddMembers(*members, &response);
+    RespondWith(call, WithoutRevision(member_.header()), response);
+  };
 }
 
 void ClusterService::Remove(Call call, std::string_view bytes) {
   etcdserverpb::MemberRemoveRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("MemberRemoveRequest"));
   if (const Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  if (member_.membership().Find(request.id()) == nullptr) return call.Fail(cluster::ErrMemberNotFound());
-  // The last member can't be removed: nobody would be left to decide it.
-  call.Fail(cluster::ErrNotEnoughStarted());
+  context_.life().reconfiguration().Remove(request.id(), Answer<etcdserverpb::MemberRemoveResponse>(call));
 }
 
 void ClusterService::Update(Call call, std::string_view bytes) {
   etcdserverpb::MemberUpdateRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("MemberUpdateRequest"));
   if (const Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  cluster::Member member;
-  member.id = request.id();
   // Taken as they are: the original checks URLs only when a member is added.
-  member.peer_urls.assign(request.peerurls().begin(), request.peerurls().end());
-  raft::ConfChange change = cluster::UpdateMemberChange(member_.NextRequestId(), member);
-  member_.ProposeConfChange(std::move(change), [this, call](const Status& status, std::string_view) mutable {
-    if (!status.ok()) return call.Fail(status);
-    etcdserverpb::MemberUpdateResponse response;
-    AddMembers(member_.membership(), &response);
-    RespondWith(call, WithoutRevision(member_.header()), response);
-  });
+  context_.life().reconfiguration().Update(request.id(),
+                                           {request.peerurls().begin(), request.peerurls().end()},
+                                           Answer<etcdserverpb::MemberUpdateResponse>(call));
 }
 
 void ClusterService::Promote(Call call, std::string_view bytes) {
   etcdserverpb::MemberPromoteRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("MemberPromoteRequest"));
   if (const Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  if (member_.membership().Find(request.id()) == nullptr) return call.Fail(cluster::ErrMemberNotFound());
-  call.Fail(cluster::ErrMemberNotLearner());
+  const std::string token(context_.Token(call));
+  context_.life().reconfiguration().Promote(request.id(), token,
+                                            Answer<etcdserverpb::MemberPromoteResponse>(call));
 }
 
 }  // namespace quorate::rpc

@@ -6,6 +6,7 @@
 
 #include "net/server.h"
 #include "rpc/context.h"
+#include "server/reconfiguration.h"
 
 namespace quorate::rpc {
 
@@ -21,6 +22,9 @@ class ClusterService {
   void Update(Call call, std::string_view bytes);
   void Promote(Call call, std::string_view bytes);
   Status AdminPermitted(const Call& call);
+  // Answers with the members after the change, or with the error.
+  template <typename Response>
+  server::Reconfiguration::Done Answer(Call call);
 
   Context& context_;
   server::Member& member_;

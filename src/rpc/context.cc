@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/errors.h"
+#include "server/requests.h"
 
 namespace quorate::rpc {
 namespace {
@@ -67,17 +68,16 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
   for (net::Server* server : servers) {
     server->RegisterUnary(
         Path(service, method),
-        [this, index, shared](net::UnaryCall raw, std::string_view request) {
+        [this, index, method, shared](net::UnaryCall raw, std::string_view request) {
           MethodStats& stats = metrics_.at(index);
           ++stats.started;
           ++stats.received;
           Call call(raw, &stats);
           metrics_.CountClient(false, call.metadata("client-api-version").value_or("unknown"));
-          if (RefusedWithoutLeader(call)) {
-            call.Fail(server::ErrNoLeader());
-          } else {
-            (*shared)(call, request);
-          }
+          if (const Status refused = member_.QuarantineRefusal(); !refused.ok()) return call.Fail(refused);
+          if (RefusedByLearner(method, request)) return call.Fail(server::ErrNotSupportedForLearner());
+          if (RefusedWithoutLeader(call)) return call.Fail(server::ErrNoLeader());
+          (*shared)(call, request);
         },
         index);
   }
@@ -90,19 +90,44 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
   for (net::Server* server : servers) {
     server->RegisterStreaming(
         Path(service, method),
-        [this, index, shared](net::StreamCall raw) -> std::unique_ptr<net::StreamHandler> {
+        [this, index, method, shared](net::StreamCall raw) -> std::unique_ptr<net::StreamHandler> {
           MethodStats& stats = metrics_.at(index);
           ++stats.started;
           Stream stream(raw, &stats);
           metrics_.CountClient(true, stream.metadata("client-api-version").value_or("unknown"));
+          if (const Status refused = member_.QuarantineRefusal(); !refused.ok()) {
+            stream.Finish(refused);
+            return nullptr;
+          }
+          if (member_.is_learner() && method != "Snapshot") {
+            stream.Finish(server::ErrNotSupportedForLearner());
+            return nullptr;
+          }
           if (RefusedWithoutLeader(stream)) {
             stream.Finish(server::ErrNoLeader());
             return nullptr;
           }
+          if (WantsLeader(stream)) want_leader_.push_back(stream);
           return (*shared)(stream);
         },
         index);
   }
+}
+
+bool Context::RefusedByLearner(std::string_view method, std::string_view request) const {
+  if (!member_.is_learner() || method == "Status") return false;
+  server::RangeRequest range;
+  return method != "Range" || !server::Decode(request, &range) || !range.serializable;
+}
+
+// To end a stream costs its client more than to refuse a call, so it is done late. (etcd: maxNoLeaderCnt)
+void Context::CheckLeader() {
+  constexpr int kChecksMax = 3;
+  std::erase_if(want_leader_, [](const Stream& stream) { return stream.closed(); });
+  checks_without_leader_ = member_.leader() == 0 ? checks_without_leader_ + 1 : 0;
+  if (checks_without_leader_ < kChecksMax) return;
+  for (Stream& stream : want_leader_) stream.Finish(server::ErrNoLeader());
+  want_leader_.clear();
 }
 
 }  // namespace quorate::rpc

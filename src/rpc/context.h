@@ -7,13 +7,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/auth_errors.h"
 #include "auth/auth_store.h"
+#include "base/limits.h"
 #include "base/status.h"
 #include "net/grpc.h"
 #include "net/server.h"
 #include "rpc/call_metrics.h"
+#include "rpc/snapshot_copiers.h"
+#include "server/cluster_life.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
@@ -82,14 +86,18 @@ class Context {
   using Unary = std::function<void(Call call, std::string_view request)>;
   using Streaming = std::function<std::unique_ptr<net::StreamHandler>(Stream stream)>;
 
-  Context(server::Member* member, CallMetrics* metrics) : member_(*member), metrics_(*metrics) {}
+  Context(server::Member* member, server::ClusterLife* life, CallMetrics* metrics)
+      : member_(*member), life_(*life), metrics_(*metrics) {}
 
   server::Member& member() { return member_; }
+  server::ClusterLife& life() { return life_; }
   CallMetrics& metrics() { return metrics_; }
+  SnapshotCopiers& snapshot_copiers() { return snapshot_copiers_; }
 
   // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when
   // the call may be served: a client that asked for a leader (metadata hasleader) gets an error when there is
-  // none.
+  // none; a learner serves only Status, serializable Ranges and the Snapshot stream; a quarantined member
+  // nothing.
   void AddUnary(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
                 Unary handler);
   void AddStreaming(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
@@ -99,9 +107,15 @@ class Context {
   template <typename AnyCall>
   StatusOr<auth::AuthInfo> Identify(const AnyCall& call) {
     if (!member_.auth().enabled()) return auth::AuthInfo{};
+    const std::string_view token = Token(call);
+    return token.empty() ? auth::AuthInfo{} : member_.Identify(token);
+  }
+  // As the call carries it; empty: none. The view holds until control returns to the loop.
+  template <typename AnyCall>
+  static std::string_view Token(const AnyCall& call) {
     auto token = call.metadata("token");
     if (!token) token = call.metadata("authorization");
-    return token ? member_.Identify(*token) : auth::AuthInfo{};
+    return token.value_or(std::string_view());
   }
   // The same, but nobody is an error while authentication is on.
   template <typename AnyCall>
@@ -111,16 +125,29 @@ class Context {
     return who;
   }
 
+  // Every election timeout: streams that asked for a leader end when there has been none three times in a
+  // row.
+  void CheckLeader();
+
  private:
+  bool RefusedByLearner(std::string_view method, std::string_view request) const;
+
   template <typename AnyCall>
   bool RefusedWithoutLeader(const AnyCall& call) const {
-    if (member_.leader() != 0) return false;
+    return member_.leader() == 0 && WantsLeader(call);
+  }
+  template <typename AnyCall>
+  static bool WantsLeader(const AnyCall& call) {
     const auto wanted = call.metadata("hasleader");
     return wanted && *wanted == "true";
   }
 
   server::Member& member_;
+  server::ClusterLife& life_;
   CallMetrics& metrics_;
+  std::vector<Stream> want_leader_;
+  int checks_without_leader_ = 0;
+  SnapshotCopiers snapshot_copiers_{limits::kSnapshotStreamsMax};
 };
 
 // The error of a request whose bytes are no such message.

@@ -34,6 +34,7 @@ void HealthChecks::Health(const std::set<std::string>& excluded, bool serializab
     if (!reason.empty()) LOG_WARN("serving /health false", {"reason", reason});
     done(std::move(reason));
   };
+  if (member_.lost_log().quarantined()) return finish(member_.lost_log().quarantine_reason());
   for (const server::Alarm& alarm : member_.alarms().Get(server::AlarmType::kNone)) {
     if (!Excluded(excluded, alarm.type)) return finish(AlarmReason(alarm.type));
   }

@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "base/logging.h"
-#include "cluster/version.h"
+#include "server/storage_version.h"
+#include "server/version_monitor.h"
 
 namespace quorate::rpc {
 namespace {
@@ -136,10 +137,9 @@ void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply re
 void HttpService::ServeVersion(const net::HttpRequest& request, net::HttpReply reply) {
   net::HttpHeaders headers = CommonHeaders(request);
   Add(headers, "Content-Type", "application/json");
-  const auto& version = member_.membership().version();
-  const std::string body = R"({"etcdserver":")" + cluster::VersionText(cluster::ReportedVersion(version)) +
-                           R"(","etcdcluster":")" +
-                           (version ? cluster::VersionText(*version) : std::string("not_decided")) + R"("})";
+  const auto storage = server::ReadStorageVersion(member_.backend());
+  const std::string body =
+      server::VersionsJson(member_.membership().version(), storage.ok() ? *storage : std::nullopt);
   reply.Send(200, headers, body);
 }
 

@@ -1,6 +1,5 @@
 #include "rpc/lease_service.h"
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -16,16 +15,14 @@ namespace {
 
 constexpr std::string_view kService = "etcdserverpb.Lease";
 
-// How often a renewal looks again whether the lease that had expired is gone, or whether there is a leader.
-constexpr std::chrono::milliseconds kRetry(20);
 // Renewals of one stream that wait for the one before them, or for the client to read its answers.
 constexpr size_t kWaitingMax = 10'000;
 
 // A stream of renewals, answered in turn; an unknown lease answers with TTL 0.
 class KeepAliveCall : public net::StreamHandler {
  public:
-  KeepAliveCall(Context* context, net::Loop* loop, Stream stream)
-      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
+  KeepAliveCall(Context* context, Stream stream)
+      : context_(*context), member_(context->member()), stream_(stream) {}
 
   void OnMessage(std::string_view bytes) override {
     stream_.Received();
@@ -63,61 +60,29 @@ class KeepAliveCall : public net::StreamHandler {
     return member_.CheckLeasePermitted(who, id);
   }
 
-  // Answers those waiting, until one has to wait for the log or for a leader, or the client for its answers.
+  // Answers those waiting, until one has to be waited for, or the client for its answers.
   void Serve() {
-    while (!over_ && !suspended_ && !unread_ && !waiting_.empty()) {
-      const int64_t id = waiting_.front();
+    if (serving_) return;  // A renewal has been answered at once: the loop below goes on with the next.
+    serving_ = true;
+    while (!over_ && !under_way_ && !unread_ && !waiting_.empty()) {
+      under_way_ = true;
       // The header is taken before the renewal, as in the original.
-      const server::ResponseHeader header = member_.header();
-      const lease::RenewOutcome outcome = member_.lessor().Renew(id);
-      switch (outcome.result) {
-        case lease::RenewResult::kRenewed:
-          Answer(header, id, outcome.ttl_seconds);
-          break;
-        case lease::RenewResult::kNotFound:
-          Answer(header, id, 0);
-          break;
-        case lease::RenewResult::kNotPrimary:
-          if (no_leader_since_ == 0) no_leader_since_ = member_.now();
-          if (member_.now() - no_leader_since_ >= member_.config().request_timeout_nanos()) {
-            return Finish(server::ErrNoLeader());
-          }
-          return RetrySoon();
-        case lease::RenewResult::kExpired:
-          return RetrySoon();
-        case lease::RenewResult::kNeedsCheckpoint:
-          return Checkpoint(id);
-      }
+      context_.life().leases().Renew(
+          waiting_.front(),
+          [this, alive = std::weak_ptr(alive_), header = member_.header()](const StatusOr<int64_t>& ttl) {
+            if (alive.expired() || over_) return;
+            under_way_ = false;
+            if (!ttl.ok() && !absl::IsNotFound(ttl.status())) return Finish(ttl.status());
+            Answer(header, waiting_.front(), ttl.ok() ? *ttl : 0);
+            Serve();
+          });
     }
+    serving_ = false;
     if (half_closed_ && !over_ && waiting_.empty()) Finish(absl::OkStatus());
-  }
-
-  void RetrySoon() {
-    suspended_ = true;
-    loop_.After(kRetry, [this, alive = std::weak_ptr(alive_)] {
-      if (!alive.expired()) Continue();
-    });
-  }
-  void Continue() {
-    suspended_ = false;
-    Serve();
-  }
-
-  void Checkpoint(int64_t id) {
-    etcdserverpb::LeaseCheckpointRequest request;
-    request.add_checkpoints()->set_id(id);
-    suspended_ = true;
-    member_.Propose(server::EntryKind::kLeaseCheckpoint, request.SerializeAsString(), {},
-                    [this, alive = std::weak_ptr(alive_)](const Status& status, std::string_view) {
-                      if (alive.expired()) return;
-                      if (!status.ok()) return Finish(status);
-                      Continue();
-                    });
   }
 
   void Answer(const server::ResponseHeader& header, int64_t id, int64_t ttl_seconds) {
     waiting_.pop_front();
-    no_leader_since_ = 0;
     message_.clear();
     server::AppendHeader(message_, header);
     wire::AppendVarintFieldNonZero(message_, 2, static_cast<uint64_t>(id));
@@ -133,13 +98,12 @@ class KeepAliveCall : public net::StreamHandler {
 
   Context& context_;
   server::Member& member_;
-  net::Loop& loop_;
   Stream stream_;
   std::deque<int64_t> waiting_;
   std::string message_;  // Reused.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
-  int64_t no_leader_since_ = 0;
-  bool suspended_ = false;  // Until a timer or the log calls back.
+  bool under_way_ = false;  // The renewal in front.
+  bool serving_ = false;
   bool unread_ = false;     // Until OnWritable.
   bool half_closed_ = false;
   bool over_ = false;
@@ -156,9 +120,8 @@ void LeaseService::Register(std::span<net::Server* const> servers) {
   unary("LeaseRevoke", &LeaseService::Revoke);
   unary("LeaseTimeToLive", &LeaseService::TimeToLive);
   unary("LeaseLeases", &LeaseService::Leases);
-  context_.AddStreaming(servers, kService, "LeaseKeepAlive", CallType::kBidiStream, [this](Stream stream) {
-    return std::make_unique<KeepAliveCall>(&context_, &loop_, stream);
-  });
+  context_.AddStreaming(servers, kService, "LeaseKeepAlive", CallType::kBidiStream,
+                        [this](Stream stream) { return std::make_unique<KeepAliveCall>(&context_, stream); });
 }
 
 void LeaseService::Grant(Call call, std::string_view bytes) {
@@ -190,17 +153,18 @@ Status LeaseService::MayRead(const auth::AuthInfo& who, const std::vector<std::s
 void LeaseService::TimeToLive(Call call, std::string_view bytes) {
   etcdserverpb::LeaseTimeToLiveRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaseTimeToLiveRequest"));
-  member_.WhenLinearizable([this, call, request](const Status& status) mutable {
-    if (!status.ok()) return call.Fail(status);
-    const auto who = context_.RequireIdentity(call);
-    if (!who.ok()) return call.Fail(who.status());
+  if (const auto who = context_.RequireIdentity(call); !who.ok()) return call.Fail(who.status());
+  const auto answer = [this, call, request](const StatusOr<lease::TimeToLive>& lease) mutable {
     etcdserverpb::LeaseTimeToLiveResponse response;
     response.set_id(request.id());
-    const auto lease = member_.lessor().Lookup(request.id(), request.keys());
-    if (!lease.ok()) {
+    if (absl::IsNotFound(lease.status())) {
       response.set_ttl(-1);
       return RespondWith(call, member_.header(), response);
     }
+    if (!lease.ok()) return call.Fail(lease.status());
+    // Users and roles may have changed meanwhile.
+    const auto who = context_.RequireIdentity(call);
+    if (!who.ok()) return call.Fail(who.status());
     response.set_ttl(lease->remaining_seconds);
     response.set_grantedttl(lease->granted_seconds);
     if (request.keys()) {
@@ -208,7 +172,8 @@ void LeaseService::TimeToLive(Call call, std::string_view bytes) {
       for (const std::string& key : lease->keys) response.add_keys(key);
     }
     RespondWith(call, member_.header(), response);
-  });
+  };
+  context_.life().leases().TimeToLive(request.id(), request.keys(), answer);
 }
 
 void LeaseService::Leases(Call call, std::string_view) {

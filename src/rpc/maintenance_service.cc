@@ -2,11 +2,13 @@
 
 #include <string>
 
+#include "base/logging.h"
 #include "cluster/version.h"
 #include "rpc.pb.h"
 #include "rpc/parse.h"
 #include "rpc/snapshot_stream.h"
 #include "server/errors.h"
+#include "server/storage_version.h"
 
 namespace quorate::rpc {
 namespace {
@@ -72,6 +74,14 @@ void MaintenanceService::Status(Call call, std::string_view) {
   response.set_raftappliedindex(member_.applied_index());
   response.set_islearner(member_.is_learner());
   response.set_dbsizequota(member_.quota_bytes());
+  response.mutable_downgradeinfo();
+  if (const auto& downgrade = member_.membership().downgrade(); downgrade.enabled) {
+    response.mutable_downgradeinfo()->set_enabled(true);
+    response.mutable_downgradeinfo()->set_targetversion(cluster::VersionText(downgrade.target));
+  }
+  if (const auto storage = server::ReadStorageVersion(member_.backend()); storage.ok() && *storage) {
+    response.set_storageversion(cluster::VersionText(**storage));
+  }
   if (member_.leader() == 0) response.add_errors(std::string(Message(server::ErrNoLeader())));
   for (const server::Alarm& alarm : member_.alarms().Get(server::AlarmType::kNone)) {
     response.add_errors(AlarmText(alarm));
@@ -125,16 +135,40 @@ void MaintenanceService::MoveLeader(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("MoveLeaderRequest"));
   if (const absl::Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
   if (!member_.is_leader()) return call.Fail(server::ErrNotLeader());
-  // A single member: the only fit target is the leader itself, and then nothing moves.
-  if (request.targetid() != member_.id()) return call.Fail(server::ErrBadLeaderTransferee());
-  call.Respond({});
+  member_.TransferLeadership(request.targetid(),
+                             [call](const absl::Status& status) mutable { call.Finish(status, {}); });
 }
 
-void MaintenanceService::Downgrade(Call call, std::string_view) {
-  call.Fail(MakeStatus(
-      absl::StatusCode::kUnimplemented,
-      "quorate: a cluster at version 3.4 has no lower version to go to; the Downgrade RPC is served from "
-      "cluster version 3.5 on"));
+void MaintenanceService::Downgrade(Call call, std::string_view bytes) {
+  using Request = etcdserverpb::DowngradeRequest;
+  Request request;
+  if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("DowngradeRequest"));
+  if (const absl::Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
+  const server::VersionMonitor::Done answer = [this, call](const absl::Status& status) mutable {
+    if (!status.ok()) return call.Fail(status);
+    etcdserverpb::DowngradeResponse response;
+    const auto& version = member_.membership().version();
+    response.set_version(version ? cluster::MinorText(*version) : std::string());
+    RespondWith(call, member_.header(), response);
+  };
+  server::VersionMonitor& versions = context_.life().versions();
+  if (request.action() == Request::CANCEL) {
+    // As since etcd 3.6: what went wrong is only logged.
+    return versions.CancelDowngrade([answer](const absl::Status& status) {
+      if (!status.ok()) LOG_WARN("failed to cancel downgrade", {"error", Message(status)});
+      answer(absl::OkStatus());
+    });
+  }
+  if (request.action() != Request::VALIDATE && request.action() != Request::ENABLE) {
+    return call.Fail(server::ErrUnknownMethod());
+  }
+  const auto target = server::ParseDowngradeTarget(request.version());
+  if (!target.ok()) return call.Fail(target.status());
+  if (request.action() == Request::VALIDATE) return versions.ValidateDowngrade(*target, answer);
+  versions.EnableDowngrade(*target, [answer](const absl::Status& status) {
+    if (!status.ok()) LOG_WARN("reject downgrade request", {"error", Message(status)});
+    answer(status);
+  });
 }
 
 }  // namespace quorate::rpc

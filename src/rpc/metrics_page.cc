@@ -42,6 +42,9 @@ void AddServer(MetricFamilies& out, server::Member& member) {
             member.is_leader());
   out.Gauge("etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.",
             member.is_learner());
+  out.Counter("etcd_server_learner_promote_successes",
+              "The total number of successful learner promotions while this member is leader.",
+              D(m.learners_promoted));
   out.Gauge("etcd_server_id",
             "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.", 1,
             {{"server_id", Hex(member.id())}});
@@ -95,8 +98,6 @@ void AddPhasesWeLack(MetricFamilies& out) {
   out.Histogram("etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
                 "Bucketed histogram of index compaction pause duration.", server::Histogram<14>{0.5, 2});
   out.Gauge("etcd_debugging_mvcc_pending_events_total", "Total number of pending events to be sent.", 0);
-  out.Counter("etcd_server_learner_promote_successes",
-              "The total number of successful learner promotions while this member is leader.", 0);
 }
 
 void AddClients(MetricFamilies& out, const CallMetrics& calls) {

@@ -1,5 +1,6 @@
 #include "rpc/services.h"
 
+#include <chrono>
 #include <utility>
 
 #include "rpc/auth_service.h"
@@ -14,28 +15,40 @@
 #include "rpc/lock_service.h"
 #include "rpc/maintenance_service.h"
 #include "rpc/metrics_page.h"
+#include "rpc/own_service.h"
 #include "rpc/watch_service.h"
 
 namespace quorate::rpc {
 
 struct Services::All {
-  All(server::Member* member, net::Loop* loop, HttpOptions http_options)
-      : context(member, &metrics),
+  All(server::Member* member, server::ClusterLife* life, net::Loop* event_loop, HttpOptions http_options)
+      : loop(*event_loop),
+        context(member, life, &metrics),
         kv(&context),
-        watch(&context, loop),
-        lease(&context, loop),
+        watch(&context, event_loop),
+        lease(&context, event_loop),
         cluster(&context),
-        maintenance(&context, loop),
+        maintenance(&context, event_loop),
         auth(&context),
-        lock(&context, loop),
-        election(&context, loop),
+        lock(&context, event_loop),
+        election(&context, event_loop),
         health(&context),
+        own(&context),
         checks(member),
         http(
             member, &checks,
             [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
-            std::move(http_options)) {}
+            std::move(http_options)) {
+    const server::Config& config = member->config();
+    leader_check = loop.Every(std::chrono::nanoseconds(config.election_ticks * config.tick_nanos),
+                              [this] { context.CheckLeader(); });
+  }
+  ~All() { loop.Cancel(leader_check); }
+  All(const All&) = delete;
+  All& operator=(const All&) = delete;
 
+  net::Loop& loop;
+  net::Loop::TimerId leader_check = 0;
   CallMetrics metrics;
   Context context;
   KvService kv;
@@ -47,13 +60,14 @@ struct Services::All {
   LockService lock;
   ElectionService election;
   HealthService health;
+  OwnService own;
   HealthChecks checks;
   std::vector<const net::Server*> servers;
   HttpService http;
 };
 
-Services::Services(server::Member* member, net::Loop* loop, HttpOptions http)
-    : all_(std::make_unique<All>(member, loop, std::move(http))) {}
+Services::Services(server::Member* member, server::ClusterLife* life, net::Loop* loop, HttpOptions http)
+    : all_(std::make_unique<All>(member, life, loop, std::move(http))) {}
 Services::~Services() = default;
 
 void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
@@ -67,6 +81,7 @@ void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
   all_->lock.Register(servers);
   all_->election.Register(servers);
   all_->health.Register(servers);
+  all_->own.Register(servers);
 }
 
 void Services::RegisterHttp(net::Server* server) {

@@ -8,13 +8,14 @@
 #include "net/loop.h"
 #include "net/server.h"
 #include "rpc/http_service.h"
+#include "server/cluster_life.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
 
 class Services {
  public:
-  Services(server::Member* member, net::Loop* loop, HttpOptions http);
+  Services(server::Member* member, server::ClusterLife* life, net::Loop* loop, HttpOptions http);
   ~Services();
 
   // Before the servers listen; once.

@@ -5,8 +5,8 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "base/wire.h"
@@ -44,8 +44,7 @@ class Sha256 {
   EVP_MD_CTX* context_;
 };
 
-// What the copying thread and the core share. The thread waits here when the client is slow, so it must be
-// one of its own and none of the shared readers.
+// What the copying thread and the core share. The thread waits here when the client is slow.
 struct Channel {
   std::mutex mutex;
   std::condition_variable room;
@@ -95,30 +94,23 @@ class SnapshotCall : public net::StreamHandler {
   SnapshotCall(Context* context, net::Loop* loop, Stream stream)
       : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
 
-  ~SnapshotCall() override {
-    {
-      const std::lock_guard lock(channel_->mutex);
-      channel_->cancelled = true;
-    }
-    channel_->room.notify_all();
-    if (thread_.joinable()) thread_.join();
-  }
+  ~SnapshotCall() override { End(); }
 
   void OnMessage(std::string_view) override {
     stream_.Received();
     if (started_) return;
     started_ = true;
     if (const Status denied = Permitted(); !denied.ok()) return stream_.Finish(denied);
-    member_.backend().BeginSnapshot(
-        [this, alive = std::weak_ptr(alive_)](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
-          if (alive.expired()) return;
-          if (!snapshot.ok()) return stream_.Finish(snapshot.status());
-          Begin(*std::move(snapshot));
-        });
+    // The turn may come while another call ends: it begins in a round of its own.
+    context_.snapshot_copiers().Request(this, [this, loop = &loop_, alive = std::weak_ptr(alive_)] {
+      loop->Post([this, alive] {
+        if (!alive.expired()) Begin();
+      });
+    });
   }
   void OnHalfClose() override {}
   void OnClosed(net::Code reason) override {
-    over_ = true;
+    End();
     stream_.Closed(reason);
   }
   void OnWritable() override {
@@ -133,10 +125,19 @@ class SnapshotCall : public net::StreamHandler {
     return member_.auth().IsAdminPermitted(who);
   }
 
-  void Begin(std::shared_ptr<mvcc::Backend::Snapshot> snapshot) {
+  void Begin() {
     if (over_) return;
-    thread_ = std::thread([this, snapshot = std::move(snapshot), channel = channel_, loop = &loop_,
-                           alive = std::weak_ptr(alive_)] {
+    member_.backend().BeginSnapshot(
+        [this, alive = std::weak_ptr(alive_)](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
+          if (alive.expired() || over_) return;
+          if (!snapshot.ok()) return Finish(snapshot.status());
+          Copy(*std::move(snapshot));
+        });
+  }
+
+  void Copy(std::shared_ptr<mvcc::Backend::Snapshot> snapshot) {
+    context_.snapshot_copiers().Run([this, snapshot = std::move(snapshot), channel = channel_, loop = &loop_,
+                                     alive = std::weak_ptr(alive_)] {
       CopySnapshot(*snapshot, *channel, [this, loop, alive] {
         loop->Post([this, alive] {
           if (!alive.expired()) Pump();
@@ -145,21 +146,39 @@ class SnapshotCall : public net::StreamHandler {
     });
   }
 
+  // Nothing more is sent: the copying thread is told so, and another call may have its place.
+  void End() {
+    over_ = true;
+    {
+      const std::lock_guard lock(channel_->mutex);
+      channel_->cancelled = true;
+    }
+    channel_->room.notify_all();
+    context_.snapshot_copiers().GiveBack(this);
+  }
+
+  void Finish(const Status& status) {
+    End();
+    stream_.Finish(status);
+  }
+
   void Pump() {
     while (!over_ && !unread_) {
       std::string message;
+      std::optional<Status> end;
       {
         const std::lock_guard lock(channel_->mutex);
-        if (channel_->messages.empty()) {
-          if (!channel_->ended) return;
-          over_ = true;
-        } else {
+        if (!channel_->messages.empty()) {
           message = std::move(channel_->messages.front());
           channel_->messages.pop_front();
+        } else if (channel_->ended) {
+          end = channel_->status;
+        } else {
+          return;
         }
       }
+      if (end) return Finish(*end);
       channel_->room.notify_one();
-      if (over_) return stream_.Finish(channel_->status);
       stream_.Send(message);
       // Asked only after a message of ours, which is what makes OnWritable come: others share the connection.
       unread_ = stream_.pending_bytes() >= net::kStreamPendingHigh;
@@ -172,7 +191,6 @@ class SnapshotCall : public net::StreamHandler {
   Stream stream_;
   std::shared_ptr<Channel> channel_ = std::make_shared<Channel>();
   std::shared_ptr<char> alive_ = std::make_shared<char>();
-  std::thread thread_;
   bool started_ = false;
   bool unread_ = false;  // Until OnWritable.
   bool over_ = false;

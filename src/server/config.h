@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/status.h"
+#include "cluster/remote_cluster.h"
+#include "server/lost_log.h"
+#include "raft/types.h"
+#include "cluster/version.h"
 
 namespace quorate::server {
 
@@ -22,13 +27,24 @@ struct Config {
   std::string initial_cluster;  // "name=url,name=url".
   std::string initial_cluster_token = "etcd-cluster";
   bool new_cluster = true;  // --initial-cluster-state.
+  // What the cluster that is joined has said of itself; needed when new_cluster is false and there is no log
+  // yet.
+  std::optional<cluster::RemoteCluster> remote_cluster;
+  // With new_cluster and no log: another member has answered that it knows this one as started, so its data
+  // directory was lost.
+  bool known_as_started = false;
   bool force_new_cluster = false;
+  LostLogOptions lost_log;
 
   int64_t tick_nanos = 100'000'000;  // --heartbeat-interval.
   int election_ticks = 10;           // --election-timeout in ticks.
   bool initial_election_tick_advance = true;
   bool pre_vote = true;
   bool strict_reconfig_check = true;
+  int learners_max = 1;
+  // What a new cluster starts at (--new-cluster-version).
+  cluster::Version initial_cluster_version = cluster::kInitialClusterVersion;
+  int64_t corrupt_check_interval_nanos = 0;  // --corrupt-check-time; 0: never.
 
   uint64_t snapshot_count = 10'000;
   uint64_t snapshot_catchup_entries = 5'000;
@@ -59,6 +75,9 @@ struct Config {
   // A proposal or a linearizable read waits at most this long: 5 s and two election timeouts (etcd:
   // ReqTimeout).
   int64_t request_timeout_nanos() const { return 5'000'000'000 + 2 * election_ticks * tick_nanos; }
+
+  // Sees each entry after it was applied, replayed ones too; may be empty. For the simulator.
+  std::function<void(const raft::Entry&)> on_applied;
 
   // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never
   // returns in the program: it logs and ends the process.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -18,12 +19,19 @@ constexpr int64_t kPurgeRoundNanos = 30'000'000'000;
 // Proposals that wait for a leader; beyond, callers are told to come back.
 constexpr size_t kProposalsWaitingMax = 50'000;
 constexpr size_t kProposalsWaitingBytesMax = 256 * 1024 * 1024;
+// Proposals that are forwarded to the leader in one message.
+constexpr size_t kForwardBytesMax = 1024 * 1024;
 // Keys of index work between two rounds: about 0.2 ms.
 constexpr size_t kStoreStepBudget = 2000;
 
 }  // namespace
 
-Member::Member(const Config& config, const Env& env) : config_(config), env_(env), dirs_(Layout(config)) {}
+Member::Member(const Config& config, const Env& env, Transport* transport)
+    : config_(config),
+      env_(env),
+      transport_(transport),
+      dirs_(Layout(config)),
+      opened_nanos_(env.clock->MonotonicNanos()) {}
 
 // The hub's streams belong to rpc and are gone by now; jobs still running hold no reference to the member,
 // since the executor is shut down first.
@@ -80,16 +88,12 @@ void Member::ProposePut(const PutRequest& request, const auth::AuthInfo& who, Re
 }
 
 void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
-  Status refused;
-  if (stopping_) {
-    refused = ErrStopped();
-  } else if (data.size() > config_.request_bytes_max) {
-    refused = ErrRequestTooLarge();
-  } else if (committed_index_ > applied_index_ + limits::kApplyGapMax ||
-             proposals_.size() >= kProposalsWaitingMax ||
-             proposals_bytes_ + data.size() > kProposalsWaitingBytesMax) {
-    refused = ErrTooManyRequests();
-  }
+  Status refused = Refusal();
+  if (refused.ok() && data.size() > config_.request_bytes_max) refused = ErrRequestTooLarge();
+  const bool full = committed_index_ > applied_index_ + limits::kApplyGapMax ||
+                    proposals_.size() >= kProposalsWaitingMax ||
+                    proposals_bytes_ + data.size() > kProposalsWaitingBytesMax;
+  if (refused.ok() && full) refused = ErrTooManyRequests();
   if (!refused.ok()) {
     if (reply) reply(refused, {});
     return;
@@ -103,8 +107,8 @@ void Member::Enqueue(std::string data, uint64_t id, Reply reply) {
 }
 
 void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
-  if (stopping_) {
-    reply(ErrStopped(), {});
+  if (const Status refused = Refusal(); !refused.ok()) {
+    reply(refused, {});
     return;
   }
   change.id = request_ids_.Next();
@@ -120,11 +124,30 @@ void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
 
 // Without a leader they wait, as in the original, until there is one or their time is over.
 void Member::FlushProposals() {
+  FlushForwarded();
   if (proposals_.empty() || leader_ == raft::kNone) return;
-  if (!raft_->ProposeBatch(proposals_).ok()) return;
-  proposals_.clear();
-  proposals_bytes_ = 0;
-  proposal_ids_.clear();
+  if (is_leader()) {
+    if (!raft_->ProposeBatch(proposals_).ok()) return;
+    proposals_.clear();
+    proposals_bytes_ = 0;
+    proposal_ids_.clear();
+    return;
+  }
+  // Each message to the leader stays as small as one of its own.
+  size_t taken = 0;
+  while (taken < proposals_.size()) {
+    size_t end = taken;
+    size_t bytes = 0;
+    while (end < proposals_.size() && (end == taken || bytes + proposals_[end].size() <= kForwardBytesMax)) {
+      bytes += proposals_[end++].size();
+    }
+    if (!raft_->ProposeBatch(std::span(proposals_).subspan(taken, end - taken)).ok()) break;
+    proposals_bytes_ -= bytes;
+    taken = end;
+  }
+  const auto count = static_cast<ptrdiff_t>(taken);
+  proposals_.erase(proposals_.begin(), proposals_.begin() + count);
+  proposal_ids_.erase(proposal_ids_.begin(), proposal_ids_.begin() + count);
 }
 
 // What timed out before raft has seen it must not be executed later behind its caller's back.
@@ -141,8 +164,8 @@ void Member::DropExpiredProposals() {
 // ---------------------------------------------------------------------------------------------------------
 
 void Member::WhenLinearizable(std::function<void(const Status&)> done) {
-  if (stopping_) {
-    done(ErrStopped());
+  if (const Status refused = Refusal(); !refused.ok()) {
+    done(refused);
     return;
   }
   reads_.emplace_back(now(), std::move(done));
@@ -187,20 +210,47 @@ void Member::RunReadyReads() {
 // ----------------------------------------------------------------------------------------------------------
 
 void Member::Tick() {
-  raft_->Tick();
+  if (!guard_->quarantined()) raft_->Tick();
+  guard_->Tick();
+  raft_->SetMayCampaign(guard_->may_campaign());
   const int64_t time = now();
   ExpireWaiting(time);
   if (is_leader()) {
-    RevokeExpiredLeases();
+    const bool expired = lessor_->NextDeadlineNanos() <= time || !leases_to_revoke_.empty();
+    if (expired && LeadershipConfirmed(time)) RevokeExpiredLeases();
     ProposeCheckpoints();
-    if (!ready_ && applied_term_ == term_) Publish();
   }
+  if (!ready_ && !restore_ && MayPublish()) Publish();
   CampaignIfAlone();
+  AdvanceFirstElection();
+  FinishTransfer();
+  if (removed_ && removed_ticks_ > 0 && --removed_ticks_ == 0 && on_removed_) on_removed_();
   if (auto_compaction_) auto_compaction_->Tick(time, store_->current_revision(), is_leader());
+  if (snapshot_wanted_) MaybeSnapshot();
   if (time - purge_round_nanos_ >= kPurgeRoundNanos) {
     purge_round_nanos_ = time;
     Purge();
   }
+}
+
+// A member speaks for itself once it can reach a leader; one that leads, once its own term has begun.
+bool Member::MayPublish() const {
+  if (leader_ == raft::kNone || publish_pending_ || removed_ || guard_->quarantined()) return false;
+  return is_leader() ? applied_term_ == term_ : membership_->local() != nullptr;
+}
+
+// A leader that was paused must not revoke leases that another has renewed meanwhile: it asks the others
+// first whether it still leads.
+bool Member::LeadershipConfirmed(int64_t time) {
+  if (conf_state_.voters.size() <= 1) return true;
+  if (time - leadership_confirmed_nanos_ < config_.tick_nanos * 3 / 2) return true;
+  if (confirming_leadership_) return false;
+  confirming_leadership_ = true;
+  WhenLinearizable([this, time](const Status& status) {
+    confirming_leadership_ = false;
+    if (status.ok()) leadership_confirmed_nanos_ = time;
+  });
+  return false;
 }
 
 // The only voter need not wait for anybody's heartbeat. A campaign under way is left alone: its vote may
@@ -218,6 +268,9 @@ void Member::EndOfRound() {
   FlushProposals();
   FlushReads();
   DrainRaft();
+  guard_->EndOfRound();
+  raft_->SetMayCampaign(guard_->may_campaign());
+  FinishTransfer();
   if (store_->busy()) store_->Step(kStoreStepBudget);
   backend_->MaybeCommit(now());
   watch_hub_->Flush();
@@ -234,7 +287,7 @@ void Member::ExpireWaiting(int64_t time) {
     const Reply reply = std::move(it->second.reply);
     pending_.erase(it);
     ++metrics_.proposals_failed;
-    if (reply) reply(ErrTimeout(), {});
+    if (reply) reply(TimeoutError(started), {});
   }
   DropExpiredProposals();
   for (auto* reads : {&reads_asked_, &reads_}) {
@@ -244,7 +297,7 @@ void Member::ExpireWaiting(int64_t time) {
     std::vector<AskedRead> expired(std::make_move_iterator(reads->begin()), std::make_move_iterator(live));
     reads->erase(reads->begin(), live);
     metrics_.read_indexes_failed += expired.size();
-    for (const AskedRead& read : expired) read.second(ErrTimeout());
+    for (const AskedRead& read : expired) read.second(TimeoutError(read.first));
   }
   if (reads_asked_.empty()) read_round_ = 0;
 }
@@ -313,6 +366,15 @@ void Member::BecomeReady() {
   on_ready_.clear();
 }
 
+Status Member::CheckInvariants() const {
+  QUORATE_RETURN_IF_ERROR(raft_->CheckInvariants());
+  if (applied_index_ > committed_index_) return Internal("M1: applied beyond the commit index");
+  membership_->CheckInvariants();
+  lessor_->CheckInvariants();
+  watch_hub_->CheckInvariants();
+  return absl::OkStatus();
+}
+
 void Member::BeginStop() {
   stopping_ = true;
   FailAllWaiting(ErrStopped());
@@ -323,9 +385,11 @@ Status Member::Close() {
   FailAllWaiting(ErrStopped());
   // A log write that the executor dropped leaves a hole that nothing may be written behind; nobody was told
   // of it.
-  if (!log_writing_ && wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
+  const bool whole = !log_writing_;
+  if (whole && wal_->has_pending()) QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
   QUORATE_RETURN_IF_ERROR(wal_->Close());
-  return backend_->Close();
+  QUORATE_RETURN_IF_ERROR(backend_->Close());
+  return whole && restore_ == nullptr ? CloseGuard() : absl::OkStatus();
 }
 
 }  // namespace quorate::server

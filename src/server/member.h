@@ -5,17 +5,28 @@
 // through Env::executor, and replies run on the core thread, in the round in which their entry is applied.
 //
 // Invariants:
+//
 //  M1  applied_index() <= committed index; entries are applied once, in order, one at a time.
-//  M2  at most one log write is under way; what is appended meanwhile goes into the next one (group commit).
-//  M3  an entry is acknowledged to raft, and so can commit, only after the log write that holds it has been
-//  synced. M4  a reply to a write runs after the entry was applied; so it is durable. M5  a linearizable read
-//  runs at a state that holds everything committed when it was asked for.
+//
+//  M2  At most one log write is under way; what is appended meanwhile goes into the next one (group commit).
+//
+//  M3  An entry is acknowledged to raft, and so can commit, only after the log write that holds it was
+//  synced.
+//
+//  M4  A reply to a write runs after the entry was applied; so it is durable.
+//
+//  M5  A linearizable read runs at a state that holds everything committed when it was asked for.
+//
+//  M6  store(), lessor(), alarms() and membership() may be other objects after any round in which a leader's
+//      snapshot was restored; watch_hub() and auth() stay.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +47,11 @@
 #include "server/applier.h"
 #include "server/auto_compaction.h"
 #include "server/config.h"
+#include "server/lost_log_guard.h"
 #include "server/metrics.h"
 #include "server/request_id.h"
 #include "server/requests.h"
+#include "server/transport.h"
 #include "wal/snap_files.h"
 #include "wal/wal.h"
 
@@ -48,7 +61,11 @@ class Member {
  public:
   // Opens or creates the data directory; reads and replays on the caller's thread. An error names the file
   // and the way out, and nothing was changed.
-  static StatusOr<std::unique_ptr<Member>> Open(const Config& config, const Env& env);
+  // `transport`: null for a member that will always be alone; else it outlives the member.
+  static StatusOr<std::unique_ptr<Member>> Open(const Config& config, const Env& env,
+                                                Transport* transport = nullptr);
+  // Whether the directory holds a member; else Open makes the first log of one.
+  static StatusOr<bool> HasLog(const Config& config, FileSystem* files);
   ~Member();
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;
@@ -66,6 +83,28 @@ class Member {
   // From now on new requests fail with "etcdserver: server stopped".
   void BeginStop();
 
+  // ---- from other members (transport.h) ----
+  // NotFound for a message to another member, PermissionDenied from a removed one; raft's errors. What raft
+  // drops is dropped.
+  Status Step(raft::Message message);
+  void ReportUnreachable(uint64_t id) { raft_->ReportUnreachable(id); }
+  void ReportSnapshot(uint64_t id, bool ok);
+  // Another member has refused us as one who was removed from the cluster: the program ends.
+  void OnRefusedAsRemoved();
+
+  // ---- leadership ----
+  // Hands the leadership to a voter. `done` runs when that one leads, with ErrTimeoutLeaderTransfer after a
+  // request's time, or with the reason why it can't be.
+  void TransferLeadership(uint64_t to, std::function<void(const Status&)> done);
+  // Before a clean end: to the voter that has been connected longest, if this member leads and there is one.
+  // `done` runs at the latest after two election timeouts.
+  void HandOver(std::function<void()> done);
+  // Raft's view of the others; empty but on a leader.
+  std::map<uint64_t, raft::Progress> progress() const { return raft_->GetStatus().progress; }
+  raft::BasicStatus raft_status() const { return raft_->GetBasicStatus(); }
+  // Of consensus, membership, leases and watches; for tests and the simulator.
+  Status CheckInvariants() const;
+
   // ---- requests ----
   // Through the log. `reply` runs once: applied, refused, or timed out. `body` is the encoded request of that
   // kind.
@@ -73,6 +112,8 @@ class Member {
   void ProposePut(const PutRequest& request, const auth::AuthInfo& who, Reply reply);
   // A membership change, already checked against the members.
   void ProposeConfChange(raft::ConfChange change, Reply reply);
+  // In the form of etcd 3.4 and 3.5; `request.id` is of NextRequestId.
+  void ProposeV2(const cluster::V2Request& request, Reply reply);
   // `done` runs when a read now is linearizable, or with the error.
   void WhenLinearizable(std::function<void(const Status&)> done);
 
@@ -100,14 +141,29 @@ class Member {
     return applier_->CheckLeasePermitted(who, lease_id);
   }
   uint64_t pending_proposals() const { return pending_.size(); }
+  // No v2-style entry lies behind the newest snapshot: etcd 3.7 can read the log.
+  bool v2_entries_covered() const { return v2_entry_index_ <= snapshot_index_; }
+  // Soon, however few entries there are behind the last one.
+  void MakeSnapshot() { snapshot_wanted_ = true; }
   // For responses: revision is the store's present one.
   ResponseHeader header() const;
   // Local membership has caught up with the log, the name is published: clients may come.
   bool ready() const { return ready_; }
   void OnReady(std::function<void()> fn);
-  // The member was removed from the cluster; the program ends.
+  // The member was removed from the cluster; the program ends. Runs some time after the others could hear of
+  // it.
   void OnRemoved(std::function<void()> fn) { on_removed_ = std::move(fn); }
 
+  // What stands between this member and the others if its log went back in time. While it says quarantined(),
+  // every request is refused with ErrQuarantined.
+  LostLogGuard& lost_log() { return *guard_; }
+  Status QuarantineRefusal() const;
+  // The member has become quarantined; runs at once if it is.
+  void OnQuarantined(std::function<void()> fn);
+
+  // Null when the member is alone for ever.
+  Transport* transport() { return transport_; }
+  wal::SnapshotFiles& snapshot_files() { return *snapshots_; }
   const Config& config() const { return config_; }
   const Env& env() const { return env_; }
   int64_t now() const { return env_.clock->MonotonicNanos(); }
@@ -138,14 +194,27 @@ class Member {
   };
   static Directories Layout(const Config& config);
 
-  Member(const Config& config, const Env& env);
+  // The state that a leader's snapshot replaces as a whole.
+  struct Parts {
+    std::unique_ptr<mvcc::Backend> backend;
+    std::unique_ptr<lease::Lessor> lessor;
+    std::unique_ptr<mvcc::Store> store;
+    std::unique_ptr<Alarms> alarms;
+  };
+
+  Member(const Config& config, const Env& env, Transport* transport);
 
   // member_open.cc: from the directory to a running state.
   Status CreateFirstLog();
+  StatusOr<wal::WalMetadata> WriteFirstRecords(const std::string& directory);
+  StatusOr<std::vector<cluster::Member>> InitialMembers() const;
   Status Recover();
-  Status CheckAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) const;
+  Status MakeAlone(const raft::Snapshot* snapshot, wal::LogContents* log);
   Status CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const;
-  StatusOr<std::string> ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const;
+  StatusOr<std::string> ChooseDatabase(uint64_t snapshot_index, uint64_t last_index, bool alone) const;
+  StatusOr<Parts> OpenParts() const;
+  Status InstallParts(Parts parts, const raft::Snapshot* snapshot);
+  void MakeApplier();
   Status OpenState(const raft::Snapshot* snapshot);
   Status StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log);
   wal::WalOptions WalOptions() const;
@@ -164,11 +233,40 @@ class Member {
   void RevokeExpiredLeases();
   void ProposeCheckpoints();
   void CampaignIfAlone();
+  bool MayPublish() const;
+  bool LeadershipConfirmed(int64_t time);
   void BecomeReady();
+
+  // member_cluster.cc: the other members.
+  Status OpenGuard(const raft::Snapshot* snapshot, const wal::LogContents& log);
+  Status CloseGuard();
+  void OnQuarantine();
+  Status StepRaft(raft::Message message);
+  // What a new request is told; OK: it may go on.
+  Status Refusal() const;
+  void SendMessages(std::vector<raft::Message> messages);
+  void SendSnapshot(raft::Message message);
+  void ConnectMembers();
+  void FollowChange(const cluster::AppliedChange& change);
+  void HoldForwarded(std::vector<raft::Entry> entries);
+  void FlushForwarded();
+  void FinishTransfer();
+  void EndRemoved();
+  void AdvanceFirstElection();
+  Status TimeoutError(int64_t started_nanos) const;
+  bool HasPeers() const;
+
+  // member_restore.cc: a snapshot from the leader takes the place of everything.
+  void BeginRestore(raft::Ready ready);
+  void LogRestored(raft::Ready ready);
+  void OpenRestored();
+  void FinishRestore(Parts parts);
 
   // member_log.cc: raft's output to the log and back.
   void DrainRaft();
   void HandleReady(raft::Ready ready);
+  static void HoldVoteRequests(raft::Ready* ready);
+  void Persist(raft::Ready ready);
   void StartLogWrite();
   void OnLogWritten(const Status& status, wal::WalBatch batch, size_t acks);
   void AcknowledgeLog(size_t acks);
@@ -184,15 +282,16 @@ class Member {
   void ApplyConfChange(const raft::Entry& entry);
   Reply TakeReply(uint64_t id);
   void Publish();
-  void ProposeV2(const cluster::V2Request& request, Reply reply);
   void ProposeCompaction(int64_t revision, std::function<void(bool)> done);
   void MaybeSnapshot();
+  Status FollowVersion(uint64_t entry_index);
   void FinishSnapshot(const raft::Snapshot& snapshot);
   void ReleaseLog(uint64_t index);
   void Purge();
 
   const Config config_;
   const Env env_;
+  Transport* const transport_;
   const Directories dirs_;
   uint64_t id_ = 0;
   uint64_t cluster_id_ = 0;
@@ -212,6 +311,8 @@ class Member {
   std::unique_ptr<wal::SnapshotFiles> snapshots_;
   raft::MemoryStorage raft_storage_;
   std::unique_ptr<raft::RawNode> raft_;
+  std::unique_ptr<LostLogGuard> guard_;
+  bool first_start_ = false;  // The log was made by this start.
   raft::ConfState conf_state_;
 
   // Readies whose records are in the log's buffer or on their way to the disk, oldest first.
@@ -223,6 +324,16 @@ class Member {
   std::deque<InFlightReady> in_flight_;
   bool log_writing_ = false;
   bool spare_pending_ = false;
+
+  // A leader's snapshot on its way into its place; null: none. Until it is there nothing else is persisted or
+  // applied, so what raft wants meanwhile waits.
+  struct Restore {
+    std::shared_ptr<const raft::Snapshot> snapshot;
+    raft::PersistAck ack;
+    bool logged = false;  // Its record is on its way into the log, or in it.
+  };
+  std::unique_ptr<Restore> restore_;
+  std::deque<raft::Ready> held_;
 
   RequestIds request_ids_;
   absl::flat_hash_map<uint64_t, Pending> pending_;
@@ -239,12 +350,34 @@ class Member {
   int64_t read_round_started_ = 0;
   std::deque<WaitingRead> reads_waiting_;  // For apply; by index.
 
+  // Proposals that followers have forwarded while the leadership was being handed over, with the time at
+  // which their own members stop to wait for them.
+  std::deque<std::pair<int64_t, raft::Payload>> forwarded_;
+  size_t forwarded_bytes_ = 0;
+  struct Transfer {
+    uint64_t to = 0;
+    int64_t deadline_nanos = 0;
+    std::function<void(const Status&)> done;
+  };
+  std::optional<Transfer> transfer_;
+  size_t snapshots_sending_ = 0;
+  int64_t snapshot_sent_nanos_ = 0;  // When the last one ended; 0: never.
+  int64_t leader_since_nanos_ = 0;   // When the present leader was first seen.
+  int64_t opened_nanos_ = 0;
+  bool first_election_advanced_ = false;
+  bool removed_ = false;
+  int removed_ticks_ = 0;  // Until on_removed_ runs.
+  int64_t leadership_confirmed_nanos_ = 0;
+  bool confirming_leadership_ = false;
+
   uint64_t term_ = 0;
   uint64_t leader_ = 0;
   uint64_t applied_index_ = 0;
   uint64_t applied_term_ = 0;
   uint64_t committed_index_ = 0;
   uint64_t snapshot_index_ = 0;
+  uint64_t v2_entry_index_ = 0;  // Of the last v2-style entry applied.
+  bool snapshot_wanted_ = false;
   bool snapshot_writing_ = false;
   bool no_space_asked_ = false;
   bool stopping_ = false;
@@ -252,6 +385,7 @@ class Member {
   bool ready_ = false;
   std::vector<std::function<void()>> on_ready_;
   std::function<void()> on_removed_;
+  std::function<void()> on_quarantined_;
   std::deque<int64_t> leases_to_revoke_;
   size_t revocations_under_way_ = 0;
   uint64_t release_index_ = 0;  // Of a snapshot whose record is on its way into the log; 0: none.

@@ -9,6 +9,7 @@
 #include "raft_internal.pb.h"
 #include "server/errors.h"
 #include "server/member.h"
+#include "server/storage_version.h"
 
 namespace quorate::server {
 
@@ -41,6 +42,7 @@ void Member::ApplyEntry(const raft::Entry& entry) {
     ++metrics_.slow_apply;
     LOG_WARN("apply request took too long", log::Duration("took", now() - started), {"index", entry.index});
   }
+  if (config_.on_applied) config_.on_applied(entry);
   // The leader's first entry, or any later one, of its term: now the member can speak for itself.
   if (is_leader() && entry.term == term_ && !publish_pending_ && !ready_) Publish();
 }
@@ -65,7 +67,8 @@ void Member::ApplyNormal(const raft::Entry& entry) {
     case EntryKind::kClusterVersionSet:
     case EntryKind::kClusterMemberAttrSet:
     case EntryKind::kDowngradeInfoSet: {
-      const Status status = ApplyClusterEntry(view);
+      Status status = ApplyClusterEntry(view);
+      if (status.ok()) status = FollowVersion(entry.index);
       if (reply) reply(status, {});
       return;
     }
@@ -84,6 +87,8 @@ Status Member::ApplyClusterEntry(const EntryView& view) {
     etcdserverpb::ClusterVersionSetRequest request;
     if (!parse(request)) return DataLoss("malformed cluster version entry");
     QUORATE_ASSIGN_OR_RETURN(const auto version, cluster::ParseVersion(request.ver()));
+    // An etcd of the lower version must not find entries of the higher one behind the snapshot.
+    if (membership_->version() && version < *membership_->version()) MakeSnapshot();
     return membership_->SetVersion(version);
   }
   if (view.kind == EntryKind::kClusterMemberAttrSet) {
@@ -93,12 +98,38 @@ Status Member::ApplyClusterEntry(const EntryView& view) {
     return membership_->UpdateAttributes(request.member_id(),
                                          {request.member_attributes().name(), {urls.begin(), urls.end()}});
   }
+  etcdserverpb::DowngradeInfoSetRequest request;
+  if (!parse(request)) return DataLoss("malformed downgrade entry");
+  cluster::DowngradeInfo info;
+  if (request.enabled()) {
+    QUORATE_ASSIGN_OR_RETURN(info.target, cluster::ParseVersion(request.ver()));
+    info.enabled = true;
+  }
+  membership_->SetDowngrade(info);
   return absl::OkStatus();
+}
+
+// What the cluster's version decides: rows of the database, and whether leases keep their checkpoints. 0: at
+// open. The version is that of the database, which may be ahead of the entries that are applied again after a
+// start.
+Status Member::FollowVersion(uint64_t entry_index) {
+  const bool replayed = entry_index <= backend_->consistent_index();
+  if (entry_index != 0 && replayed) return absl::OkStatus();
+  QUORATE_ASSIGN_OR_RETURN(const auto row, backend_->Get(mvcc::Bucket::kCluster, "clusterVersion"));
+  std::optional<cluster::Version> version;
+  if (row) {
+    QUORATE_ASSIGN_OR_RETURN(version, cluster::ParseVersion(*row));
+  }
+  lessor_->set_checkpoint_persist(config_.lease_checkpoint_persist ||
+                                  version.value_or(cluster::kVersion34) >= cluster::kVersion36);
+  return FollowClusterVersion(version, entry_index == 0 ? nullptr : &conf_state_, backend_.get());
 }
 
 void Member::ApplyV2(const raft::Entry& entry) {
   const auto request = cluster::DecodeV2Request(entry.data.view());
-  const Status status = request.ok() ? membership_->ApplyV2(*request) : request.status();
+  v2_entry_index_ = entry.index;
+  Status status = request.ok() ? membership_->ApplyV2(*request) : request.status();
+  if (status.ok()) status = FollowVersion(entry.index);
   if (!status.ok()) {
     config_.on_fatal(
         MakeStatus(status.code(), "entry " + std::to_string(entry.index) +
@@ -116,12 +147,11 @@ void Member::ApplyConfChange(const raft::Entry& entry) {
   }
   raft::ConfChange change = *std::move(decoded);
   const Reply reply = TakeReply(change.id);
-  const Status status = membership_->ValidateConfChange(change);
+  const Status status = membership_->ValidateConfChange(change, config_.learners_max);
   if (status.code() == absl::StatusCode::kDataLoss) {
     config_.on_fatal(status);
     return;
   }
-  const uint64_t node_id = change.node_id;
   if (!status.ok()) change.node_id = raft::kNone;  // Raft is told to change nothing.
   const auto conf_state = raft_->ApplyConfChange(change);
   if (!conf_state.ok()) {
@@ -129,10 +159,9 @@ void Member::ApplyConfChange(const raft::Entry& entry) {
     return;
   }
   conf_state_ = *conf_state;
-  if (status.ok()) membership_->ApplyConfChange(change);
+  if (status.ok()) FollowChange(membership_->ApplyConfChange(change));
+  if (const Status followed = FollowVersion(entry.index); !followed.ok()) config_.on_fatal(followed);
   if (reply) reply(status, {});
-  if (status.ok() && change.type == raft::ConfChangeType::kRemoveNode && node_id == id_ && on_removed_)
-    on_removed_();
 }
 
 // ---- publishing
@@ -147,10 +176,10 @@ void Member::ProposeV2(const cluster::V2Request& request, Reply reply) {
 void Member::Publish() {
   if (publish_pending_ || stopping_) return;
   publish_pending_ = true;
-  if (!membership_->version()) {
+  if (!membership_->version() && is_leader() && membership_->members().size() == 1) {
     LOG_INFO("setting up initial cluster version using v2 API",
-             {"cluster-version", cluster::MinorText(cluster::kInitialClusterVersion)});
-    ProposeV2(cluster::SetClusterVersionRequest(request_ids_.Next(), cluster::kInitialClusterVersion), {});
+             {"cluster-version", cluster::MinorText(config_.initial_cluster_version)});
+    ProposeV2(cluster::SetClusterVersionRequest(request_ids_.Next(), config_.initial_cluster_version), {});
   }
   const cluster::Attributes attributes{config_.name, config_.advertise_client_urls};
   const std::string json = cluster::AttributesJson(attributes);
@@ -186,7 +215,9 @@ void Member::ProposeCompaction(int64_t revision, std::function<void(bool)> done)
 // -----------------------------------------------------------------------------------------------------
 
 void Member::MaybeSnapshot() {
-  if (snapshot_writing_ || applied_index_ - snapshot_index_ <= config_.snapshot_count) return;
+  if (snapshot_writing_ || restore_ != nullptr) return;
+  const bool wanted = std::exchange(snapshot_wanted_, false) && applied_index_ > snapshot_index_;
+  if (!wanted && applied_index_ - snapshot_index_ <= config_.snapshot_count) return;
   snapshot_writing_ = true;
   auto snapshot = std::make_shared<raft::Snapshot>();
   snapshot->metadata = {conf_state_, applied_index_, applied_term_};
@@ -213,14 +244,20 @@ void Member::MaybeSnapshot() {
 
 void Member::FinishSnapshot(const raft::Snapshot& snapshot) {
   const raft::SnapshotMetadata& metadata = snapshot.metadata;
+  snapshot_writing_ = false;
+  // A leader's snapshot has overtaken it.
+  if (metadata.index <= snapshot_index_ || restore_ != nullptr) return;
   wal_->SaveSnapshotRecord({metadata.index, metadata.term, metadata.conf_state});
   release_index_ = metadata.index;
   snapshot_index_ = metadata.index;
-  snapshot_writing_ = false;
-  if (const Status status = raft_storage_.CreateSnapshot(metadata.index, &metadata.conf_state, snapshot.data);
-      !status.ok()) {
-    LOG_WARN("failed to keep the snapshot in memory", {"error", Message(status)});
+  // Raft only needs to know that there is one: what is sent is made anew (SendSnapshot).
+  if (raft_storage_.LatestSnapshot()->metadata.index < metadata.index) {
+    if (const Status status = raft_storage_.CreateSnapshot(metadata.index, &metadata.conf_state, {});
+        !status.ok()) {
+      LOG_WARN("failed to keep the snapshot in memory", {"error", Message(status)});
+    }
   }
+  TrimRaftLog();
   LOG_INFO("saved snapshot", {"snapshot-index", metadata.index});
 }
 

@@ -8,10 +8,27 @@
 #include "server/member.h"
 
 namespace quorate::server {
+namespace {
+
+// Of payloads in the raft log in memory: beyond the first, a follower that lags is sent the database instead;
+// beyond the second also while databases are on their way.
+constexpr uint64_t kLogBytesMax = 64 * 1024 * 1024;
+constexpr uint64_t kLogBytesHardMax = 256 * 1024 * 1024;
+// After a snapshot was sent the log that follows it is kept this long (etcd: releaseDelayAfterSnapshot).
+constexpr int64_t kKeepAfterSnapshotNanos = 30'000'000'000;
+
+}  // namespace
 
 void Member::DrainRaft() {
-  while (raft_->HasReady()) HandleReady(raft_->NextReady());
-  if (!log_writing_ && wal_->pending_must_sync()) StartLogWrite();
+  for (;;) {
+    while (raft_->HasReady()) HandleReady(raft_->NextReady());
+    if (log_writing_) return;
+    if (wal_->pending_must_sync()) return StartLogWrite();
+    // What came while the last write was under way and needs none of its own would wait for the next entry,
+    // and that may be waiting for it.
+    if (in_flight_.empty() || restore_ != nullptr) return;
+    AcknowledgeLog(in_flight_.size());
+  }
 }
 
 void Member::HandleReady(raft::Ready ready) {
@@ -20,22 +37,42 @@ void Member::HandleReady(raft::Ready ready) {
     term_ = ready.hard_state->term;
     committed_index_ = std::max(committed_index_, ready.hard_state->commit);
   }
-  QUORATE_CHECK_MSG(ready.snapshot == nullptr, "a single member has nobody to receive a snapshot from");
+  // A request for votes tells the others of a term that must not be forgotten: it leaves with the synced hard
+  // state. The leader's entries leave while its own disk is still writing them.
+  if (ready.hard_state) HoldVoteRequests(&ready);
+  SendMessages(std::exchange(ready.messages, {}));
+  for (auto& read : ready.read_states) OnReadState(read);
+  if (restore_ != nullptr) {
+    if (ready.NeedsPersist() || !ready.committed_entries.empty()) held_.push_back(std::move(ready));
+  } else if (ready.snapshot != nullptr) {
+    BeginRestore(std::move(ready));
+  } else {
+    Persist(std::move(ready));
+  }
+  RunReadyReads();
+}
 
+void Member::HoldVoteRequests(raft::Ready* ready) {
+  std::erase_if(ready->messages, [ready](raft::Message& message) {
+    if (message.type != raft::MessageType::kVote) return false;
+    ready->persist.messages.push_back(std::move(message));
+    return true;
+  });
+}
+
+// To the log, and what is committed into the state.
+void Member::Persist(raft::Ready ready) {
   if (ready.NeedsPersist()) {
     wal_->Append(ready.entries, ready.hard_state.value_or(raft::HardState{}));
     in_flight_.push_back({std::move(ready.entries), ready.hard_state, std::move(ready.persist)});
     // A change of the commit index alone need not be synced; it only keeps its place in the order.
     if (!ready.must_sync && in_flight_.size() == 1 && !log_writing_) AcknowledgeLog(1);
   }
-  for (auto& read : ready.read_states) OnReadState(read);
-  if (!ready.committed_entries.empty()) {
-    for (const raft::Entry& entry : ready.committed_entries) ApplyEntry(entry);
-    raft_->OnApplied(ready.apply);
-    TrimRaftLog();
-    MaybeSnapshot();
-  }
-  RunReadyReads();
+  if (ready.committed_entries.empty()) return;
+  for (const raft::Entry& entry : ready.committed_entries) ApplyEntry(entry);
+  raft_->OnApplied(ready.apply);
+  TrimRaftLog();
+  MaybeSnapshot();
 }
 
 void Member::StartLogWrite() {
@@ -81,11 +118,17 @@ void Member::AcknowledgeLog(size_t acks) {
   std::vector<raft::Message> outgoing;
   for (; acks > 0; --acks) {
     InFlightReady& done = in_flight_.front();
+    if (restore_ != nullptr && restore_->logged && in_flight_.size() == 1) {
+      // The last of them is the snapshot's: it counts when the state behind it is there.
+      OpenRestored();
+      break;
+    }
     if (done.hard_state) raft_storage_.SetHardState(*done.hard_state);
     raft_storage_.Append(done.entries);
     raft_->OnPersisted(std::move(done.ack), &outgoing);
     in_flight_.pop_front();
   }
+  SendMessages(std::move(outgoing));
 }
 
 void Member::PrepareSpareSegment() {
@@ -105,6 +148,9 @@ void Member::OnLeaderChange(const raft::SoftState& state) {
   const uint64_t previous = leader_;
   leader_ = state.lead;
   if (leader_ == previous) return;
+  leader_since_nanos_ = now();
+  // A read round that was asked of the old leader may never be answered.
+  read_round_started_ = 0;
   if (previous != raft::kNone || leader_ != raft::kNone) {
     if (leader_ != raft::kNone) ++metrics_.leader_changes_seen;
   }
@@ -115,14 +161,30 @@ void Member::OnLeaderChange(const raft::SoftState& state) {
   }
 }
 
+// The log in memory serves followers that lag. As in the original it reaches back to the last snapshot and
+// some entries before it; a member alone, or one whose log has become large, keeps only those entries.
 void Member::TrimRaftLog() {
-  // A single voter needs its log in memory for nobody; what is kept serves a member that is added next.
   const uint64_t keep = config_.snapshot_catchup_entries;
-  if (applied_index_ <= keep) return;
-  const uint64_t trim_to = std::min(applied_index_ - keep, raft_storage_.LastIndex());
-  // In steps, so that the cost is spread.
-  constexpr uint64_t kTrimStep = 512;
-  if (trim_to < raft_storage_.FirstIndex() + kTrimStep) return;
+  const uint64_t bytes = raft_storage_.payload_bytes();
+  const bool large = bytes > kLogBytesMax;
+  const bool serving_snapshots =
+      snapshots_sending_ > 0 ||
+      (snapshot_sent_nanos_ != 0 && now() - snapshot_sent_nanos_ < kKeepAfterSnapshotNanos);
+  if (HasPeers() && serving_snapshots && bytes <= kLogBytesHardMax) return;
+  const uint64_t from = HasPeers() && !large ? snapshot_index_ : applied_index_;
+  if (from <= keep) return;
+  const uint64_t trim_to = std::min(from - keep, raft_storage_.LastIndex());
+  // In steps, so that the cost is spread; behind a snapshot at once.
+  const uint64_t step = HasPeers() && !large ? 1 : 512;
+  if (trim_to < raft_storage_.FirstIndex() + step) return;
+  // A follower that needs what is gone is sent a snapshot of now (SendSnapshot); raft has to know that there
+  // is one.
+  if (raft_storage_.LatestSnapshot()->metadata.index < trim_to) {
+    if (const Status made = raft_storage_.CreateSnapshot(trim_to, &conf_state_, {}); !made.ok()) {
+      LOG_WARN("failed to mark the log in memory", {"error", Message(made)});
+      return;
+    }
+  }
   if (const Status status = raft_storage_.Compact(trim_to); !status.ok()) {
     LOG_WARN("failed to compact the raft log in memory", {"error", Message(status)});
   }

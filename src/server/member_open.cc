@@ -93,6 +93,43 @@ Status CheckV2(const std::vector<raft::Entry>& entries) {
   return absl::OkStatus();
 }
 
+// The members at the end of the log, committed or not.
+StatusOr<std::set<uint64_t>> MembersOf(const raft::Snapshot* snapshot, const wal::LogContents& log) {
+  std::set<uint64_t> members;
+  if (snapshot != nullptr) {
+    const raft::ConfState& at_snapshot = snapshot->metadata.conf_state;
+    members.insert(at_snapshot.voters.begin(), at_snapshot.voters.end());
+    members.insert(at_snapshot.learners.begin(), at_snapshot.learners.end());
+  }
+  for (const raft::Entry& entry : log.entries) {
+    if (entry.type != raft::EntryType::kConfChange) continue;
+    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
+    if (change.type == raft::ConfChangeType::kRemoveNode) members.erase(change.node_id);
+    if (change.type == raft::ConfChangeType::kAddNode ||
+        change.type == raft::ConfChangeType::kAddLearnerNode) {
+      members.insert(change.node_id);
+    }
+  }
+  return members;
+}
+
+// Whether nobody else is, or was lately, of its cluster; so for a log without any member.
+StatusOr<bool> IsAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) {
+  QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, log));
+  return members.empty() || members == std::set<uint64_t>{log.metadata.node_id};
+}
+
+// Whether a committed entry removes the member whose log it is. A removed ID never comes back.
+StatusOr<bool> WasRemoved(const wal::LogContents& log) {
+  for (const raft::Entry& entry : log.entries) {
+    if (entry.type != raft::EntryType::kConfChange || entry.index > log.hard_state.commit) continue;
+    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
+    if (change.type == raft::ConfChangeType::kRemoveNode && change.node_id == log.metadata.node_id)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Member::Directories Member::Layout(const Config& config) {
@@ -104,9 +141,12 @@ Member::Directories Member::Layout(const Config& config) {
   return d;
 }
 
-StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& env) {
-  std::unique_ptr<Member> member(new Member(config, env));
-  const Directories& dirs = member->dirs_;
+StatusOr<bool> Member::HasLog(const Config& config, FileSystem* files) {
+  return wal::LogExists(files, Layout(config).wal);
+}
+
+StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& env, Transport* transport) {
+  std::unique_ptr<Member> member(new Member(config, env, transport));
   if (const auto info = env.files->Stat(config.data_dir); info.ok()) {
     if (!info->directory)
       return FailedPrecondition(config.data_dir + " is no directory; choose another --data-dir");
@@ -114,15 +154,16 @@ StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& 
       LOG_WARN("check file permission", {"path", config.data_dir}, {"expected", "0700"});
     }
   }
-  QUORATE_ASSIGN_OR_RETURN(const bool has_log, wal::LogExists(env.files, dirs.wal));
+  QUORATE_ASSIGN_OR_RETURN(const bool has_log, HasLog(config, env.files));
+  member->first_start_ = !has_log;
   if (!has_log) QUORATE_RETURN_IF_ERROR(member->CreateFirstLog());
   QUORATE_RETURN_IF_ERROR(member->Recover());
   member->PrepareSpareSegment();
   return member;
 }
 
-// A new cluster of this one member: its log begins with the entry that adds it. What follows is the same as a
-// restart.
+// A member without a log: one of the first of a new cluster, whose log begins with the entries that add them
+// all, or one that joins, whose log is empty. What follows is the same as a restart.
 Status Member::CreateFirstLog() {
   if (env_.files->Exists(dirs_.db)) {
     return FailedPrecondition(
@@ -131,38 +172,68 @@ Status Member::CreateFirstLog() {
         "anew, move " +
         config_.data_dir + " away");
   }
-  if (!config_.new_cluster) {
-    return FailedPrecondition(
-        "--initial-cluster-state=existing: joining a cluster comes with a later release; " +
-        config_.data_dir + " holds no member yet");
-  }
-  QUORATE_ASSIGN_OR_RETURN(const cluster::InitialCluster initial,
-                           cluster::ParseInitialCluster(config_.initial_cluster));
-  QUORATE_RETURN_IF_ERROR(cluster::VerifyBootstrap(initial, config_.name, config_.advertise_peer_urls, {}));
-  QUORATE_ASSIGN_OR_RETURN(const std::vector<cluster::Member> members,
-                           cluster::InitialMembers(initial, config_.initial_cluster_token));
-  if (members.size() > 1) {
-    return FailedPrecondition("--initial-cluster names " + std::to_string(members.size()) +
-                              " members; clusters of several members come with a later release");
-  }
-
+  QUORATE_RETURN_IF_ERROR(InitialMembers().status());
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, Parent(dirs_.wal)));
-  const wal::WalMetadata metadata{members.front().id, cluster::ComputeClusterId({members.front().id})};
   QUORATE_RETURN_IF_ERROR(CheckMayCreateLog(env_.files, dirs_.wal));
   // Built beside its place: a log without these first entries would be one of a cluster without members.
   const std::string building = dirs_.wal + ".new";
   QUORATE_RETURN_IF_ERROR(env_.files->RemoveAll(building));
-  QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, building, metadata, WalOptions()));
-  const cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
-  log->Append(bootstrap.entries, bootstrap.hard_state);
-  QUORATE_RETURN_IF_ERROR(log->WriteAndSync(log->TakeBatch()));
+  QUORATE_ASSIGN_OR_RETURN(const wal::WalMetadata metadata, WriteFirstRecords(building));
   LOG_INFO("starting local member", log::HexId("local-member-id", metadata.node_id),
            log::HexId("cluster-id", metadata.cluster_id));
-  QUORATE_RETURN_IF_ERROR(log->Close());
   QUORATE_RETURN_IF_ERROR(env_.files->RemoveAll(dirs_.wal));
   QUORATE_RETURN_IF_ERROR(env_.files->Rename(building, dirs_.wal));
   return env_.files->SyncDirectory(Parent(dirs_.wal));
+}
+
+// Of the cluster that this member is the first of or joins, ascending by ID, with the names of
+// --initial-cluster; this member, by its name, among them.
+StatusOr<std::vector<cluster::Member>> Member::InitialMembers() const {
+  QUORATE_ASSIGN_OR_RETURN(const cluster::InitialCluster initial,
+                           cluster::ParseInitialCluster(config_.initial_cluster));
+  std::vector<cluster::Member> members;
+  if (config_.new_cluster) {
+    QUORATE_RETURN_IF_ERROR(cluster::VerifyBootstrap(initial, config_.name, config_.advertise_peer_urls, {}));
+    QUORATE_ASSIGN_OR_RETURN(members, cluster::InitialMembers(initial, config_.initial_cluster_token));
+  } else {
+    QUORATE_RETURN_IF_ERROR(cluster::VerifyJoinExisting(initial, config_.name));
+    if (!config_.remote_cluster) {
+      return FailedPrecondition(
+          "--initial-cluster-state=existing: no member of the cluster has answered, and " + config_.data_dir +
+          " holds no member yet; start the others first, or correct --initial-cluster");
+    }
+    members = config_.remote_cluster->members;
+  }
+  if (members.size() > 1 && transport_ == nullptr) {
+    return FailedPrecondition("--initial-cluster names " + std::to_string(members.size()) +
+                              " members, and this one can't talk to others");
+  }
+  const bool named = std::any_of(members.begin(), members.end(), [this](const cluster::Member& member) {
+    return member.attributes.name == config_.name;
+  });
+  if (!named) return FailedPrecondition("--initial-cluster has no member of the name " + config_.name);
+  return members;
+}
+
+StatusOr<wal::WalMetadata> Member::WriteFirstRecords(const std::string& directory) {
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<cluster::Member> members, InitialMembers());
+  wal::WalMetadata metadata;
+  std::vector<uint64_t> ids;
+  for (const cluster::Member& member : members) {
+    ids.push_back(member.id);
+    if (member.attributes.name == config_.name) metadata.node_id = member.id;
+  }
+  metadata.cluster_id =
+      config_.new_cluster ? cluster::ComputeClusterId(ids) : config_.remote_cluster->cluster_id;
+  QUORATE_ASSIGN_OR_RETURN(const auto log, wal::Wal::Create(env_.files, directory, metadata, WalOptions()));
+  if (config_.new_cluster) {
+    const cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
+    log->Append(bootstrap.entries, bootstrap.hard_state);
+    QUORATE_RETURN_IF_ERROR(log->WriteAndSync(log->TakeBatch()));
+  }
+  QUORATE_RETURN_IF_ERROR(log->Close());
+  return metadata;
 }
 
 wal::WalOptions Member::WalOptions() const {
@@ -191,8 +262,10 @@ Status Member::Recover() {
   std::string database = dirs_.db;
   options.accept = [&](const wal::LogContents& contents) -> Status {
     QUORATE_RETURN_IF_ERROR(CheckLog(snapshot ? &*snapshot : nullptr, contents));
-    QUORATE_ASSIGN_OR_RETURN(database, ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
-                                                      LastIndex(snapshot ? &*snapshot : nullptr, contents)));
+    QUORATE_ASSIGN_OR_RETURN(const bool alone, IsAlone(snapshot ? &*snapshot : nullptr, contents));
+    QUORATE_ASSIGN_OR_RETURN(
+        database, ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
+                                 LastIndex(snapshot ? &*snapshot : nullptr, contents), alone));
     return absl::OkStatus();
   };
   QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
@@ -206,6 +279,7 @@ Status Member::Recover() {
   cluster_id_ = log.metadata.cluster_id;
   request_ids_ = RequestIds(id_, env_.clock->WallNanos());
   QUORATE_RETURN_IF_ERROR(snapshots_->RemoveTemporary());
+  if (config_.force_new_cluster) QUORATE_RETURN_IF_ERROR(MakeAlone(snapshot ? &*snapshot : nullptr, &log));
   QUORATE_RETURN_IF_ERROR(OpenState(snapshot ? &*snapshot : nullptr));
   return StartRaft(snapshot ? std::make_shared<raft::Snapshot>(*std::move(snapshot)) : nullptr,
                    std::move(log));
@@ -213,45 +287,66 @@ Status Member::Recover() {
 
 Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& log) const {
   const uint64_t last = LastIndex(snapshot, log);
-  if (log.hard_state.commit > last) {
+  QUORATE_ASSIGN_OR_RETURN(const bool alone, IsAlone(snapshot, log));
+  // One of several is quarantined for it (OpenGuard).
+  if (log.hard_state.commit > last && alone) {
     return DataLoss("the log in " + dirs_.wal + " says that index " + std::to_string(log.hard_state.commit) +
                     " is committed and ends at " + std::to_string(last) +
                     ": it has lost its end; restore the member from a snapshot");
   }
-  QUORATE_RETURN_IF_ERROR(CheckAlone(snapshot, log));
+  QUORATE_ASSIGN_OR_RETURN(const bool removed, WasRemoved(log));
+  if (removed) {
+    return FailedPrecondition("the member of " + config_.data_dir +
+                              " was removed from its cluster; to come back it is added again under a new ID "
+                              "(member add) and starts with an empty data directory");
+  }
+  if (transport_ == nullptr && !alone) {
+    QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, log));
+    return FailedPrecondition(config_.data_dir + " belongs to a cluster of " +
+                              std::to_string(members.size()) + " members, and this one can't talk to others");
+  }
   return CheckV2(log.entries);
 }
 
-// A cluster of several members would wait for the others for ever, since there is no talking to them yet.
-Status Member::CheckAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) const {
-  std::set<uint64_t> members;
-  if (snapshot != nullptr) {
-    const raft::ConfState& at_snapshot = snapshot->metadata.conf_state;
-    members.insert(at_snapshot.voters.begin(), at_snapshot.voters.end());
-    members.insert(at_snapshot.learners.begin(), at_snapshot.learners.end());
+// --force-new-cluster: what is not committed is dropped, every other member is removed, and both count as
+// committed: this member decides alone what was. (etcdserver: restartAsStandaloneNode)
+Status Member::MakeAlone(const raft::Snapshot* snapshot, wal::LogContents* log) {
+  const uint64_t commit =
+      std::max(log->hard_state.commit, snapshot == nullptr ? 0 : snapshot->metadata.index);
+  std::erase_if(log->entries, [commit](const raft::Entry& entry) { return entry.index > commit; });
+  QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, *log));
+  std::vector<raft::ConfChange> changes;
+  for (const uint64_t id : members) {
+    if (id != id_) changes.push_back(cluster::RemoveMemberChange(0, id));
   }
-  for (const raft::Entry& entry : log.entries) {
-    if (entry.type != raft::EntryType::kConfChange) continue;
-    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
-    if (change.type == raft::ConfChangeType::kRemoveNode) members.erase(change.node_id);
-    if (change.type == raft::ConfChangeType::kAddNode ||
-        change.type == raft::ConfChangeType::kAddLearnerNode) {
-      members.insert(change.node_id);
-    }
+  if (!members.contains(id_)) {
+    cluster::Member self;
+    self.id = id_;
+    self.peer_urls = config_.advertise_peer_urls;
+    changes.push_back(cluster::AddMemberChange(0, self));
   }
-  if (members == std::set<uint64_t>{log.metadata.node_id}) return absl::OkStatus();
-  if (!members.contains(log.metadata.node_id)) {
-    return FailedPrecondition("the member of " + config_.data_dir + " was removed from its cluster");
+  LOG_WARN("forcing a new cluster of this member alone", log::HexId("local-member-id", id_),
+           {"removed-members", members.size() - (members.contains(id_) ? 1 : 0)});
+  std::vector<raft::Entry> forced;
+  for (const raft::ConfChange& change : changes) {
+    raft::Entry& entry = forced.emplace_back();
+    entry.term = log->hard_state.term;
+    entry.index = commit + forced.size();
+    entry.type = raft::EntryType::kConfChange;
+    entry.data = raft::EncodeConfChange(change);
   }
-  return FailedPrecondition(
-      config_.data_dir + " belongs to a cluster of " + std::to_string(members.size()) +
-      " members; clusters of several members come with a later release. Start it with etcd, or "
-      "restore a snapshot of it as a cluster of one (etcdctl snapshot restore)");
+  log->hard_state.commit = commit + forced.size();
+  wal_->Append(forced, log->hard_state);
+  wal_->RequestSync();
+  QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
+  log->entries.insert(log->entries.end(), forced.begin(), forced.end());
+  return absl::OkStatus();
 }
 
 // The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader
-// has sent with the snapshot and that was not yet put into its place is taken when ours is older.
-StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t last_index) const {
+// has sent with the snapshot and that was not yet put into its place is taken when ours is older. One member of
+// several whose database lies beyond the log's end is quarantined for it (OpenGuard).
+StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t last_index, bool alone) const {
   std::string path = dirs_.db;
   QUORATE_ASSIGN_OR_RETURN(uint64_t applied, ReadConsistentIndex(env_.files, path));
   if (applied < snapshot_index && env_.files->Exists(snapshots_->DatabasePath(snapshot_index))) {
@@ -267,7 +362,7 @@ StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t l
                     ", before the snapshot at " + std::to_string(snapshot_index) +
                     "; restore the member from a snapshot");
   }
-  if (applied > last_index) {
+  if (applied > last_index && alone) {
     return DataLoss(
         "the database " + path + " stands at raft index " + std::to_string(applied) + ", the log in " +
         dirs_.wal + " ends at " + std::to_string(last_index) +
@@ -277,35 +372,54 @@ StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t l
   return path;
 }
 
-Status Member::OpenState(const raft::Snapshot* snapshot) {
+// Everything that is read from the database. At start on the caller's thread, later on Lane::kDb: touches
+// nothing of the member but its settings.
+StatusOr<Member::Parts> Member::OpenParts() const {
+  Parts parts;
   mvcc::BackendOptions options;
   options.batch_interval_nanos = config_.backend_batch_interval_nanos;
   options.batch_operations = config_.backend_batch_operations;
   options.sync = config_.sync;
   options.on_fatal = config_.on_fatal;
-  QUORATE_ASSIGN_OR_RETURN(backend_, mvcc::Backend::Open(env_, dirs_.db, std::move(options)));
-  backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
+  QUORATE_ASSIGN_OR_RETURN(parts.backend, mvcc::Backend::Open(env_, dirs_.db, std::move(options)));
 
   lease::LessorOptions lease_options;
   lease_options.min_ttl_seconds =
       lease::MinTtlSeconds(config_.election_ticks, config_.tick_nanos / 1'000'000);
   lease_options.checkpoint = config_.lease_checkpoint;
   lease_options.checkpoint_persist = config_.lease_checkpoint_persist;
-  QUORATE_ASSIGN_OR_RETURN(lessor_, lease::Lessor::Open(env_, backend_.get(), lease_options));
+  QUORATE_ASSIGN_OR_RETURN(parts.lessor, lease::Lessor::Open(env_, parts.backend.get(), lease_options));
   mvcc::StoreOptions store_options;
   store_options.compaction_batch = config_.compaction_batch_limit;
-  QUORATE_ASSIGN_OR_RETURN(store_, mvcc::Store::Open(env_, backend_.get(), lessor_.get(), store_options));
+  // Else a watch from there on would miss the deletion (etcd #19179; since 3.4.34).
+  store_options.keep_tombstone_at_compaction = true;
+  QUORATE_ASSIGN_OR_RETURN(parts.store,
+                           mvcc::Store::Open(env_, parts.backend.get(), parts.lessor.get(), store_options));
+  QUORATE_ASSIGN_OR_RETURN(auto alarms, Alarms::Load(parts.backend.get()));
+  parts.alarms = std::make_unique<Alarms>(std::move(alarms));
+  return parts;
+}
+
+// Puts them in the place of what is there, which goes when nobody refers to it any more.
+Status Member::InstallParts(Parts parts, const raft::Snapshot* snapshot) {
+  Parts old{std::move(backend_), std::move(lessor_), std::move(store_), std::move(alarms_)};
+  const auto old_history = std::move(history_);
+  backend_ = std::move(parts.backend);
+  lessor_ = std::move(parts.lessor);
+  store_ = std::move(parts.store);
+  alarms_ = std::move(parts.alarms);
+  backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
   history_ = std::make_unique<mvcc::StoreHistory>(store_.get(), backend_.get());
-  mvcc::WatchHubOptions hub_options;
-  hub_options.progress_interval_nanos = config_.watch_progress_interval_nanos;
-  watch_hub_ = std::make_unique<mvcc::WatchHub>(env_, history_.get(), hub_options);
   store_->set_observer([this](const mvcc::EventBatch& batch) { watch_hub_->Notify(batch); });
-  QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random,
-                                                        {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
-  QUORATE_ASSIGN_OR_RETURN(auto alarms, Alarms::Load(backend_.get()));
-  alarms_ = std::make_unique<Alarms>(std::move(alarms));
+  if (watch_hub_ != nullptr) watch_hub_->Restored(history_.get());
+  if (auth_ != nullptr) QUORATE_RETURN_IF_ERROR(auth_->Reload(backend_.get()));
   membership_ = std::make_unique<cluster::Membership>(id_, cluster_id_, backend_.get());
   if (snapshot != nullptr) QUORATE_RETURN_IF_ERROR(membership_->LoadV2(snapshot->data));
+  if (auth_ != nullptr) MakeApplier();
+  return FollowVersion(0);
+}
+
+void Member::MakeApplier() {
   Applier::Parts parts;
   parts.config = &config_;
   parts.backend = backend_.get();
@@ -318,6 +432,17 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   parts.now = [this] { return now(); };
   parts.raise_no_space = [this] { RaiseNoSpace(); };
   applier_ = std::make_unique<Applier>(std::move(parts));
+}
+
+Status Member::OpenState(const raft::Snapshot* snapshot) {
+  QUORATE_ASSIGN_OR_RETURN(Parts parts, OpenParts());
+  QUORATE_RETURN_IF_ERROR(InstallParts(std::move(parts), snapshot));
+  mvcc::WatchHubOptions hub_options;
+  hub_options.progress_interval_nanos = config_.watch_progress_interval_nanos;
+  watch_hub_ = std::make_unique<mvcc::WatchHub>(env_, history_.get(), hub_options);
+  QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random,
+                                                        {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
+  MakeApplier();
   if (config_.auto_compaction_retention > 0) {
     auto_compaction_ =
         std::make_unique<AutoCompaction>(config_.auto_compaction_mode, config_.auto_compaction_retention,
@@ -337,7 +462,8 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   applied_index_ = snapshot_index_;
   applied_term_ = snapshot ? snapshot->metadata.term : 0;
   raft::HardState state = log.hard_state;
-  state.commit = std::max(state.commit, snapshot_index_);
+  // A commit index beyond the end of the log: OpenGuard sees it in the log's own state.
+  state.commit = std::min(std::max(state.commit, snapshot_index_), LastIndex(snapshot.get(), log));
   raft_storage_.SetHardState(state);
   raft_storage_.Append(log.entries);
   term_ = state.term;
@@ -358,7 +484,14 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   QUORATE_ASSIGN_OR_RETURN(raft_, raft::RawNode::Create(config));
   LOG_INFO("restarting local member", log::HexId("cluster-id", cluster_id_),
            log::HexId("local-member-id", id_), {"commit-index", state.commit});
-  return absl::OkStatus();
+  // One that joins knows the others only from what they have said; its own log will tell it the same.
+  if (transport_ != nullptr && config_.remote_cluster && membership_->members().empty()) {
+    for (const cluster::Member& member : config_.remote_cluster->members) {
+      if (member.id != id_) transport_->AddPeer(member.id, member.peer_urls);
+    }
+  }
+  ConnectMembers();
+  return OpenGuard(snapshot.get(), log);
 }
 
 }  // namespace quorate::server

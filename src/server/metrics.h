@@ -40,9 +40,11 @@ struct Metrics {
   uint64_t leader_changes_seen = 0;
   uint64_t proposals_failed = 0;
   uint64_t slow_apply = 0;
+  uint64_t snapshots_applied = 0;  // Received from a leader.
   uint64_t slow_read_indexes = 0;
   uint64_t read_indexes_failed = 0;
   uint64_t leases_expired = 0;
+  uint64_t learners_promoted = 0;
   uint64_t wal_write_bytes = 0;
   Histogram<14> wal_fsync{0.001, 2};
   Histogram<14> backend_commit{0.001, 2};

@@ -2,9 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <cstdio>
 #include <random>
 
+#include "base/test_seed.h"
 #include "wal/frame.h"
 
 namespace quorate::wal {
@@ -96,8 +97,7 @@ TEST(CodecTest, MalformedIsRefused) {
 }
 
 TEST(CodecTest, RandomBytesNeverCrash) {
-  const char* set = std::getenv("QUORATE_TEST_SEED");
-  const uint64_t seed = set != nullptr ? std::strtoull(set, nullptr, 10) : std::random_device{}();
+  const uint64_t seed = TestSeed(std::random_device{}());
   SCOPED_TRACE("QUORATE_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int round = 0; round < 20'000; ++round) {

@@ -82,6 +82,7 @@ bool ContradictsLength(std::string_view body, size_t first_sector_bytes, uint64_
 
 std::vector<File*> Pointers(const std::vector<std::unique_ptr<File>>& owned) {
   std::vector<File*> files;
+  files.reserve(owned.size());
   for (const auto& file : owned) files.push_back(file.get());
   return files;
 }

@@ -267,7 +267,7 @@ void Wal::CutIfFull() {
   EncodeState();
   cut.head = pending_.bytes.size() - cut.at;
   tail_base_ = uint64_t{0} - cut.at;
-  pending_.cuts.push_back(std::move(cut));
+  pending_.cuts.push_back(cut);
   pending_.must_sync = true;
 }
 

@@ -17,7 +17,7 @@ import grpc
 
 import places
 
-_FILES = ("mvcc", "auth", "rpc", "lock", "election", "health")
+_FILES = ("mvcc", "auth", "rpc", "lock", "election", "health", "quorate")
 
 
 def _generate():
@@ -30,13 +30,16 @@ def _generate():
     return [importlib.import_module(f"{name}_pb2") for name in _FILES]
 
 
-mvcc, auth, rpc, lock, election, health = _generate()
+mvcc, auth, rpc, lock, election, health, quorate = _generate()
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
 ]
 TIMEOUT_SECONDS = 30
 
@@ -80,6 +83,8 @@ class Api:
         for module in (rpc, lock, election, health):
             for name, descriptor in module.DESCRIPTOR.services_by_name.items():
                 self.__dict__[name] = Service(self.channel, descriptor)
+        # Ours; it has a Cluster too.
+        self.Quorate = Service(self.channel, quorate.DESCRIPTOR.services_by_name["Cluster"])
 
     def raw(self, path, payload, timeout=TIMEOUT_SECONDS):
         """Sends bytes as they are; returns bytes."""

@@ -11,8 +11,9 @@ namespace {
 constexpr std::string_view kTlsText =
     "TLS comes with a later release of Quorate; until then leave it out and serve http:// URLs on a trusted "
     "network";
-constexpr std::string_view kClusterText =
-    "clusters of several members come with a later release of Quorate; until then give one member";
+constexpr std::string_view kDiscoveryText =
+    "v3 discovery comes with a later release of Quorate; until then name the members with --initial-cluster, "
+    "or let --discovery-srv find them in DNS";
 
 std::string_view Reason(Later later) {
   switch (later) {
@@ -20,9 +21,8 @@ std::string_view Reason(Later later) {
       return "";
     case Later::kTls:
       return kTlsText;
-    case Later::kCluster:
     case Later::kDiscovery:
-      return kClusterText;
+      return kDiscoveryText;
     case Later::kTracing:
       return "distributed tracing comes with a later release of Quorate; leave it out";
     case Later::kLogRotation:
@@ -49,16 +49,6 @@ Status CheckUrls(std::string_view flag, const std::vector<Url>& urls) {
   return absl::OkStatus();
 }
 
-// Names in "a=url,b=url" that aren't this member's.
-Status CheckInitialCluster(const Options& o) {
-  for (const std::string& pair : SplitCommas(o.initial_cluster)) {
-    const std::string name = pair.substr(0, pair.find('='));
-    if (!name.empty() && name != o.name)
-      return Refuse("--initial-cluster names " + GoQuote(name), kClusterText);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 Status CheckAvailable(const Options& options) {
@@ -72,7 +62,6 @@ Status CheckAvailable(const Options& options) {
   QUORATE_RETURN_IF_ERROR(CheckUrls("listen-client-http-urls", options.listen_client_http_urls));
   QUORATE_RETURN_IF_ERROR(CheckUrls("listen-metrics-urls", options.listen_metrics_urls));
   QUORATE_RETURN_IF_ERROR(CheckUrls("listen-peer-urls", options.listen_peer_urls));
-  QUORATE_RETURN_IF_ERROR(CheckInitialCluster(options));
   if (options.io_threads > 0) {
     return Refuse("--io-threads " + std::to_string(options.io_threads),
                   "threads of their own for sockets come with a later release of Quorate; give 0");

@@ -88,6 +88,21 @@ void AddMember(std::vector<Flag>* t) {
        "Quorate only: threads that own client connections (0: they share the core's loop)."},
       {"new-cluster-version", kString, kMember, AT_STRING(new_cluster_version), "3.4",
        "Quorate only: the cluster version that a new cluster begins at."},
+      {"lost-log-action", kChoice, kMember, AT_STRING(lost_log_action), "stay",
+       "Quorate only: what a member does whose log went back in time: stay quarantined and say so, exit with "
+       "status 79, or rejoin: remove itself, come back as a learner under a new ID, and be promoted.",
+       Later::kNow, "stay,exit,rejoin"},
+      {"strict-probation", kBool, kMember, AT_BOOL(strict_probation), "false",
+       "Quorate only: after a start that can't show that the disk is the one the member stopped with, wait "
+       "for "
+       "a leader however long it takes, instead of trusting the disk after five election timeouts."},
+      {"recover-user-file", kString, kMember, AT_STRING(recover_user_file), "",
+       "Quorate only: path to a file with \"user:password\" of a user with the root role, for "
+       "--lost-log-action=rejoin while authentication is on."},
+      {"run-dir", kString, kMember, AT_STRING(run_dir), "",
+       "Quorate only: a directory that does not survive a boot of the machine, for the proof that a restart "
+       "is continuous (default: /run/quorate, $XDG_RUNTIME_DIR/quorate or /dev/shm/quorate-UID, the first "
+       "that can be written)."},
       {"config-file", kString, kMember, AT_STRING(config_file), "",
        "Path to the server configuration file. Note that if a configuration file is provided, other command "
        "line "
@@ -144,9 +159,9 @@ void AddClustering(std::vector<Flag>* t) {
        "Expected behavior ('exit') when discovery services fails. Note that v2 proxy is removed.",
        Later::kNow, "exit,proxy", "-"},
       {"discovery-srv", kString, kClustering, AT_STRING(discovery.srv), "",
-       "DNS srv domain used to bootstrap the cluster.", later},
+       "DNS srv domain used to bootstrap the cluster."},
       {"discovery-srv-name", kString, kClustering, AT_STRING(discovery.srv_name), "",
-       "Suffix to the dns srv name queried when bootstrapping.", later},
+       "Suffix to the dns srv name queried when bootstrapping."},
       {"strict-reconfig-check", kBool, kClustering, AT_BOOL(strict_reconfig_check), "true",
        "Reject reconfiguration requests that would cause quorum loss."},
       {"pre-vote", kBool, kClustering, AT_BOOL(pre_vote), "true",
@@ -318,7 +333,7 @@ void AddFeatures(std::vector<Flag>* t) {
       {"snapshot-catchup-entries", kUint, kFeatures, AT_UINT(snapshot_catchup_entries), "5000",
        "Number of entries for a slow follower to catch up after compacting the raft storage entries."},
       {"force-new-cluster", kBool, kUnsafe, AT_BOOL(force_new_cluster), "false",
-       "Force to create a new one-member cluster.", Later::kCluster},
+       "Force to create a new one-member cluster."},
       {"unsafe-no-fsync", kBool, kUnsafe, AT_BOOL(unsafe_no_fsync), "false",
        "Disables fsync, unsafe, will cause data loss."},
   };

@@ -47,7 +47,6 @@ enum class Section {
 enum class Later {
   kNow,
   kTls,
-  kCluster,
   kDiscovery,
   kTracing,
   kLogRotation,

@@ -1,4 +1,5 @@
 // quorate: the server. See --help.
+#include <google/protobuf/stubs/logging.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -6,6 +7,8 @@
 #include <vector>
 
 #include "base/logging.h"
+#include "base/mapping_faults.h"
+#include "cmd/quorate/default_host.h"
 #include "cmd/quorate/options.h"
 #include "cmd/quorate/serve.h"
 
@@ -18,6 +21,13 @@ void LogNotice(const quorate::cmd::Notice& notice) {
   QUORATE_LOG_(notice.level, message);
 }
 
+// What libprotobuf has to say would go to stderr as plain text, between lines that tools parse as JSON.
+void LogProtobuf(google::protobuf::LogLevel level, const char* file, int line, const std::string& message) {
+  namespace log = quorate::log;
+  const bool grave = level >= google::protobuf::LOGLEVEL_ERROR;
+  log::Write(grave ? log::Level::kError : log::Level::kWarn, file, line, message, {});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -27,13 +37,16 @@ int main(int argc, char** argv) {
   std::vector<std::string> environment;
   for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
 
-  const cmd::ParseResult parsed = cmd::ParseOptions(argv[0], args, environment);
+  cmd::ParseResult parsed = cmd::ParseOptions(argv[0], args, environment);
   if (parsed.options) {
+    cmd::AdvertiseDefaultHost(cmd::DetectDefaultHost(), &*parsed.options, &parsed.notices);
     std::string error;
     if (!log::Configure(parsed.options->log, &error)) {
       std::fprintf(stderr, "quorate: %s\n", error.c_str());
       return 1;
     }
+    google::protobuf::SetLogHandler(LogProtobuf);
+    quorate::InstallMappingFaultHandler();
   }
   for (const cmd::Notice& notice : parsed.notices) LogNotice(notice);
   std::fputs(parsed.out.c_str(), stdout);

@@ -158,7 +158,11 @@ struct Options {
 
   // Ours, unknown to etcd
   std::string new_cluster_version = "3.4";  // The version a new cluster begins at.
-  uint64_t io_threads = 0;                  // 0: the core and the sockets share one loop.
+  std::string lost_log_action = "stay";     // What a member does whose log went back in time.
+  bool strict_probation = false;
+  std::string recover_user_file;  // "user:password" for --lost-log-action=rejoin.
+  std::string run_dir;            // Empty: chosen at start.
+  uint64_t io_threads = 0;        // 0: the core and the sockets share one loop.
 
   // Clustering
   std::vector<Url> initial_advertise_peer_urls = {{"http", "localhost", "2380", ""}};

@@ -407,8 +407,6 @@ TEST(Available, RefusesWhatComesLater) {
       {{"--cert-file", "c.pem"}, "--cert-file: TLS comes with a later release"},
       {{"--listen-client-urls", "https://127.0.0.1:1", "--advertise-client-urls", "https://127.0.0.1:1"},
        "--listen-client-urls https://127.0.0.1:1: TLS"},
-      {{"--initial-cluster", "default=http://a:1,other=http://b:1"}, "--initial-cluster names \"other\""},
-      {{"--force-new-cluster"}, "--force-new-cluster: clusters"},
       {{"--auth-token", "jwt,pub-key=x"}, "--auth-token jwt: tokens"},
       {{"--proxy", "on"}, "--proxy: the v2 proxy is gone"},
       {{"--enable-distributed-tracing"}, "--enable-distributed-tracing: "},

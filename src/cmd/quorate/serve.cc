@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,9 +20,18 @@
 #include "base/env_posix.h"
 #include "base/logging.h"
 #include "base/thread_executor.h"
+#include "cluster/urls.h"
+#include "cmd/quorate/serve_cluster_admin.h"
+#include "cmd/quorate/serve_discovery.h"
+#include "cmd/quorate/serve_lost_log.h"
+#include "cmd/quorate/serve_settings.h"
 #include "net/loop.h"
 #include "net/server.h"
+#include "peer/bootstrap.h"
+#include "peer/member_events.h"
+#include "peer/peer_transport.h"
 #include "rpc/services.h"
+#include "server/cluster_life.h"
 #include "server/member.h"
 
 namespace quorate::cmd {
@@ -29,63 +40,8 @@ namespace {
 constexpr size_t kReaderThreads = 4;
 // Running calls get this long to end at shutdown; streams are told to go elsewhere at once.
 constexpr std::chrono::milliseconds kDrainGrace(500);
-
-std::vector<std::string> ToStrings(const std::vector<Url>& urls) {
-  std::vector<std::string> out;
-  for (const Url& url : urls) out.push_back(url.String());
-  return out;
-}
-
-server::Config ToServerConfig(const Options& o) {
-  server::Config c;
-  c.name = o.name;
-  c.data_dir = o.data_dir;
-  c.wal_dir = o.wal_dir;
-  c.advertise_peer_urls = ToStrings(o.initial_advertise_peer_urls);
-  c.advertise_client_urls = ToStrings(o.advertise_client_urls);
-  c.initial_cluster = o.initial_cluster;
-  c.initial_cluster_token = o.initial_cluster_token;
-  c.new_cluster = o.initial_cluster_state == "new";
-  c.force_new_cluster = o.force_new_cluster;
-  c.tick_nanos = o.heartbeat_interval_ms * 1'000'000;
-  c.election_ticks = static_cast<int>(o.ElectionTicks());
-  c.initial_election_tick_advance = o.initial_election_tick_advance;
-  c.pre_vote = o.pre_vote;
-  c.strict_reconfig_check = o.strict_reconfig_check;
-  c.snapshot_count = o.snapshot_count;
-  c.snapshot_catchup_entries = o.snapshot_catchup_entries;
-  c.snapshot_files_max = o.max_snapshots;
-  c.wal_files_max = o.max_wals;
-  c.quota_backend_bytes = o.quota_backend_bytes;
-  if (o.backend_batch_interval_nanos > 0) c.backend_batch_interval_nanos = o.backend_batch_interval_nanos;
-  if (o.backend_batch_limit > 0) c.backend_batch_operations = static_cast<size_t>(o.backend_batch_limit);
-  c.request_bytes_max = o.max_request_bytes;
-  c.txn_ops_max = o.max_txn_ops;
-  c.sync = !o.unsafe_no_fsync;
-  c.auto_compaction_mode = o.auto_compaction_mode == CompactionMode::kRevision
-                               ? server::AutoCompactionMode::kRevision
-                               : server::AutoCompactionMode::kPeriodic;
-  c.auto_compaction_retention = o.auto_compaction_retention;
-  c.compaction_batch_limit = static_cast<size_t>(o.compaction_batch_limit);
-  c.compaction_sleep_nanos = o.compaction_sleep_interval_nanos;
-  c.watch_progress_interval_nanos = o.watch_progress_notify_interval_nanos;
-  c.lease_checkpoint = o.gates.lease_checkpoint;
-  c.lease_checkpoint_persist = o.gates.lease_checkpoint_persist;
-  c.bcrypt_cost = static_cast<int>(o.bcrypt_cost);
-  c.auth_token_ttl_nanos = static_cast<int64_t>(o.auth_token_ttl_seconds) * 1'000'000'000;
-  c.warning_apply_nanos = o.warning_apply_duration_nanos;
-  return c;
-}
-
-net::ServerOptions ToNetOptions(const Options& o) {
-  net::ServerOptions n;
-  n.message_bytes_max = o.max_request_bytes + limits::kGrpcOverheadBytes;
-  n.max_concurrent_streams = static_cast<uint32_t>(std::min<uint64_t>(o.max_concurrent_streams, UINT32_MAX));
-  n.keepalive_min_time = std::chrono::nanoseconds(o.grpc_keepalive_min_time_nanos);
-  n.keepalive_interval = std::chrono::nanoseconds(o.grpc_keepalive_interval_nanos);
-  n.keepalive_timeout = std::chrono::nanoseconds(o.grpc_keepalive_timeout_nanos);
-  return n;
-}
+// Between two attempts to join after a rejoin has added this member.
+constexpr std::chrono::seconds kJoinPause(2);
 
 Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options& options) {
   for (const Url& url : urls) {
@@ -103,20 +59,6 @@ Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options
     }
   }
   return absl::OkStatus();
-}
-
-// Settings that are taken and change nothing here; said once, so that nobody waits for them.
-void WarnOfSettingsWithoutEffect(const Options& o) {
-  const auto warn = [](const char* flag, const char* why) {
-    LOG_WARN("a setting has no effect", {"flag", flag}, {"reason", why});
-  };
-  if (o.enable_pprof) warn("--enable-pprof", "there is no Go runtime to profile; use perf");
-  if (o.metrics == "extensive")
-    warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
-  if (o.bootstrap_defrag_threshold_megabytes > 0) {
-    warn("--bootstrap-defrag-threshold-megabytes",
-         "free pages are used again; defragment while serving instead");
-  }
 }
 
 // Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone:
@@ -147,12 +89,13 @@ class SignalWaiter {
   void Start(std::function<void(int)> on_signal) {
     thread_ = std::thread([this, on_signal = std::move(on_signal)] {
       int signal = 0;
-      if (sigwait(&set_, &signal) == 0) on_signal(signal);
+      if (sigwait(&set_, &signal) == 0 && !ending_) on_signal(signal);
     });
   }
   // Also when no signal has come: wakes the waiting thread by one of our own.
   ~SignalWaiter() {
     if (!thread_.joinable()) return;
+    ending_ = true;
     pthread_kill(thread_.native_handle(), SIGTERM);
     thread_.join();
   }
@@ -160,6 +103,7 @@ class SignalWaiter {
 
  private:
   sigset_t set_;
+  std::atomic<bool> ending_ = false;
   std::thread thread_;
 };
 
@@ -169,16 +113,29 @@ class Program {
   explicit Program(const Options& options)
       : options_(options),
         executor_(kReaderThreads, [this] { loop_.Post([this] { executor_.RunCompletions(); }); }),
+        env_{&files_, &clock_, &random_, &executor_},
+        config_(ToServerConfig(options)),
         server_(&loop_, ToNetOptions(options)),
-        http_server_(&loop_, ToNetOptions(options)) {}
+        http_server_(&loop_, ToNetOptions(options)),
+        transport_(&loop_, env_, {config_.advertise_peer_urls, config_.election_ticks * config_.tick_nanos}),
+        peer_server_(&loop_, peer::PeerServerOptions()) {
+    config_.on_fatal = [](const Status& status) {
+      LOG_ERROR(
+          "the disk can't be trusted any more; the process ends now and starts again from what is durable",
+          {"error", Message(status)});
+      _exit(1);
+    };
+  }
 
   int Run() {
+    signals_.Start([this](int signal) { loop_.Post([this, signal] { OnSignal(signal); }); });
     if (const Status status = Start(); !status.ok()) {
+      if (signal_ != 0) return 0;
       LOG_ERROR("discovery or start of the member failed", {"error", Message(status)});
       return 1;
     }
-    signals_.Start([this](int signal) { loop_.Post([this, signal] { OnSignal(signal); }); });
     loop_.Run();
+    transport_.Stop();
     executor_.Shutdown();
     executor_.RunCompletions();
     if (const Status status = member_->Close(); !status.ok()) {
@@ -186,8 +143,10 @@ class Program {
       return 1;
     }
     LOG_INFO("closed etcd server", {"name", options_.name}, {"data-dir", options_.data_dir});
-    return failed_ ? 1 : 0;
+    return exit_status_;
   }
+  // The same program is to run once more, from the directory as it is now.
+  bool wants_restart() const { return restart_ && signal_ == 0; }
 
   int signal() const { return signal_; }
   void UnblockSignals() { signals_.Unblock(); }
@@ -197,17 +156,19 @@ class Program {
     WarnOfSettingsWithoutEffect(options_);
     QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
-    server::Config config = ToServerConfig(options_);
-    config.on_fatal = [](const Status& status) {
-      LOG_ERROR(
-          "the disk can't be trusted any more; the process ends now and starts again from what is durable",
-          {"error", Message(status)});
-      _exit(1);
-    };
-    const Env env{&files_, &clock_, &random_, &executor_};
-    QUORATE_ASSIGN_OR_RETURN(member_, server::Member::Open(config, env));
+    QUORATE_ASSIGN_OR_RETURN(rejoining_, server::PrepareRejoin(&files_, config_.data_dir, config_.wal_dir));
+    QUORATE_RETURN_IF_ERROR(AskOthers());
+    QUORATE_ASSIGN_OR_RETURN(member_, server::Member::Open(config_, env_, &transport_));
+    life_ = std::make_unique<server::ClusterLife>(member_.get());
+    events_ = std::make_unique<peer::MemberEvents>(
+        member_.get(), [this](server::PeerCall call, peer::PeerEvents::Answer answer) {
+          life_->peer_service().Handle(std::move(call), std::move(answer));
+        });
+    transport_.ServeOn(&peer_server_);
+    QUORATE_RETURN_IF_ERROR(ListenOn(peer_server_, options_.listen_peer_urls, options_));
+    transport_.Start(member_->id(), member_->cluster_id(), events_.get());
     services_ = std::make_unique<rpc::Services>(
-        member_.get(), &loop_,
+        member_.get(), life_.get(), &loop_,
         rpc::HttpOptions{{options_.cors.begin(), options_.cors.end()},
                          {options_.host_whitelist.begin(), options_.host_whitelist.end()}});
     const bool split = !options_.listen_client_http_urls.empty();
@@ -215,20 +176,150 @@ class Program {
     if (!split) services_->RegisterHttp(&server_);
     services_->RegisterHttp(&http_server_);
     QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_metrics_urls, options_));
+    QUORATE_RETURN_IF_ERROR(CheckHashes());
 
-    loop_.Every(std::chrono::nanoseconds(config.tick_nanos), [this] { member_->Tick(); });
-    loop_.AddEndOfRound(net::Loop::Stage::kServer, [this] {
-      member_->EndOfRound();
-      if (member_->WantsRound()) loop_.Post([] {});
+    loop_.Every(std::chrono::nanoseconds(config_.tick_nanos), [this] {
+      member_->Tick();
+      life_->Tick();
+      if (rejoin_ != nullptr) rejoin_->Tick();
     });
+    AddRounds();
     member_->OnReady([this] { OnReady(); });
+    member_->OnRemoved([this] { loop_.Stop(); });
+    return StartRejoin();
+  }
+
+  // What a quarantined member, or one on its way back from there, does beside staying what it is.
+  Status StartRejoin() {
+    const bool quarantined = member_->lost_log().quarantined();
+    const server::LostLogAction action = config_.lost_log.action;
+    if (quarantined && action == server::LostLogAction::kExit) {
+      loop_.Post([this] { End(server::kLostLogExitCode); });
+      return absl::OkStatus();
+    }
+    // Later: the streams of clients end with this run of the program, the next one begins quarantined.
+    if (!quarantined) member_->OnQuarantined([this] { loop_.Post([this] { Restart(); }); });
+    if (!rejoining_ && !(quarantined && action == server::LostLogAction::kRejoin)) return absl::OkStatus();
+    QUORATE_RETURN_IF_ERROR(MakeAdmin());
+    server::Rejoin::Hooks hooks;
+    hooks.discover = [this](auto done) { FindEndpoints(member_.get(), std::move(done)); };
+    hooks.restart = [this] { Restart(); };
+    rejoin_ = std::make_unique<server::Rejoin>(
+        &files_, admin_.get(),
+        server::Rejoin::Self{member_->id(), config_.name, config_.advertise_peer_urls, config_.data_dir},
+        quarantined, std::move(hooks));
+    return rejoin_->Open();
+  }
+
+  Status MakeAdmin() {
+    if (admin_ != nullptr) return absl::OkStatus();
+    QUORATE_ASSIGN_OR_RETURN(RecoverUser user, ReadRecoverUser(options_));
+    admin_ = MakeClusterAdmin(&loop_, std::move(user));
     return absl::OkStatus();
   }
 
-  // An address that is taken is an error before anything is written; the sockets are opened for good when the
-  // member can serve.
+  void Restart() {
+    if (restart_) return;
+    restart_ = true;
+    End(0);
+  }
+
+  void AddRounds() {
+    rounds_ = loop_.AddEndOfRound(net::Loop::Stage::kServer, [this] {
+      member_->EndOfRound();
+      if (member_->WantsRound()) loop_.Post([] {});
+    });
+  }
+
+  // Runs the loop until `done` was called with the outcome of what `begin` began.
+  Status WaitFor(const std::function<void(std::function<void(const Status&)> done)>& begin) {
+    Status outcome = Unavailable("stopped by a signal");
+    begin([this, &outcome](const Status& status) {
+      outcome = status;
+      loop_.Stop();
+    });
+    loop_.Run();
+    return outcome;
+  }
+
+  // A member without a log asks the others first: how the cluster is that it joins, or whether the new one
+  // has known it before.
+  Status AskOthers() {
+    QUORATE_ASSIGN_OR_RETURN(had_log_, server::Member::HasLog(config_, &files_));
+    if (had_log_) return absl::OkStatus();
+    if (rejoining_) return JoinAnew();
+    QUORATE_ASSIGN_OR_RETURN(config_.initial_cluster, FindInitialCluster(options_));
+    peer::BootstrapOptions options;
+    QUORATE_ASSIGN_OR_RETURN(options.initial_cluster, cluster::ParseInitialCluster(config_.initial_cluster));
+    options.name = config_.name;
+    options.cluster_token = config_.initial_cluster_token;
+    if (config_.new_cluster) {
+      if (options.initial_cluster.size() == 1) return absl::OkStatus();
+      const Status known =
+          WaitFor([&](auto done) { peer::CheckNotBootstrapped(&loop_, std::move(options), done); });
+      if (!absl::IsFailedPrecondition(known)) return known;
+      // Its data directory was lost: it starts, and is quarantined.
+      LOG_WARN("this member was started before and has lost its data", {"error", Message(known)});
+      config_.known_as_started = true;
+      return absl::OkStatus();
+    }
+    return Join(std::move(options));
+  }
+
+  Status Join(peer::BootstrapOptions options) {
+    return WaitFor([&](auto done) {
+      peer::JoinExisting(&loop_, std::move(options), [this, done](StatusOr<cluster::RemoteCluster> remote) {
+        if (remote.ok()) config_.remote_cluster = *std::move(remote);
+        done(remote.status());
+      });
+    });
+  }
+
+  // After the member was removed and added under a new ID (server/rejoin.h): joins with the members as they
+  // are now, however long it takes.
+  Status JoinAnew() {
+    QUORATE_RETURN_IF_ERROR(MakeAdmin());
+    admin_->SetEndpoints(rejoining_->endpoints);
+    config_.new_cluster = false;
+    while (signal_ == 0) {
+      config_.initial_cluster = rejoining_->initial_cluster;
+      Status status = WaitFor([&](auto done) {
+        admin_->List([this, done](const StatusOr<server::ClusterAdmin::Members>& members) {
+          if (members.ok()) {
+            config_.initial_cluster = server::InitialClusterText(*members, rejoining_->new_id, config_.name);
+          }
+          done(absl::OkStatus());
+        });
+      });
+      peer::BootstrapOptions options;
+      options.name = config_.name;
+      options.cluster_token = config_.initial_cluster_token;
+      if (auto initial = cluster::ParseInitialCluster(config_.initial_cluster); status.ok() && initial.ok()) {
+        options.initial_cluster = *std::move(initial);
+        status = Join(std::move(options));
+        if (status.ok()) return status;
+      }
+      LOG_WARN("joining anew waits for the other members", {"error", Message(status)});
+      (void)WaitFor([this](auto done) { loop_.After(kJoinPause, [done] { done(absl::OkStatus()); }); });
+    }
+    return Unavailable("stopped by a signal");
+  }
+
+  // --experimental-initial-corrupt-check, on a directory that has seen other starts.
+  Status CheckHashes() {
+    if (!options_.gates.initial_corrupt_check || !had_log_) return absl::OkStatus();
+    if (member_->lost_log().quarantined()) return absl::OkStatus();
+    AddRounds();
+    const Status status = WaitFor([&](auto done) { life_->corruption().CheckInitially(std::move(done)); });
+    loop_.RemoveEndOfRound(rounds_);
+    return status;
+  }
+
+  // An address that is taken is an error before anything is written; the sockets for clients are opened for
+  // good when the member can serve.
   Status CheckAddressesFree() {
     net::Server probe(&loop_, ToNetOptions(options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_peer_urls, options_));
     QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_urls, options_));
     QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_http_urls, options_));
     probe.StopListening();
@@ -241,7 +332,7 @@ class Program {
     if (listening.ok()) listening = ListenOn(http_server_, options_.listen_client_http_urls, options_);
     if (!listening.ok()) {
       LOG_ERROR("can't serve clients", {"error", Message(listening)});
-      failed_ = true;
+      exit_status_ = 1;
       loop_.Stop();
       return;
     }
@@ -254,12 +345,26 @@ class Program {
     sd_notify(0, "READY=1");
   }
 
+  // The leadership goes first, while everything is still being served; then the clients are sent elsewhere.
   void OnSignal(int signal) {
     if (signal_ != 0) return;
     signal_ = signal;
     LOG_INFO("received signal; shutting down", {"signal", signal == SIGINT ? "interrupt" : "terminated"});
     sd_notify(0, "STOPPING=1");
+    if (services_ == nullptr) {
+      loop_.Stop();
+      return;
+    }
     LOG_INFO("closing etcd server", {"name", options_.name}, {"data-dir", options_.data_dir});
+    services_->SetServing(false);
+    member_->HandOver([this] {
+      server_.Drain(kDrainGrace, [this] { http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
+    });
+  }
+
+  // Clients are sent elsewhere, then the loop ends.
+  void End(int exit_status) {
+    exit_status_ = exit_status;
     services_->SetServing(false);
     server_.Drain(kDrainGrace, [this] { http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
   }
@@ -271,12 +376,24 @@ class Program {
   SystemClock clock_;
   SystemRandom random_;
   ThreadExecutor executor_;
+  const Env env_;
+  server::Config config_;
   std::unique_ptr<server::Member> member_;
+  std::unique_ptr<server::ClusterLife> life_;
+  std::unique_ptr<peer::MemberEvents> events_;
   std::unique_ptr<rpc::Services> services_;
+  std::optional<server::RejoinState> rejoining_;  // The member is on its way back under this new ID.
+  std::unique_ptr<server::ClusterAdmin> admin_;
+  std::unique_ptr<server::Rejoin> rejoin_;
   net::Server server_;
   net::Server http_server_;
+  peer::PeerTransport transport_;
+  net::Server peer_server_;
+  net::Loop::HookId rounds_ = 0;
   int signal_ = 0;
-  bool failed_ = false;
+  int exit_status_ = 0;
+  bool restart_ = false;
+  bool had_log_ = false;  // There was a member here before this start.
 };
 
 }  // namespace
@@ -285,10 +402,11 @@ int Serve(const Options& options) {
   RaiseFileLimit();
   int status = 0;
   int signal = 0;
-  {
+  for (bool again = true; again;) {
     Program program(options);
     status = program.Run();
     signal = program.signal();
+    again = program.wants_restart();
     if (signal != 0) program.UnblockSignals();
   }
   if (status == 0 && signal != 0 && getpid() != 1) {

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "cmd/quorate/go_syntax.h"
@@ -241,9 +243,10 @@ Status CheckGates(const Options& o, std::vector<Notice>* notices) {
 }
 
 Status CheckOurs(const Options& o) {
-  if (o.new_cluster_version != "3.4") {
+  constexpr std::array<std::string_view, 4> kVersions = {"3.4", "3.5", "3.6", "3.7"};
+  if (std::find(kVersions.begin(), kVersions.end(), o.new_cluster_version) == kVersions.end()) {
     return InvalidArgument("--new-cluster-version " + GoQuote(o.new_cluster_version) +
-                           " is not supported: this release begins clusters at 3.4 only");
+                           " is not one of 3.4, 3.5, 3.6, 3.7");
   }
   constexpr uint64_t kIoThreadsMax = 64;
   if (o.io_threads > kIoThreadsMax) {

@@ -1,0 +1,234 @@
+#include "cmd/quorate/serve_cluster_admin.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/security/credentials.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "rpc.pb.h"
+
+namespace quorate::cmd {
+namespace {
+
+constexpr std::chrono::seconds kCallTimeout(3);
+
+Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return MakeStatus(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+// Worth asking another member.
+bool MayHelpElsewhere(const Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// "http://host:port" as libgrpc++ wants it.
+StatusOr<std::string> Target(const std::string& url) {
+  constexpr std::string_view kPlain = "http://";
+  if (!url.starts_with(kPlain)) {
+    return FailedPrecondition("can't talk to " + url + ": only http:// endpoints can be used for rejoining");
+  }
+  return url.substr(kPlain.size());
+}
+
+// One endpoint, one call at a time, blocking.
+class Endpoint {
+ public:
+  explicit Endpoint(const std::string& target)
+      : channel_(grpc::CreateChannel(target, grpc::InsecureChannelCredentials())) {}
+
+  template <typename Response, typename Request>
+  StatusOr<Response> Call(const std::string& method, const Request& request, const std::string& token) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+    if (!token.empty()) context.AddMetadata("token", token);
+    grpc::CompletionQueue queue;
+    grpc::TemplatedGenericStub<Request, Response> stub(channel_);
+    auto reader = stub.PrepareUnaryCall(&context, "/etcdserverpb." + method, request, &queue);
+    reader->StartCall();
+    Response response;
+    grpc::Status status;
+    reader->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    queue.Next(&tag, &ok);
+    queue.Shutdown();
+    while (queue.Next(&tag, &ok)) {
+    }
+    if (!status.ok()) return FromGrpc(status);
+    return response;
+  }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+class GrpcClusterAdmin final : public server::ClusterAdmin {
+ public:
+  GrpcClusterAdmin(net::Loop* loop, RecoverUser user)
+      : loop_(*loop), user_(std::move(user)), thread_([this] { Work(); }) {}
+  ~GrpcClusterAdmin() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  void SetEndpoints(std::vector<std::string> endpoints) override {
+    const std::lock_guard lock(mutex_);
+    endpoints_ = std::move(endpoints);
+  }
+
+  void List(MembersDone done) override {
+    Submit([this, done = std::move(done)](const std::vector<std::string>& endpoints) {
+      auto response = Ask<etcdserverpb::MemberListResponse>(endpoints, "Cluster/MemberList",
+                                                            etcdserverpb::MemberListRequest());
+      Answer([done, members = Members(response)] { done(members); });
+    });
+  }
+
+  void CheckHealth(const std::vector<std::string>& client_urls,
+                   std::function<void(const Status&)> done) override {
+    Submit([this, client_urls, done = std::move(done)](const std::vector<std::string>&) {
+      const auto response =
+          Ask<etcdserverpb::StatusResponse>(client_urls, "Maintenance/Status", etcdserverpb::StatusRequest());
+      Status status = response.status();
+      if (status.ok() && response->leader() == 0) status = Unavailable("it knows no leader");
+      Answer([done, status] { done(status); });
+    });
+  }
+
+  void Remove(uint64_t id, std::function<void(const Status&)> done) override {
+    etcdserverpb::MemberRemoveRequest request;
+    request.set_id(id);
+    Change<etcdserverpb::MemberRemoveResponse>("Cluster/MemberRemove", request, std::move(done));
+  }
+
+  void AddLearner(const std::vector<std::string>& peer_urls,
+                  std::function<void(const Status&)> done) override {
+    etcdserverpb::MemberAddRequest request;
+    for (const std::string& url : peer_urls) request.add_peerurls(url);
+    request.set_islearner(true);
+    Change<etcdserverpb::MemberAddResponse>("Cluster/MemberAdd", request, std::move(done));
+  }
+
+  void Promote(uint64_t id, std::function<void(const Status&)> done) override {
+    etcdserverpb::MemberPromoteRequest request;
+    request.set_id(id);
+    Change<etcdserverpb::MemberPromoteResponse>("Cluster/MemberPromote", request, std::move(done));
+  }
+
+ private:
+  using Job = std::function<void(const std::vector<std::string>& endpoints)>;
+
+  static StatusOr<Members> Members(const StatusOr<etcdserverpb::MemberListResponse>& response) {
+    if (!response.ok()) return response.status();
+    server::ClusterAdmin::Members members;
+    for (const etcdserverpb::Member& from : response->members()) {
+      cluster::Member& member = members.emplace_back();
+      member.id = from.id();
+      member.peer_urls.assign(from.peerurls().begin(), from.peerurls().end());
+      member.is_learner = from.islearner();
+      member.attributes.name = from.name();
+      member.attributes.client_urls.assign(from.clienturls().begin(), from.clienturls().end());
+    }
+    return members;
+  }
+
+  void Submit(Job job) {
+    {
+      const std::lock_guard lock(mutex_);
+      jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+  }
+  // Onto the loop, unless this object is gone by then.
+  void Answer(std::function<void()> answer) {
+    loop_.Post([answer = std::move(answer), alive = std::weak_ptr<char>(alive_)] {
+      if (!alive.expired()) answer();
+    });
+  }
+  void Work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+      if (ending_) return;
+      const Job job = std::move(jobs_.front());
+      jobs_.pop_front();
+      const std::vector<std::string> endpoints = endpoints_;
+      lock.unlock();
+      job(endpoints);
+      lock.lock();
+    }
+  }
+
+  template <typename Response, typename Request>
+  void Change(std::string method, Request request, std::function<void(const Status&)> done) {
+    Submit([this, method = std::move(method), request = std::move(request),
+            done = std::move(done)](const std::vector<std::string>& endpoints) {
+      const Status status = Ask<Response>(endpoints, method, request).status();
+      Answer([done, status] { done(status); });
+    });
+  }
+
+  // The first answer that another member could not better.
+  template <typename Response, typename Request>
+  StatusOr<Response> Ask(const std::vector<std::string>& endpoints, const std::string& method,
+                         const Request& request) {
+    StatusOr<Response> answer = Unavailable("no endpoint is known");
+    for (const std::string& url : endpoints) {
+      answer = AskOne<Response>(url, method, request);
+      if (answer.ok() || !MayHelpElsewhere(answer.status())) return answer;
+    }
+    return answer;
+  }
+  template <typename Response, typename Request>
+  StatusOr<Response> AskOne(const std::string& url, const std::string& method, const Request& request) {
+    QUORATE_ASSIGN_OR_RETURN(const std::string target, Target(url));
+    Endpoint endpoint(target);
+    std::string token;
+    if (!user_.name.empty()) {
+      etcdserverpb::AuthenticateRequest login;
+      login.set_name(user_.name);
+      login.set_password(user_.password);
+      const auto authenticated =
+          endpoint.Call<etcdserverpb::AuthenticateResponse>("Auth/Authenticate", login, "");
+      // Without authentication the cluster refuses to log anybody in, and needs nobody to be.
+      if (authenticated.ok()) {
+        token = authenticated->token();
+      } else if (!absl::IsFailedPrecondition(authenticated.status())) {
+        return authenticated.status();
+      }
+    }
+    return endpoint.Call<Response>(method, request, token);
+  }
+
+  net::Loop& loop_;
+  const RecoverUser user_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::string> endpoints_;  // This and the next two under mutex_.
+  std::deque<Job> jobs_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<server::ClusterAdmin> MakeClusterAdmin(net::Loop* loop, RecoverUser user) {
+  return std::make_unique<GrpcClusterAdmin>(loop, std::move(user));
+}
+
+}  // namespace quorate::cmd

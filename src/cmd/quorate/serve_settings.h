@@ -1,0 +1,17 @@
+// From the settings of the program to those of its parts.
+#pragma once
+
+#include "cmd/quorate/options.h"
+#include "net/server.h"
+#include "server/config.h"
+
+namespace quorate::cmd {
+
+// Without on_fatal and remote_cluster.
+server::Config ToServerConfig(const Options& o);
+// Of the listeners for clients.
+net::ServerOptions ToNetOptions(const Options& o);
+// Settings that are taken and change nothing here; said once, so that nobody waits for them.
+void WarnOfSettingsWithoutEffect(const Options& o);
+
+}  // namespace quorate::cmd

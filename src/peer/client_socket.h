@@ -1,0 +1,81 @@
+// An outgoing connection: dials the addresses of an endpoint in turn, then moves bytes. The stream it reads
+// and writes is a net::ByteStream, so that TLS can be put between it and the descriptor.
+//
+// Owner: the loop's thread. Held by shared_ptr; the callbacks may drop the last one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "net/byte_queue.h"
+#include "net/descriptor.h"
+#include "net/loop.h"
+#include "peer/endpoint.h"
+#include "peer/resolver.h"
+
+namespace quorate::peer {
+
+class ClientSocket : public net::Descriptor::Events, public std::enable_shared_from_this<ClientSocket> {
+ public:
+  // None is called from within a call into the socket, and none after Close().
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnConnected() = 0;
+    // Views the socket's buffer during the call.
+    virtual void OnBytes(std::string_view bytes) = 0;
+    // It is over, as if by Close(). OK: the other sent all it had and closed.
+    virtual void OnClosed(const Status& status) = 0;
+    // What was written has gone into the socket after it had been blocked.
+    virtual void OnDrained() {}
+  };
+
+  ClientSocket(net::Loop* loop, Endpoint endpoint);
+  ~ClientSocket() override;
+
+  // Once. Each of the addresses gets its share of the time.
+  void Dial(Resolver* resolver, int64_t timeout_nanos, Handler* handler);
+  // Of a connected one that was kept: nobody else's any more.
+  void set_handler(Handler* handler) { handler_ = handler; }
+  // Queues bytes; they go at Flush().
+  void Write(std::string_view bytes) { out_.Append(bytes); }
+  void Flush();
+  void Close();
+
+  size_t pending_bytes() const { return out_.size(); }
+  bool connected() const { return connected_; }
+  bool closed() const { return closed_; }
+  const Endpoint& endpoint() const { return endpoint_; }
+  net::Loop* loop() const { return loop_; }
+  // When bytes last came or went.
+  int64_t last_progress() const { return last_progress_; }
+
+ private:
+  void OnReadable() override;
+  void OnWritable() override;
+  void OnResolved(StatusOr<std::vector<SocketAddress>> addresses);
+  void ConnectNext(const Status& last);
+  Status Connect(const SocketAddress& address);
+  void OnConnectResult();
+  void WriteOut();
+  void Fail(const Status& status);
+
+  net::Loop* const loop_;
+  const Endpoint endpoint_;
+  Handler* handler_ = nullptr;
+  std::vector<SocketAddress> addresses_;
+  size_t next_address_ = 0;
+  int64_t dial_timeout_ = 0;
+  net::Loop::TimerId timer_ = 0;
+  std::unique_ptr<net::Descriptor> descriptor_;
+  net::ByteStream* stream_ = nullptr;
+  net::ByteQueue out_;
+  int64_t last_progress_ = 0;
+  bool connected_ = false;
+  bool blocked_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace quorate::peer

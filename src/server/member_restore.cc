@@ -1,0 +1,112 @@
+// A leader's snapshot takes the place of everything: its file, its record in the log, its database, and the
+// state that is read from it. Each step is durable before the next, so that a start after a crash at any
+// point finds either the old state or the new one (Member::ChooseDatabase completes a step that was cut off).
+#include <utility>
+
+#include "base/check.h"
+#include "base/logging.h"
+#include "server/member.h"
+
+namespace quorate::server {
+
+void Member::BeginRestore(raft::Ready ready) {
+  QUORATE_CHECK(restore_ == nullptr && ready.committed_entries.empty());
+  restore_ = std::make_unique<Restore>();
+  restore_->snapshot = ready.snapshot;
+  const raft::SnapshotMetadata& metadata = ready.snapshot->metadata;
+  LOG_INFO("applying snapshot", {"current-snapshot-index", snapshot_index_},
+           {"current-applied-index", applied_index_}, {"incoming-leader-snapshot-index", metadata.index},
+           {"incoming-leader-snapshot-term", metadata.term});
+  auto status = std::make_shared<Status>();
+  auto waiting = std::make_shared<raft::Ready>(std::move(ready));
+  env_.executor->Submit(
+      Lane::kBackground, [this, status, waiting] { *status = snapshots_->Save(*waiting->snapshot); },
+      [this, status, waiting, started = now()] {
+        metrics_.snapshot_file_fsync.ObserveNanos(now() - started);
+        if (!status->ok()) {
+          config_.on_fatal(*status);
+          return;
+        }
+        LogRestored(std::move(*waiting));
+      });
+}
+
+// The record first: the hard state that commits it must not be found without it.
+void Member::LogRestored(raft::Ready ready) {
+  const raft::SnapshotMetadata& metadata = ready.snapshot->metadata;
+  wal_->SaveSnapshotRecord({metadata.index, metadata.term, metadata.conf_state});
+  wal_->Append(ready.entries, ready.hard_state.value_or(raft::HardState{}));
+  release_index_ = metadata.index;
+  restore_->logged = true;
+  in_flight_.push_back({std::move(ready.entries), ready.hard_state, std::move(ready.persist)});
+}
+
+// The lane of commits and defragmentations: none of the old database is under way when the new one comes.
+void Member::OpenRestored() {
+  struct Opening {
+    Status status;
+    Parts parts;
+  };
+  auto opening = std::make_shared<Opening>();
+  const std::string received = snapshots_->DatabasePath(restore_->snapshot->metadata.index);
+  env_.executor->Submit(
+      Lane::kDb,
+      [this, opening, received] {
+        opening->status = [&]() -> Status {
+          QUORATE_RETURN_IF_ERROR(env_.files->Rename(received, dirs_.db));
+          QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
+          QUORATE_ASSIGN_OR_RETURN(opening->parts, OpenParts());
+          return absl::OkStatus();
+        }();
+      },
+      [this, opening] {
+        if (!opening->status.ok()) {
+          config_.on_fatal(opening->status);
+          return;
+        }
+        FinishRestore(std::move(opening->parts));
+      });
+}
+
+void Member::FinishRestore(Parts parts) {
+  const std::shared_ptr<const raft::Snapshot> snapshot = restore_->snapshot;
+  const raft::SnapshotMetadata& metadata = snapshot->metadata;
+  Status status = InstallParts(std::move(parts), snapshot.get());
+  if (status.ok()) status = raft_storage_.ApplySnapshot(snapshot);
+  if (!status.ok()) {
+    config_.on_fatal(status);
+    return;
+  }
+  conf_state_ = metadata.conf_state;
+  applied_index_ = metadata.index;
+  applied_term_ = metadata.term;
+  snapshot_index_ = metadata.index;
+  snapshot_writing_ = false;
+  ++metrics_.snapshots_applied;
+  ConnectMembers();
+  LOG_INFO("applied snapshot", {"snapshot-index", metadata.index}, {"snapshot-term", metadata.term},
+           {"current-revision", store_->current_revision()});
+
+  restore_.reset();
+  AcknowledgeLog(1);
+  const uint64_t index = metadata.index;
+  env_.executor->Submit(
+      Lane::kBackground,
+      [this, index] {
+        const Status released = snapshots_->ReleaseDatabasesBefore(index);
+        if (!released.ok()) LOG_WARN("failed to remove received databases", {"error", Message(released)});
+      },
+      [] {});
+  while (!held_.empty() && restore_ == nullptr) {
+    raft::Ready ready = std::move(held_.front());
+    held_.pop_front();
+    if (ready.snapshot != nullptr) {
+      BeginRestore(std::move(ready));
+    } else {
+      Persist(std::move(ready));
+    }
+  }
+  RunReadyReads();
+}
+
+}  // namespace quorate::server

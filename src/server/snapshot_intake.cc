@@ -1,0 +1,154 @@
+#include "server/snapshot_intake.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "bolt/meta.h"
+#include "bolt/page.h"
+
+namespace quorate::server {
+namespace {
+
+// Handed to the disk at a time.
+constexpr size_t kPieceBytes = 256 * 1024;
+
+// Both metas lie in the first two pages, which have 64 KiB at most.
+Status CheckDatabase(File& file, uint64_t size) {
+  const auto broken = [&](const std::string& why) {
+    return DataLoss("the database received with a snapshot (" + file.path() + ", " + std::to_string(size) +
+                    " bytes) " + why + "; the sender will be asked again");
+  };
+  std::string head(bolt::kPageHeaderBytes + bolt::Meta::kBytes, '\0');
+  QUORATE_ASSIGN_OR_RETURN(const size_t first_bytes, file.ReadAt(0, head.data(), head.size()));
+  if (first_bytes < head.size()) return broken("is too short for a db file");
+  const auto first = bolt::Meta::Parse(head.data());
+  if (!first) return broken("does not begin with a sound meta page");
+  QUORATE_ASSIGN_OR_RETURN(const size_t second_bytes,
+                           file.ReadAt(first->page_size, head.data(), head.size()));
+  const auto second = second_bytes < head.size() ? std::nullopt : bolt::Meta::Parse(head.data());
+  const bolt::Meta& newest = second && second->txid > first->txid ? *second : *first;
+  if (newest.high_water > size / newest.page_size) {
+    return broken("is cut off: it should have " + std::to_string(newest.high_water) + " pages of " +
+                  std::to_string(newest.page_size) + " bytes");
+  }
+  return absl::OkStatus();
+}
+
+// Two senders at once must not meet in one file. SnapshotFiles::RemoveTemporary knows it by its first
+// letters.
+std::string TemporaryPath(const Env& env, const wal::SnapshotFiles& files) {
+  return files.dir() + "/tmp-intake-" + std::to_string(env.random->Next());
+}
+
+}  // namespace
+
+// The counters and callbacks belong to the core's thread, the rest to the jobs, which run one after the
+// other.
+struct SnapshotIntake::State {
+  State(const Env& e, const wal::SnapshotFiles& files, uint64_t index)
+      : env(e),
+        directory(files.dir()),
+        final_path(files.DatabasePath(index)),
+        temporary_path(TemporaryPath(e, files)) {}
+
+  void Write(std::string_view bytes) {
+    if (!status.ok()) return;
+    if (file == nullptr) {
+      auto opened = env.files->Open(temporary_path, {.write = true, .create = true, .truncate = true});
+      if (!opened.ok()) {
+        status = opened.status();
+        return;
+      }
+      file = *std::move(opened);
+    }
+    status = file->WriteAt(written, bytes);
+    written += bytes.size();
+  }
+
+  Status Publish() {
+    QUORATE_RETURN_IF_ERROR(status);
+    if (file == nullptr) return DataLoss("the snapshot came without a database");
+    QUORATE_RETURN_IF_ERROR(CheckDatabase(*file, written));
+    QUORATE_RETURN_IF_ERROR(file->Sync());
+    file.reset();
+    QUORATE_RETURN_IF_ERROR(env.files->Rename(temporary_path, final_path));
+    return env.files->SyncDirectory(directory);
+  }
+
+  // What is left over is removed at the next start, too, so a failure here harms nobody.
+  void Discard() {
+    file.reset();
+    static_cast<void>(env.files->Remove(temporary_path));
+  }
+
+  const Env env;
+  const std::string directory;
+  const std::string final_path;
+  const std::string temporary_path;
+
+  // Jobs.
+  std::unique_ptr<File> file;
+  uint64_t written = 0;
+  Status status;
+
+  // Core.
+  size_t pending_bytes = 0;
+  uint64_t received_bytes = 0;
+  std::function<void()> on_drained;
+  Done done;
+  bool finished = false;  // Finish was called.
+};
+
+SnapshotIntake::SnapshotIntake(const Env& env, const wal::SnapshotFiles& files, uint64_t index)
+    : state_(std::make_shared<State>(env, files, index)) {}
+
+SnapshotIntake::~SnapshotIntake() {
+  state_->on_drained = nullptr;
+  state_->done = nullptr;
+  if (state_->finished || state_->received_bytes == 0) return;
+  state_->env.executor->Submit(
+      Lane::kBackground, [state = state_] { state->Discard(); }, [] {});
+}
+
+void SnapshotIntake::Append(std::string_view bytes) {
+  QUORATE_CHECK(!state_->finished);
+  state_->pending_bytes += bytes.size();
+  state_->received_bytes += bytes.size();
+  piece_.append(bytes);
+  if (piece_.size() >= kPieceBytes) SubmitPiece();
+}
+
+void SnapshotIntake::SubmitPiece() {
+  if (piece_.empty()) return;
+  auto piece = std::make_shared<const std::string>(std::exchange(piece_, {}));
+  state_->env.executor->Submit(
+      Lane::kBackground, [state = state_, piece] { state->Write(*piece); },
+      [state = state_, piece] {
+        state->pending_bytes -= piece->size();
+        if (state->pending_bytes > kPendingLow || !state->on_drained) return;
+        std::exchange(state->on_drained, nullptr)();
+      });
+}
+
+void SnapshotIntake::Finish(Done done) {
+  QUORATE_CHECK(!state_->finished);
+  SubmitPiece();
+  state_->finished = true;
+  state_->done = std::move(done);
+  const auto result = std::make_shared<Status>();
+  state_->env.executor->Submit(
+      Lane::kBackground,
+      [state = state_, result] {
+        *result = state->Publish();
+        if (!result->ok()) state->Discard();
+      },
+      [state = state_, result] {
+        if (state->done) std::exchange(state->done, nullptr)(*result);
+      });
+}
+
+size_t SnapshotIntake::pending_bytes() const { return state_->pending_bytes; }
+void SnapshotIntake::OnDrained(std::function<void()> fn) { state_->on_drained = std::move(fn); }
+uint64_t SnapshotIntake::received_bytes() const { return state_->received_bytes; }
+
+}  // namespace quorate::server

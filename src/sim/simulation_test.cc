@@ -1,0 +1,92 @@
+// Whole simulations: the named scenarios, some seeds, the same seed twice, and a server that is broken on purpose.
+#include "sim/simulation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/logging.h"
+#include "base/test_seed.h"
+#include "sim/runner.h"
+#include "sim/scenarios.h"
+
+namespace quorate::sim {
+namespace {
+
+constexpr int kRunSeconds = 300;
+
+void BeQuiet() {
+  std::string error;
+  log::Configure({.level = log::Level::kFatal}, &error);
+}
+
+RunResult RunSeed(uint64_t seed) {
+  BeQuiet();
+  const SimulationOptions options = OptionsForSeed(seed);
+  return RunInChild([&] { return Simulation(options).Run(PlanFor(options)); }, kRunSeconds);
+}
+
+class SimScenario : public testing::TestWithParam<Scenario> {};
+
+TEST_P(SimScenario, Holds) {
+  BeQuiet();
+  const RunResult result = RunInChild([] { return RunScenario(GetParam(), false); }, kRunSeconds);
+  EXPECT_TRUE(result.ok) << result.check << ": " << result.failure << "\nreplay: ./dev sim --scenario "
+                         << GetParam().name;
+  EXPECT_GT(result.applied, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Originals, SimScenario, testing::ValuesIn(Scenarios().begin(), Scenarios().end()),
+                         [](const auto& scenario) { return std::string(scenario.param.name); });
+
+TEST(SimSearch, NoSeedBreaksAPromise) {
+  const bool replay = std::getenv("QUORATE_TEST_SEED") != nullptr;
+  const uint64_t first = TestSeed(1);
+  uint64_t acknowledged = 0;
+  uint64_t watched = 0;
+  for (uint64_t seed = first; seed < first + (replay ? 1 : 14); ++seed) {
+    const RunResult result = RunSeed(seed);
+    EXPECT_TRUE(result.ok) << result.check << ": " << result.failure << "\nreplay: ./dev sim --seed " << seed;
+    acknowledged += result.acknowledged;
+    watched += result.watch_events;
+  }
+  // It did what it is for.
+  EXPECT_TRUE(replay || (acknowledged > 5000 && watched > 5000)) << acknowledged << " " << watched;
+}
+
+TEST(SimSearch, TheSameSeedIsTheSameRun) {
+  for (const uint64_t seed : {3, 4}) {
+    const RunResult first = RunSeed(seed);
+    const RunResult second = RunSeed(seed);
+    EXPECT_EQ(first.trace_hash, second.trace_hash) << "seed " << seed;
+    EXPECT_EQ(first.events, second.events);
+    EXPECT_GT(first.applied, 50u);
+  }
+}
+
+// A server that does not sync its log loses what it has acknowledged: the simulator must see it.
+TEST(SimSearch, AServerThatDoesNotSyncIsFound) {
+  BeQuiet();
+  int found = 0;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    SimulationOptions options;
+    options.seed = seed;
+    options.load_nanos = 6 * kSecond;
+    options.member_changes = false;
+    options.configure = [](server::Config* config) { config->sync = false; };
+    std::vector<Fault> plan;
+    for (int64_t at = 3 * kSecond; at < 7 * kSecond; at += kSecond) {
+      Fault fault;
+      fault.kind = FaultKind::kPowerLossOfAll;
+      fault.at = at;
+      fault.duration = 200 * kMillisecond;
+      plan.push_back(fault);
+    }
+    found += !RunInChild([&] { return Simulation(options).Run(plan); }, kRunSeconds).ok;
+  }
+  EXPECT_GT(found, 0);
+}
+
+}  // namespace
+}  // namespace quorate::sim

@@ -1,0 +1,329 @@
+#!/usr/bin/python3
+"""A member whose disk was set back (R5 of the runbook): real processes, quarantine, the three actions of --lost-log-action,
+rejoin killed at every step, with etcd as the leader, with authentication on; and restarts that must not be taken for it."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import grpc
+
+from cluster import Cluster
+
+QUARANTINED = "is quarantined, its log went back in time"
+EXIT_STATUS = 79
+# Short elections, so that what waits for several of them fits into a test.
+FLAGS = ("--heartbeat-interval", "50", "--election-timeout", "500")
+
+
+class LostLogTest(unittest.TestCase):
+
+    def cluster(self, kinds=("quorate",) * 3, flags=(), victim_flags=()):
+        """Every member of ours has a run directory of its own; without it a start is as on another boot."""
+        cluster = Cluster(kinds, flags=(*FLAGS, *flags))
+        self.addCleanup(cluster.__exit__, None)
+        for one in cluster.members:
+            if one.kind == "quorate":
+                one.run_dir = one.root / "run"
+                one.extra_flags = ["--run-dir", str(one.run_dir), *victim_flags]
+        return cluster.start()
+
+    def lose(self, cluster, victim, writes, meanwhile=None):
+        """The victim's disk is what it was before these writes, and its machine was booted since. Not started."""
+        image = victim.root / "image"
+        victim.stop()
+        shutil.copytree(victim.data_dir, image)
+        victim.start()
+        cluster.leader()
+        leader = next(m for m in cluster.running if m is not victim)
+        leader.fill(writes)
+        cluster.agree()
+        victim.kill()
+        if meanwhile:
+            meanwhile()
+        shutil.rmtree(victim.data_dir)
+        image.rename(victim.data_dir)
+        shutil.rmtree(victim.run_dir, ignore_errors=True)
+
+    def others(self, cluster, victim):
+        return [m for m in cluster.members if m is not victim]
+
+    def http(self, one, path):
+        try:
+            with urllib.request.urlopen(one.url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def quarantined(self, one):
+        """The reason, once the member says that it is."""
+        try:
+            status, body = self.http(one, "/health")
+        except OSError:
+            return None
+        return json.loads(body)["reason"] if status == 503 and QUARANTINED in body else None
+
+    def expect_quarantined(self, cluster, victim):
+        reason = cluster.wait(lambda: self.quarantined(victim), f"{victim.name} is quarantined")
+        self.assertEqual(200, self.http(victim, "/livez")[0])
+        status, body = self.http(victim, "/readyz")
+        self.assertEqual(503, status)
+        self.assertIn(QUARANTINED, body)
+        for call in (lambda: victim.put("k", "v"), lambda: victim.get("k", serializable=True), victim.status):
+            with self.assertRaises(grpc.RpcError) as caught:
+                call()
+            self.assertEqual(grpc.StatusCode.UNAVAILABLE, caught.exception.code())
+            self.assertIn(QUARANTINED, caught.exception.details())
+        errors = [json.loads(line) for line in victim.recent_log().splitlines() if '"way-out"' in line]
+        self.assertTrue(errors)
+        self.assertEqual("error", errors[-1]["level"])
+        for key in ("term", "commit", "last-index", "proof"):
+            self.assertIn(key, errors[-1])
+        self.assertIn("member remove", errors[-1]["way-out"][1])
+        return reason
+
+    def expect_others_serve(self, cluster, victim):
+        rest = self.others(cluster, victim)
+        cluster.leader(among=rest)
+        rest[0].put("after", "it")
+        cluster.agree(among=rest)
+        for one in rest:
+            self.assertNotIn("quarantined", one.recent_log())
+
+    # Proofs
+
+    def test_follower_with_the_same_leader(self):
+        for writes in (1, 10, 10_000):
+            with self.subTest(writes=writes):
+                cluster = self.cluster()
+                victim = cluster.followers()[0]
+                self.lose(cluster, victim, writes)
+                victim.spawn()
+                self.expect_quarantined(cluster, victim)
+                self.expect_others_serve(cluster, victim)
+                # The mark outlives the process.
+                victim.kill()
+                victim.spawn()
+                self.expect_quarantined(cluster, victim)
+                cluster.__exit__(None)
+
+    def test_follower_after_a_change_of_leader_and_across_a_snapshot(self):
+        cluster = self.cluster(flags=("--snapshot-count", "100"))
+        victim = cluster.followers()[0]
+
+        def another_leads():
+            rest = self.others(cluster, victim)
+            leader = cluster.leader(among=rest)
+            cluster.move_leader(next(m for m in rest if m is not leader))
+            rest[0].fill(10, prefix="new/")
+        self.lose(cluster, victim, 1000, another_leads)
+        victim.spawn()
+        # The old leader remembers what it acknowledged there; if the new one was faster, it holds all of it again.
+        cluster.wait(lambda: self.quarantined(victim) or victim.healthy(), "the member knows what it is")
+        if not self.quarantined(victim):
+            cluster.agree()
+        self.expect_others_serve(cluster, victim)
+
+    def test_former_leader(self):
+        cluster = self.cluster()
+        victim = cluster.leader()
+        self.lose(cluster, victim, 10, lambda: cluster.leader(among=self.others(cluster, victim)))
+        victim.spawn()
+        cluster.wait(lambda: self.quarantined(victim) or victim.healthy(), "the member knows what it is")
+        self.expect_others_serve(cluster, victim)
+
+    def test_under_a_leader_that_is_etcd(self):
+        for writes in (1, 10_000):
+            with self.subTest(writes=writes):
+                cluster = self.cluster(("etcd", "etcd", "quorate"))
+                cluster.lead_by("etcd")
+                victim = cluster.members[2]
+                self.lose(cluster, victim, writes)
+                victim.spawn()
+                self.assertIn("counts on its acknowledgement", self.expect_quarantined(cluster, victim))
+                self.expect_others_serve(cluster, victim)
+                cluster.__exit__(None)
+
+    def test_same_boot_is_told_by_the_epoch(self):
+        cluster = self.cluster(("etcd", "etcd", "quorate"))
+        victim = cluster.members[2]
+        victim.stop()
+        shutil.copytree(victim.data_dir, victim.root / "image")
+        victim.restart() if victim.running else victim.start()
+        victim.stop()
+        shutil.rmtree(victim.data_dir)
+        (victim.root / "image").rename(victim.data_dir)
+        victim.spawn()
+        self.assertIn("epoch", self.expect_quarantined(cluster, victim))
+
+    def test_wiped_directory(self):
+        cluster = self.cluster()
+        victim = cluster.followers()[0]
+        for state in ("new", "existing"):
+            victim.kill()
+            shutil.rmtree(victim.data_dir)
+            victim.initial_state = state
+            victim.spawn()
+            self.assertIn("data directory was lost", self.expect_quarantined(cluster, victim))
+            self.expect_others_serve(cluster, victim)
+
+    # Actions
+
+    def test_exit(self):
+        cluster = self.cluster(victim_flags=("--lost-log-action", "exit"))
+        victim = cluster.followers()[0]
+        self.lose(cluster, victim, 10)
+        victim.spawn()
+        self.assertEqual(EXIT_STATUS, victim.process.wait(timeout=30))
+        victim.kill()
+        victim.spawn()
+        self.assertEqual(EXIT_STATUS, victim.process.wait(timeout=30))
+
+    def expect_rejoined(self, cluster, victim, old, metadata=None):
+        cluster.wait(lambda: "rejoined the cluster" in victim.log(), f"{victim.name} rejoins", 60)
+        cluster.wait(victim.answers, f"{victim.name} answers")
+        members = {m.name: m for m in cluster.member_list(self.others(cluster, victim)[0])}
+        self.assertEqual(3, len(members))
+        self.assertNotEqual(old, members[victim.name].ID)
+        self.assertFalse(members[victim.name].isLearner)
+        self.others(cluster, victim)[0].put("after", "it", metadata=metadata)
+        cluster.agree(metadata=metadata)
+        self.assertTrue(any(victim.data_dir.glob(f"member.lost-{old:x}*")))
+
+    def test_rejoin(self):
+        cluster = self.cluster(victim_flags=("--lost-log-action", "rejoin"))
+        victim = cluster.followers()[0]
+        old = victim.id
+        self.lose(cluster, victim, 10)
+        victim.spawn()
+        self.expect_rejoined(cluster, victim, old)
+        # It is a member like any other now.
+        victim.stop()
+        victim.start()
+        cluster.agree()
+
+    def test_rejoin_among_etcds(self):
+        cluster = self.cluster(("etcd", "etcd", "quorate"), victim_flags=("--lost-log-action", "rejoin"))
+        cluster.lead_by("etcd")
+        victim = cluster.members[2]
+        old = victim.id
+        self.lose(cluster, victim, 10)
+        victim.spawn()
+        self.expect_rejoined(cluster, victim, old)
+
+    def test_rejoin_of_a_wiped_member(self):
+        cluster = self.cluster(victim_flags=("--lost-log-action", "rejoin"))
+        victim = cluster.followers()[0]
+        old = victim.id
+        victim.kill()
+        shutil.rmtree(victim.data_dir)
+        victim.spawn()
+        self.expect_rejoined(cluster, victim, old)
+
+    def test_rejoin_killed_at_each_step(self):
+        for step in ("remove", "add", "move", "join"):
+            with self.subTest(step=step):
+                cluster = self.cluster(victim_flags=("--lost-log-action", "rejoin"))
+                victim = cluster.followers()[0]
+                old = victim.id
+                self.lose(cluster, victim, 10)
+                victim.spawn()
+                self.kill_at(victim, step)
+                victim.spawn()
+                self.expect_rejoined(cluster, victim, old)
+                cluster.__exit__(None)
+
+    def kill_at(self, victim, step):
+        """SIGKILL as soon as the step is on disk."""
+        state = victim.data_dir / "quorate" / "rejoin.json"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if json.loads(state.read_text())["step"] == step:
+                    victim.kill()
+                    return
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.0005)
+        self.fail(f"step {step} was not seen\n{victim.log()[-2000:]}")
+
+    def test_rejoin_with_authentication(self):
+        cluster = self.cluster(victim_flags=("--lost-log-action", "rejoin"))
+        victim = cluster.followers()[0]
+        old = victim.id
+        cluster.ctl("user", "add", "root:secret")
+        cluster.ctl("role", "add", "root", check=False)
+        cluster.ctl("user", "grant-role", "root", "root")
+        self.lose(cluster, victim, 10, lambda: cluster.ctl("auth", "enable"))
+        victim.spawn()
+        # Without a user it stays what it is, and says why.
+        self.expect_quarantined(cluster, victim)
+        cluster.wait(lambda: "rejoining lacks the right" in victim.log(), "it says that it lacks the right")
+        self.assertIn(f"{old:x}", cluster.ctl("--user", "root:secret", "member", "list",
+                                              endpoints=[m.endpoint for m in self.others(cluster, victim)]).stdout)
+        user = victim.root / "user"
+        user.write_text("root:secret\n")
+        user.chmod(0o600)
+        victim.kill()
+        victim.extra_flags += ["--recover-user-file", str(user)]
+        victim.spawn()
+        cluster.wait(lambda: "rejoined the cluster" in victim.log(), f"{victim.name} rejoins", 60)
+
+    # What is none of it
+
+    def test_restarts_are_continuous_and_never_quarantined(self):
+        cluster = self.cluster()
+        ended = threading.Event()
+
+        def write():
+            count = 0
+            while not ended.is_set():
+                count += 1
+                for one in cluster.members:
+                    try:
+                        one.put(f"load/{count}", "v", timeout=2)
+                        break
+                    except (grpc.RpcError, OSError):
+                        continue
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for one in cluster.members:
+                for end in (one.stop, one.kill):
+                    end()
+                    one.start()
+                    self.assertNotIn("on probation", one.recent_log())
+        finally:
+            ended.set()
+            writer.join()
+        cluster.agree()
+        for one in cluster.members:
+            self.assertNotIn("quarantined", one.log())
+
+    def test_a_power_cut_of_all(self):
+        cluster = self.cluster()
+        cluster.members[0].fill(100)
+        cluster.kill()
+        for one in cluster.members:
+            shutil.rmtree(one.run_dir)
+        for one in cluster.members:
+            one.spawn()
+        for one in cluster.members:
+            one.wait_healthy()
+            self.assertIn("on probation", one.recent_log())
+            self.assertNotIn("quarantined", one.recent_log())
+        cluster.agree()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    unittest.main(verbosity=2)
