@@ -372,7 +372,22 @@ def peer_seeds():
     write("peer", "url", bytes([4]), b"http://[::1]:2380")
 
 
+# The files of the guard against lost logs (fuzz_lost_log.cc: the order of the decoders); checksums are added there.
+
+
+def lost_log_seeds():
+    write("lost_log", "epoch", bytes([0]), b"quorate-epoch 1 a1b2 7 c3d4")
+    write("lost_log", "running", bytes([1]), b"quorate-run 1 a1b2 7 c3d4 boot running 3 8e9e 12")
+    write("lost_log", "ended", bytes([1]), b"quorate-run 1 a1b2 8 c3d5 boot 14 3 8e9e 12")
+    write("lost_log", "memory", bytes([2]), b"QUORPMEM", struct.pack(">QQI", 5, 9, 1), struct.pack(">QQQQ", 2, 3, 1, 40))
+    write("lost_log", "answer", bytes([3]), b'{"cluster":"1","member":"2","term":3,"vote":"2","index":40}')
+    write("lost_log", "mark", bytes([4]), b'{"member":"1","cluster":"9","proof":"p","term":3,"commit":5,"last-index":4,"since":1}')
+    write("lost_log", "rejoin", bytes([5]), b'{"step":"move","old":"1","new":"2","promote":true,"name":"m",'
+          b'"peer-urls":["http://a:1"],"endpoints":["http://b:2"],"initial-cluster":"m=http://a:1"}')
+
+
 if __name__ == "__main__":
+    lost_log_seeds()
     peer_seeds()
     wal_seeds()
     db_seeds()

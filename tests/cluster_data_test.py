@@ -167,7 +167,7 @@ class DataTest(unittest.TestCase):
             line = next((line for line in victim.recent_log().splitlines() if "inconsistency" in line or "corrupt" in line), "")
             self.assertTrue(line, victim.recent_log()[-2000:])
             print(f"status {status}: {line[:300]}", flush=True)
-            cluster.members[0].put("a", "b")
+            cluster.leader(among=[one for one in cluster.running if one is not victim]).put("a", "b")
             # The way out: a fresh directory under a new ID.
             cluster.dismiss(victim)
             cluster.members.remove(victim)

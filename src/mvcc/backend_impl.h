@@ -55,9 +55,9 @@ struct Backend::Impl : std::enable_shared_from_this<Backend::Impl> {
 
   std::shared_ptr<BackendJob> job;  // Under way; null when idle.
   bool commit_wanted = false;
-  std::vector<Waiter> waiters;            // For the next commit.
+  std::vector<Waiter> waiters;                       // For the next commit.
   std::vector<std::function<void()>> before_freeze;  // Run when its batch is complete.
-  std::vector<Waiter> in_flight_waiters;  // For the one under way.
+  std::vector<Waiter> in_flight_waiters;             // For the one under way.
   std::function<void(Status)> defragment_done;
   bool defragment_wanted = false;
   bool defragment_running = false;

@@ -307,7 +307,8 @@ TEST(BackendTest, ASnapshotIsADbFileOfItsOwn) {
   EXPECT_EQ(Records(*other.backend), expected);
 }
 
-// A commit under way is waited for, and what is changed meanwhile is in the snapshot; what comes later is not.
+// A commit under way is waited for, and what is changed meanwhile is in the snapshot; what comes later is
+// not.
 TEST(BackendTest, ASnapshotShowsTheMomentThatItWasTold) {
   World world(1, InlineExecutor::Mode::kQueued);
   ASSERT_TRUE(world.Open().ok());

@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "base/check.h"
@@ -48,7 +49,7 @@ std::string PeerText(const sockaddr_storage& address) {
   return "unix:";
 }
 
-std::string ErrnoText() { return std::strerror(errno); }
+std::string ErrnoText() { return std::generic_category().message(errno); }
 
 void SetOption(int fd, int level, int name, int value) {
   // Options that make things better, not right: an old kernel may lack one.
@@ -290,7 +291,7 @@ StatusOr<uint16_t> Server::Listen(const std::string& host, uint16_t port, const 
 }
 Status Server::ListenUnix(const std::string& path) { return impl_->ListenUnix(path); }
 void Server::StopListening() { impl_->StopListening(); }
-void Server::DealTo(std::vector<Server*> servers) {
+void Server::DealTo(const std::vector<Server*>& servers) {
   impl_->dealt_to.clear();
   for (Server* server : servers) impl_->dealt_to.push_back(server->impl_.get());
 }

@@ -91,7 +91,7 @@ class Server {
 
   // Connections accepted here go in turn to these servers (this one may be among them), each on its own loop.
   // They must outlive this server's listening.
-  void DealTo(std::vector<Server*> servers);
+  void DealTo(const std::vector<Server*>& servers);
 
   // Stops listening, tells all clients to go elsewhere (GOAWAY; Connection: close), lets running calls end,
   // closes what is left after `grace`, then calls `done` once.

@@ -174,7 +174,10 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     }
     for (cluster::Member& member : *members) {
       for (const cluster::Member& known : remote_.members) {
-        if (known.id == member.id) member.is_learner = known.is_learner;
+        if (known.id != member.id) continue;
+        member.is_learner = known.is_learner;
+        // Tells whether it was started before.
+        member.attributes.client_urls = known.attributes.client_urls;
       }
     }
     remote_.members = *std::move(members);

@@ -40,6 +40,28 @@ class RefusedBody : public net::HttpBodySink {
   const std::function<void(net::HttpReply&)> refuse_;
 };
 
+// Collects the body of a message.
+class MessageBody : public net::HttpBodySink {
+ public:
+  using Take = std::function<void(const net::HttpRequest& request, net::HttpReply& reply)>;
+
+  MessageBody(net::HttpRequest request, Take take) : request_(std::move(request)), take_(std::move(take)) {}
+  void OnBegin(net::HttpReply reply) override { reply_ = std::move(reply); }
+  void OnBytes(std::string_view bytes) override {
+    if (request_.body.size() + bytes.size() <= PeerHandler::kMessageBytesMax) {
+      request_.body.append(bytes);
+    } else {
+      SendError(reply_, 413, "request body too large", 0);
+    }
+  }
+  void OnEnd() override { take_(request_, reply_); }
+
+ private:
+  net::HttpRequest request_;
+  const Take take_;
+  net::HttpReply reply_;
+};
+
 std::optional<StreamKind> KindOf(std::string_view directory) {
   for (const StreamKind kind : {StreamKind::kAppend, StreamKind::kMessage}) {
     if (directory == StreamPath(kind)) return kind;
@@ -77,6 +99,12 @@ void PeerHandler::HandleMessage(const net::HttpRequest& request, net::HttpReply&
   if (request.method != "POST") return SendError(reply, 405, "Method Not Allowed", 0, {{"Allow", "POST"}});
   const std::string_view refusal = Incompatible(request);
   if (!refusal.empty()) return SendError(reply, 412, refusal, cluster_id);
+  TakeMessage(request, reply);
+}
+
+void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& reply) {
+  const uint64_t cluster_id = context_->cluster_id;
+  if (context_->events == nullptr) return SendError(reply, 503, "server stopped", cluster_id);
   NoteSender(request);
   StatusOr<raft::Message> message = DecodeMessage(request.body);
   Status status = message.status();
@@ -111,12 +139,19 @@ void PeerHandler::HandleMessage(const net::HttpRequest& request, net::HttpReply&
 }
 
 std::shared_ptr<net::HttpBodySink> PeerHandler::TakeBody(const net::HttpRequest& request) {
-  if (request.path != kSnapshotPath || request.method != "POST" || context_->events == nullptr)
-    return nullptr;
+  const bool snapshot = request.path == kSnapshotPath;
+  if ((!snapshot && request.path != kMessagePath) || request.method != "POST") return nullptr;
+  if (context_->events == nullptr) return nullptr;
   const std::string_view refusal = Incompatible(request);
   if (!refusal.empty()) {
-    return std::make_shared<RefusedBody>(
-        [this, refusal](net::HttpReply& reply) { HandleSnapshot(reply, "POST", refusal); });
+    return std::make_shared<RefusedBody>([this, refusal, snapshot](net::HttpReply& reply) {
+      if (snapshot) return HandleSnapshot(reply, "POST", refusal);
+      SendError(reply, 412, refusal, context_->cluster_id);
+    });
+  }
+  if (!snapshot) {
+    return std::make_shared<MessageBody>(
+        request, [this](const net::HttpRequest& r, net::HttpReply& reply) { TakeMessage(r, reply); });
   }
   NoteSender(request);
   return std::make_shared<SnapshotReceiver>(context_, receiving_, Sender(request), request.peer);

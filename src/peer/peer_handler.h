@@ -28,17 +28,23 @@ class PeerDirectory {
 
 class PeerHandler {
  public:
+  // Of a message. It has 1 MiB of entries, or one entry of any size that a member's flags allow.
+  static constexpr size_t kMessageBytesMax = 64 * 1024 * 1024;
+
   PeerHandler(std::shared_ptr<Context> context, PeerDirectory* directory)
       : context_(std::move(context)),
         directory_(directory),
         receiving_(std::make_shared<ReceivingSnapshots>()) {}
 
   void Handle(net::HttpRequest request, net::HttpReply reply);
-  // For snapshots; null for all other requests.
+  // For messages and snapshots, so that nobody can make us hold a body whose headers are refused; null for
+  // all other requests.
   std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request);
 
  private:
   void HandleMessage(const net::HttpRequest& request, net::HttpReply& reply);
+  // The headers were right.
+  void TakeMessage(const net::HttpRequest& request, net::HttpReply& reply);
   // Refuses one that TakeBody takes no body of.
   void HandleSnapshot(net::HttpReply& reply, std::string_view method, std::string_view refusal);
   void HandleStream(const net::HttpRequest& request, net::HttpReply& reply);

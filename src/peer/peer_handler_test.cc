@@ -167,6 +167,34 @@ TEST_F(HandlerTest, BrokenSnapshotsAreRefused) {
   EXPECT_TRUE(member_->files.List("/snap").value().empty());
 }
 
+TEST_F(HandlerTest, AStrangersBodyIsNotWaitedFor) {
+  for (const std::string path : {"/raft", "/raft/snapshot"}) {
+    RawSocket socket(&loop_, member_->port);
+    socket.Write("POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n" + kVersions +
+                 "X-Etcd-Cluster-Id: c2\r\n\r\n");
+    EXPECT_EQ("412", Status(socket.ReadUntil("cluster ID mismatch\n"))) << path;
+  }
+  RawSocket other(&loop_, member_->port);
+  other.Write("POST /leases HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n");
+  EXPECT_TRUE(other.ReadUntil("\r\n\r\n").starts_with("HTTP/1.1 413 "));
+}
+
+TEST_F(HandlerTest, OnlySoManySnapshotsAtOnce) {
+  const std::string head = "POST /raft/snapshot HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n" + All() +
+                           "X-Server-From: b\r\n\r\nabc";
+  std::vector<std::unique_ptr<RawSocket>> open;
+  for (int i = 0; i < ReceivingSnapshots::kMax; ++i) {
+    open.push_back(std::make_unique<RawSocket>(&loop_, member_->port));
+    open.back()->Write(head);
+    for (int j = 0; j < 10; ++j) loop_.RunRound(false);
+  }
+  const auto post = [&] { return Ask("POST /raft/snapshot", All() + "X-Server-From: b\r\n", "\1\2\3"); };
+  EXPECT_EQ("too many snapshots are being received\n", Body(post()));
+  open.pop_back();
+  for (int j = 0; j < 10; ++j) loop_.RunRound(false);
+  EXPECT_EQ("failed to decode raft message (unexpected EOF)\n", Body(post()));
+}
+
 TEST_F(HandlerTest, StrangersAreRememberedSoThatTheyCanBeAnswered) {
   RawListener stranger(&loop_);
   const std::string urls = "X-PeerURLs: " + stranger.url() + "\r\n";

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -21,14 +20,14 @@ namespace {
 constexpr size_t kSnapshotsMax = 16;
 // Unknown members that were heard of; the oldest makes room.
 constexpr size_t kRemotesMax = 32;
-// Of POST /raft. A message has 1 MiB of entries, or one entry of any size that a member's flags allow.
-constexpr size_t kMessageBytesMax = 64 * 1024 * 1024;
+// Of requests other than POST /raft and /raft/snapshot, whose bodies PeerHandler takes.
+constexpr size_t kRequestBytesMax = 1024 * 1024;
 
 }  // namespace
 
 net::ServerOptions PeerServerOptions() {
   net::ServerOptions options;
-  options.http_body_bytes_max = kMessageBytesMax;
+  options.http_body_bytes_max = kRequestBytesMax;
   // A snapshot's body may pause as long as its sender does: see SnapshotSender::kIdleNanos.
   options.header_timeout = std::chrono::minutes(5);
   // What waits for a member is bounded by StreamWriter, and must not stop the connection's input.
@@ -99,16 +98,14 @@ class PeerTransport::Impl : public PeerDirectory {
 
   void Send(std::vector<raft::Message> messages) {
     if (context_->events == nullptr) return;
-    std::set<Peer*> touched;
     for (raft::Message& message : messages) {
       if (Peer* const peer = Find(message.to)) {
         peer->Send(std::move(message));
-        touched.insert(peer);
       } else if (const auto it = remotes_.find(message.to); it != remotes_.end()) {
         it->second.remote->Send(std::move(message));
       }
     }
-    for (Peer* const peer : touched) peer->Pump();
+    for (const auto& [id, peer] : peers_) peer->Pump();
   }
 
   void SendSnapshot(raft::Message message, std::shared_ptr<mvcc::Backend::Snapshot> database) {

@@ -35,7 +35,7 @@ struct TransportOptions {
   int64_t election_timeout_nanos = 1'000'000'000;
 };
 
-// What the listeners of the peer URLs need: POST /raft bodies are larger than client requests.
+// What the listeners of the peer URLs need.
 net::ServerOptions PeerServerOptions();
 
 class PeerTransport final : public server::Transport {

@@ -33,6 +33,12 @@ void SnapshotReceiver::OnBegin(net::HttpReply reply) {
   reply_.OnClosed([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Broken();
   });
+  if (receiving_->count >= ReceivingSnapshots::kMax) {
+    return Refuse(500, "too many snapshots are being received",
+                  ResourceExhausted("too many snapshots at once"));
+  }
+  ++receiving_->count;
+  counted_ = true;
 }
 
 void SnapshotReceiver::OnBytes(std::string_view bytes) {
@@ -96,12 +102,6 @@ void SnapshotReceiver::TakeMessage() {
                   status);
   }
   if (context_->events->IsRemoved(message_.from)) return RefuseRemoved();
-  if (receiving_->count >= ReceivingSnapshots::kMax) {
-    return Refuse(500, "too many snapshots are being received",
-                  ResourceExhausted("too many snapshots at once"));
-  }
-  ++receiving_->count;
-  counted_ = true;
   ++context_->metrics.Of(message_.from).snapshot_receive.inflights;
   const uint64_t index = message_.snapshot->metadata.index;
   LOG_INFO("receiving database snapshot", log::HexId("local-member-id", context_->local_id),
@@ -178,9 +178,9 @@ void SnapshotReceiver::Broken() {
 
 void SnapshotReceiver::Over() {
   if (std::exchange(over_, true)) return;
+  if (counted_) --receiving_->count;
+  if (intake_ == nullptr) return;
   intake_.reset();
-  if (!counted_) return;
-  --receiving_->count;
   --context_->metrics.Of(message_.from).snapshot_receive.inflights;
 }
 

@@ -59,7 +59,7 @@ class SnapshotReceiver : public net::HttpBodySink, public std::enable_shared_fro
   raft::Message message_;
   std::unique_ptr<server::SnapshotIntake> intake_;  // From the message's end on.
   int64_t started_nanos_ = 0;
-  bool counted_ = false;  // In receiving_ and the metrics.
+  bool counted_ = false;  // In receiving_.
   bool over_ = false;
 };
 

@@ -85,7 +85,7 @@ void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
 }
 
 void Services::RegisterHttp(net::Server* server) {
-  server->SetHttpHandler([this](net::HttpRequest request, net::HttpReply reply) {
+  server->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
     all_->http.Handle(request, std::move(reply));
   });
 }

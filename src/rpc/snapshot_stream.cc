@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/wire.h"
+#include "cluster/version.h"
+#include "server/storage_version.h"
 
 namespace quorate::rpc {
 namespace {
@@ -18,11 +20,12 @@ constexpr size_t kBlobBytes = 32 * 1024;
 // Messages read ahead of what the client has taken.
 constexpr size_t kMessagesAheadMax = 32;
 
-std::string EncodeMessage(uint64_t remaining, std::string_view blob) {
+std::string EncodeMessage(uint64_t remaining, std::string_view blob, std::string_view version) {
   std::string message;
-  message.reserve(blob.size() + 24);
+  message.reserve(blob.size() + version.size() + 24);
   wire::AppendVarintFieldNonZero(message, 2, remaining);
   wire::AppendBytesFieldNonEmpty(message, 3, blob);
+  wire::AppendBytesFieldNonEmpty(message, 4, version);
   return message;
 }
 
@@ -46,6 +49,7 @@ class Sha256 {
 
 // What the copying thread and the core share. The thread waits here when the client is slow.
 struct Channel {
+  std::string version;  // The storage version, from 3.6 on; set before the thread starts.
   std::mutex mutex;
   std::condition_variable room;
   std::deque<std::string> messages;  // Guarded by mutex, as the rest.
@@ -74,13 +78,13 @@ void CopySnapshot(mvcc::Backend::Snapshot& snapshot, Channel& channel, const std
     for (; !chunk.empty(); chunk.remove_prefix(std::min(chunk.size(), kBlobBytes))) {
       const std::string_view blob = chunk.substr(0, kBlobBytes);
       remaining -= blob.size();
-      if (!Push(channel, EncodeMessage(remaining, blob), wake)) {
+      if (!Push(channel, EncodeMessage(remaining, blob, channel.version), wake)) {
         return MakeStatus(absl::StatusCode::kCancelled, "snapshot stream cancelled");
       }
     }
     return absl::OkStatus();
   });
-  if (status.ok()) Push(channel, EncodeMessage(0, sha.Digest()), wake);
+  if (status.ok()) Push(channel, EncodeMessage(0, sha.Digest(), channel.version), wake);
   {
     const std::lock_guard lock(channel.mutex);
     channel.ended = true;
@@ -136,6 +140,10 @@ class SnapshotCall : public net::StreamHandler {
   }
 
   void Copy(std::shared_ptr<mvcc::Backend::Snapshot> snapshot) {
+    const auto version = server::ReadStorageVersion(member_.backend());
+    if (version.ok() && *version && **version >= cluster::kVersion36) {
+      channel_->version = cluster::VersionText(**version);
+    }
     context_.snapshot_copiers().Run([this, snapshot = std::move(snapshot), channel = channel_, loop = &loop_,
                                      alive = std::weak_ptr(alive_)] {
       CopySnapshot(*snapshot, *channel, [this, loop, alive] {

@@ -1,5 +1,8 @@
 // The entries that change or ask for users, roles and permissions.
+#include <iterator>
+
 #include "base/check.h"
+#include "base/wire.h"
 #include "raft_internal.pb.h"
 #include "server/applier.h"
 #include "server/errors.h"
@@ -7,10 +10,30 @@
 namespace quorate::server {
 namespace {
 
+// Every request about users and roles has its strings and messages in fields 1 to 4 (proto/rpc.proto). They
+// are taken as bytes: protobuf would refuse a name that is not UTF-8, which etcd up to 3.6 takes, and a
+// member that stopped at an entry where the others go on would be lost to them.
+struct AuthFields {
+  std::string_view value[5];  // By field number.
+  bool given[5] = {};
+};
+
+StatusOr<AuthFields> Fields(const EntryView& entry) {
+  AuthFields fields;
+  wire::Reader in(entry.body);
+  while (in.Next()) {
+    if (in.type() != wire::Type::kBytes || in.field() >= std::size(fields.value)) continue;
+    fields.value[in.field()] = in.bytes();
+    fields.given[in.field()] = true;
+  }
+  if (in.ok()) return fields;
+  return DataLoss("the log holds a malformed request of kind " + std::to_string(entry.field));
+}
+
+// A message within, which holds no strings.
 template <typename Message>
-Status Parse(const EntryView& entry, Message* message) {
-  if (message->ParseFromArray(entry.body.data(), static_cast<int>(entry.body.size())))
-    return absl::OkStatus();
+Status ParseInner(const EntryView& entry, std::string_view bytes, Message* message) {
+  if (message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return absl::OkStatus();
   return DataLoss("the log holds a malformed request of kind " + std::to_string(entry.field));
 }
 
@@ -81,11 +104,9 @@ Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInf
 }
 
 Status Applier::Authenticate(const EntryView& entry, uint64_t index, std::string* out) {
-  etcdserverpb::InternalAuthenticateRequest request;
-  QUORATE_RETURN_IF_ERROR(Parse(entry, &request));
+  QUORATE_ASSIGN_OR_RETURN(const AuthFields request, Fields(entry));
   QUORATE_ASSIGN_OR_RETURN(
-      std::string token,
-      parts_.auth->Authenticate(request.name(), request.simple_token(), index, parts_.now()));
+      std::string token, parts_.auth->Authenticate(request.value[1], request.value[3], index, parts_.now()));
   if (out == nullptr) return absl::OkStatus();
   etcdserverpb::AuthenticateResponse response;
   response.set_token(std::move(token));
@@ -96,6 +117,8 @@ Status Applier::Authenticate(const EntryView& entry, uint64_t index, std::string
 
 Status Applier::AuthChange(const EntryView& entry) {
   auth::AuthStore& store = *parts_.auth;
+  QUORATE_ASSIGN_OR_RETURN(const AuthFields fields, Fields(entry));
+  const auto& [none, first, second, third, fourth] = fields.value;
   switch (entry.kind) {
     case EntryKind::kAuthEnable:
       return store.Enable();
@@ -103,51 +126,30 @@ Status Applier::AuthChange(const EntryView& entry) {
       store.Disable();
       return absl::OkStatus();
     case EntryKind::kAuthUserAdd: {
-      etcdserverpb::AuthUserAddRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.UserAdd(r.name(), r.password(), r.hashedpassword(), r.options().no_password());
+      authpb::UserAddOptions options;
+      QUORATE_RETURN_IF_ERROR(ParseInner(entry, third, &options));
+      return store.UserAdd(first, second, fourth, options.no_password());
     }
-    case EntryKind::kAuthUserDelete: {
-      etcdserverpb::AuthUserDeleteRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.UserDelete(r.name());
-    }
-    case EntryKind::kAuthUserChangePassword: {
-      etcdserverpb::AuthUserChangePasswordRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.UserChangePassword(r.name(), r.password(), r.hashedpassword());
-    }
-    case EntryKind::kAuthUserGrantRole: {
-      etcdserverpb::AuthUserGrantRoleRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.UserGrantRole(r.user(), r.role());
-    }
-    case EntryKind::kAuthUserRevokeRole: {
-      etcdserverpb::AuthUserRevokeRoleRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.UserRevokeRole(r.name(), r.role());
-    }
-    case EntryKind::kAuthRoleAdd: {
-      etcdserverpb::AuthRoleAddRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.RoleAdd(r.name());
-    }
-    case EntryKind::kAuthRoleDelete: {
-      etcdserverpb::AuthRoleDeleteRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.RoleDelete(r.role());
-    }
+    case EntryKind::kAuthUserDelete:
+      return store.UserDelete(first);
+    case EntryKind::kAuthUserChangePassword:
+      return store.UserChangePassword(first, second, third);
+    case EntryKind::kAuthUserGrantRole:
+      return store.UserGrantRole(first, second);
+    case EntryKind::kAuthUserRevokeRole:
+      return store.UserRevokeRole(first, second);
+    case EntryKind::kAuthRoleAdd:
+      return store.RoleAdd(first);
+    case EntryKind::kAuthRoleDelete:
+      return store.RoleDelete(first);
     case EntryKind::kAuthRoleGrantPermission: {
-      etcdserverpb::AuthRoleGrantPermissionRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      const auth::Permission permission = ToPermission(r.perm());
-      return store.RoleGrantPermission(r.name(), r.has_perm() ? &permission : nullptr);
+      authpb::Permission perm;
+      QUORATE_RETURN_IF_ERROR(ParseInner(entry, second, &perm));
+      const auth::Permission permission = ToPermission(perm);
+      return store.RoleGrantPermission(first, fields.given[2] ? &permission : nullptr);
     }
-    case EntryKind::kAuthRoleRevokePermission: {
-      etcdserverpb::AuthRoleRevokePermissionRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      return store.RoleRevokePermission(r.role(), r.key(), r.range_end());
-    }
+    case EntryKind::kAuthRoleRevokePermission:
+      return store.RoleRevokePermission(first, second, third);
     default:
       QUORATE_CHECK_MSG(false, "no change of users or roles");
       return absl::OkStatus();
@@ -163,24 +165,23 @@ Status Applier::AuthRead(const EntryView& entry, const auth::AuthInfo& who, std:
   };
   switch (entry.kind) {
     case EntryKind::kAuthUserGet: {
-      etcdserverpb::AuthUserGetRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
-      if (const Status admin = store.IsAdminPermitted(who); !admin.ok() && r.name() != who.username)
-        return admin;
-      QUORATE_ASSIGN_OR_RETURN(const auto roles, store.UserGet(r.name()));
+      QUORATE_ASSIGN_OR_RETURN(const AuthFields request, Fields(entry));
+      const std::string_view name = request.value[1];
+      if (const Status admin = store.IsAdminPermitted(who); !admin.ok() && name != who.username) return admin;
+      QUORATE_ASSIGN_OR_RETURN(const auto roles, store.UserGet(name));
       etcdserverpb::AuthUserGetResponse response;
       for (const std::string& role : roles) response.add_roles(role);
       respond(response);
       return absl::OkStatus();
     }
     case EntryKind::kAuthRoleGet: {
-      etcdserverpb::AuthRoleGetRequest r;
-      QUORATE_RETURN_IF_ERROR(Parse(entry, &r));
+      QUORATE_ASSIGN_OR_RETURN(const AuthFields request, Fields(entry));
+      const std::string_view role = request.value[1];
       if (const Status admin = store.IsAdminPermitted(who);
-          !admin.ok() && !store.HasRole(who.username, r.role())) {
+          !admin.ok() && !store.HasRole(who.username, role)) {
         return admin;
       }
-      QUORATE_ASSIGN_OR_RETURN(const auto permissions, store.RoleGet(r.role()));
+      QUORATE_ASSIGN_OR_RETURN(const auto permissions, store.RoleGet(role));
       etcdserverpb::AuthRoleGetResponse response;
       for (const auth::Permission& p : permissions) {
         auto* perm = response.add_perm();

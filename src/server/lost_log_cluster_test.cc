@@ -264,7 +264,6 @@ TEST_F(LostLogClusterTest, NoSequenceOfRestartsIsEverQuarantined) {
     }
     EXPECT_TRUE(written);
     EXPECT_TRUE(cluster.Agree({0, 1, 2}));
-    for (size_t k = 0; k < 3; ++k) { auto& m = cluster.member(k); std::fprintf(stderr, "m%zu term %lu leader %lx id %lx applied %lu committed %lu prob %d q %d fatal %s\n", k, m.term(), m.leader(), m.id(), m.applied_index(), m.committed_index(), m.lost_log().on_probation(), m.lost_log().quarantined(), cluster[k].fatal.ToString().c_str()); for (auto& [id, p] : m.progress()) std::fprintf(stderr, "   %lx match %lu next %lu state %d paused %d snap %lu\n", id, p.match, p.next, (int)p.state, (int)0, p.pending_snapshot); }
   }
 }
 

@@ -304,13 +304,18 @@ void Member::ExpireWaiting(int64_t time) {
 
 void Member::FailAllWaiting(const Status& status) {
   auto pending = std::move(pending_);
+  const auto in_order = std::move(pending_by_time_);
   pending_.clear();
   pending_by_time_.clear();
   proposals_.clear();
   proposals_bytes_ = 0;
   proposal_ids_.clear();
-  for (auto& [id, waiting] : pending) {
-    if (waiting.reply) waiting.reply(status, {});
+  for (const auto& [started, id] : in_order) {
+    const auto it = pending.find(id);
+    if (it == pending.end()) continue;
+    const Reply reply = std::move(it->second.reply);
+    pending.erase(it);
+    if (reply) reply(status, {});
   }
   auto waiting_reads = std::move(reads_waiting_);
   reads_waiting_.clear();

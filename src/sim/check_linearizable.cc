@@ -56,8 +56,8 @@ Violation CheckContent(const Operation& op, const KvModel& model) {
   const bool changed = SaysChanged(op);
   const KvModel::Effect expected = model.Execute(op.request, changed ? revision - 1 : revision);
   if (changed && expected.events != model.EventsAt(revision)) {
-    return "revision " + std::to_string(revision) + " holds " + Text(model.EventsAt(revision)) + ", not what " +
-           Describe(op) + " did";
+    return "revision " + std::to_string(revision) + " holds " + Text(model.EventsAt(revision)) +
+           ", not what " + Describe(op) + " did";
   }
   if (!changed && !expected.events.empty()) return "it should have changed something: " + Describe(op);
   return CompareAnswers(op, expected.response);
@@ -118,7 +118,8 @@ Violation CheckSerializable(const History& history, const KvModel& model, const 
       return "answered before its revision existed: " + Describe(op);
     }
     const Operation*& before = last[{op.client, {op.member, op.life}}];
-    if (before != nullptr && before->answered < op.asked && op.response.revision < before->response.revision) {
+    if (before != nullptr && before->answered < op.asked &&
+        op.response.revision < before->response.revision) {
       return "a process went back: " + Describe(op) + ", after " + Describe(*before);
     }
     before = &op;
@@ -133,8 +134,8 @@ Violation CheckHashes(const History& history) {
     const int64_t revision = op.request.revision > 0 ? op.request.revision : op.response.revision;
     const auto [it, fresh] = known.emplace(std::pair(revision, op.response.compact_revision), &op);
     if (!fresh && it->second->response.hash != op.response.hash) {
-      return "hashes of revision " + std::to_string(revision) + " differ: " + Describe(*it->second) + " and " +
-             Describe(op);
+      return "hashes of revision " + std::to_string(revision) + " differ: " + Describe(*it->second) +
+             " and " + Describe(op);
     }
   }
   return std::nullopt;

@@ -10,7 +10,8 @@ namespace {
 // One watch on its way through its answers.
 class WatchCheck {
  public:
-  WatchCheck(const WatchRecord& watch, const KvModel& model) : watch_(watch), model_(model), next_(watch.start) {}
+  WatchCheck(const WatchRecord& watch, const KvModel& model)
+      : watch_(watch), model_(model), next_(watch.start) {}
 
   Violation Run(int64_t complete_to) {
     for (const WatchAnswer& answer : watch_.answers) {
@@ -47,8 +48,8 @@ class WatchCheck {
       case WatchAnswer::Kind::kCompacted:
         ended_ = true;
         if (next_ < answer.compact_revision || next_ <= model_.compacted()) return std::nullopt;
-        return Broken("ended by compaction at " + std::to_string(answer.compact_revision) + " though it needs " +
-                      std::to_string(next_));
+        return Broken("ended by compaction at " + std::to_string(answer.compact_revision) +
+                      " though it needs " + std::to_string(next_));
     }
     return std::nullopt;
   }
@@ -61,7 +62,8 @@ class WatchCheck {
   }
 
   bool Wanted(const Event& event) const {
-    return InRange(event.pair.key, watch_.key, watch_.end) && !(event.deletion ? watch_.no_delete : watch_.no_put);
+    return InRange(event.pair.key, watch_.key, watch_.end) &&
+           !(event.deletion ? watch_.no_delete : watch_.no_put);
   }
   std::vector<Event> Expected(int64_t revision) const {
     std::vector<Event> out;
@@ -75,8 +77,9 @@ class WatchCheck {
   Violation Missing(int64_t to) {
     for (; next_ <= std::min(to, model_.revision()); ++next_) {
       const std::vector<Event> expected = Expected(next_);
-      if (!expected.empty()) return Broken("missed " + Describe(expected.front()) + " of revision " +
-                                           std::to_string(next_) + ", claimed was " + std::to_string(to));
+      if (!expected.empty())
+        return Broken("missed " + Describe(expected.front()) + " of revision " + std::to_string(next_) +
+                      ", claimed was " + std::to_string(to));
     }
     return std::nullopt;
   }
@@ -91,8 +94,8 @@ class WatchCheck {
       if (Violation missing = Missing(revision - 1)) return missing;
       const std::vector<Event> expected = Expected(revision);
       if (answer.events.size() - at < expected.size() || expected.empty()) {
-        return Broken("revision " + std::to_string(revision) + " is not whole, or holds what it should not: " +
-                      Describe(answer.events[at]));
+        return Broken("revision " + std::to_string(revision) +
+                      " is not whole, or holds what it should not: " + Describe(answer.events[at]));
       }
       for (const Event& event : expected) {
         if (Violation wrong = CompareEvents(answer.events[at], event)) return wrong;

@@ -13,7 +13,8 @@ namespace {
 
 using testing::HasSubstr;
 
-// A history made by hand on a model that the same requests have gone through. Revision R came to be at R milliseconds.
+// A history made by hand on a model that the same requests have gone through. Revision R came to be at R
+// milliseconds.
 class Planted : public testing::Test {
  protected:
   Request PutRequest(const std::string& key, const std::string& value, int64_t lease = 0) {
@@ -63,11 +64,11 @@ class Planted : public testing::Test {
       return revision > model_.revision() ? std::numeric_limits<int64_t>::max() : At(revision);
     };
   }
-  std::string Linearizable() {
-    return CheckLinearizable(history_, model_, first_seen()).value_or("");
-  }
+  std::string Linearizable() { return CheckLinearizable(history_, model_, first_seen()).value_or(""); }
   std::string Serializable() { return CheckSerializable(history_, model_, first_seen()).value_or(""); }
-  std::string Watches(int64_t complete_to = 0) { return CheckWatches(history_, model_, complete_to).value_or(""); }
+  std::string Watches(int64_t complete_to = 0) {
+    return CheckWatches(history_, model_, complete_to).value_or("");
+  }
 
   WatchRecord& Watch(int64_t start) {
     WatchRecord& watch = history_.watches[history_.watches.size() + 1];
@@ -159,7 +160,8 @@ TEST_F(Planted, WritesAgainstTheOrderOfTimeAreSeen) {
   history_.operations[2].answered = At(1);  // Before the other was asked for, and before it existed.
   EXPECT_THAT(Linearizable(), HasSubstr("before its revision existed"));
   const auto always = [](int64_t) { return std::numeric_limits<int64_t>::min(); };
-  EXPECT_THAT(CheckLinearizable(history_, model_, always).value_or(""), HasSubstr("its revision existed before"));
+  EXPECT_THAT(CheckLinearizable(history_, model_, always).value_or(""),
+              HasSubstr("its revision existed before"));
 }
 
 TEST_F(Planted, AWrongTransactionIsSeen) {
@@ -299,7 +301,9 @@ TEST_F(Planted, ALeaseThatEndsEarlyIsSeen) {
   Add(grant, 1000, 1001, granted);
   int64_t revoked_at = 6100 * kMillisecond;
   const auto check = [&] {
-    return CheckLeases(history_, [&](int64_t) { return LeaseEnd{revoked_at}; }, 10'000).value_or("");
+    return CheckLeases(
+               history_, [&](int64_t) { return LeaseEnd{revoked_at}; }, 10'000)
+        .value_or("");
   };
   EXPECT_EQ(check(), "");
   revoked_at = 5900 * kMillisecond;

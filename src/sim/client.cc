@@ -49,13 +49,17 @@ void Client::Ask(Request request, Node* of, std::function<void(const Operation&)
   operation.member = node == nullptr ? -1 : node->index();
   open_[id] = std::move(done);
   ++asked_;
-  world_.trace->Note(actor(), "asks", {{"op", id}, {"of", operation.member}, {"request", Describe(operation.request)}});
+  world_.trace->Note(actor(), "asks",
+                     {{"op", id}, {"of", operation.member}, {"request", Describe(operation.request)}});
   world_.scheduler->After(options_.timeout_nanos, [this, id] { GiveUp(id); });
   if (node == nullptr) return;
   world_.network->SendReliably(actor(), node->index(), kRequests, 0, [this, node, id] {
     const auto answer = [this, node, id](Response response) {
-      world_.network->SendReliably(node->index(), actor(), kRequests, 0,
-                                   [this, id, response = std::move(response)] { Arrive(id, response); });
+      if (world_.answers.empty()) world_.scheduler->After(0, [this] { SendAnswers(); });
+      world_.answers[id] = [this, node, id, response = std::move(response)] {
+        world_.network->SendReliably(node->index(), actor(), kRequests, 0,
+                                     [this, id, response] { Arrive(id, response); });
+      };
     };
     Operation& asked = world_.history->operations.at(id);
     if (!node->up() || !node->member().ready() || node->quarantined()) {
@@ -70,6 +74,10 @@ void Client::Ask(Request request, Node* of, std::function<void(const Operation&)
       });
     });
   });
+}
+
+void Client::SendAnswers() {
+  for (const auto& [op, send] : std::exchange(world_.answers, {})) send();
 }
 
 void Client::Finish(Operation& operation, const std::function<void(const Operation&)>& done) {
@@ -150,7 +158,8 @@ Request KeyClient::ChooseTxn() {
   request.then.push_back({OpKind::kPut, first, {}, FreshValue(), 0, 0});
   if (Chance(50)) request.then.push_back({OpKind::kRange, "k", "l", {}, 0, 0});
   if (Chance(50)) request.then.push_back({Chance(50) ? OpKind::kPut : OpKind::kDelete, second, {}, {}, 0, 0});
-  if (request.then.back().kind == OpKind::kPut && request.then.size() > 1) request.then.back().value = FreshValue();
+  if (request.then.back().kind == OpKind::kPut && request.then.size() > 1)
+    request.then.back().value = FreshValue();
   request.otherwise.push_back({OpKind::kRange, compare.key, {}, {}, 0, 0});
   if (Chance(30)) request.otherwise.push_back({OpKind::kDelete, second, {}, {}, 0, 0});
   return request;
@@ -161,7 +170,8 @@ Request KeyClient::ChooseRead() {
   RandomRange(&request);
   request.serializable = Chance(30);
   if (Chance(15)) request.limit = 1 + static_cast<int64_t>(random_.Below(5));
-  if (Chance(15)) request.revision = std::max<int64_t>(1, revision_ - static_cast<int64_t>(random_.Below(60)));
+  if (Chance(15))
+    request.revision = std::max<int64_t>(1, revision_ - static_cast<int64_t>(random_.Below(60)));
   return request;
 }
 
@@ -215,7 +225,8 @@ Request LeaseClient::Choose() {
 
 // What is gone is not renewed any more.
 void LeaseClient::OnAnswer(const Operation& operation) {
-  if (!operation.acknowledged() || operation.request.kind != OpKind::kLeaseKeepAlive || operation.response.ttl > 0) {
+  if (!operation.acknowledged() || operation.request.kind != OpKind::kLeaseKeepAlive ||
+      operation.response.ttl > 0) {
     return;
   }
   std::erase_if(held_, [&](const Held& held) { return held.id == operation.request.lease; });

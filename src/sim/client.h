@@ -1,5 +1,6 @@
-// Clients in virtual time. Each asks one request after the other, of whichever member it likes, gives up after a while,
-// and writes down everything in the History. Every value is written once in a simulation, and never tried again.
+// Clients in virtual time. Each asks one request after the other, of whichever member it likes, gives up
+// after a while, and writes down everything in the History. Every value is written once in a simulation, and
+// never tried again.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ class Client {
   // No new requests.
   virtual void Stop() { stopped_ = true; }
   bool idle() const { return !waiting_; }
-  // One request, outside of its own course; of this member when one is given. `done` runs with the answer or with
-  // Unavailable when none came in time.
+  // One request, outside of its own course; of this member when one is given. `done` runs with the answer or
+  // with Unavailable when none came in time.
   void Ask(Request request, Node* of, std::function<void(const Operation&)> done);
 
   uint64_t asked() const { return asked_; }
@@ -65,6 +66,7 @@ class Client {
 
  private:
   void Next();
+  void SendAnswers();
   void Arrive(uint64_t op, Response response);
   void GiveUp(uint64_t op);
   void Finish(Operation& operation, const std::function<void(const Operation&)>& done);

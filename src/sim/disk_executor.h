@@ -1,5 +1,6 @@
-// The lanes of one member's process, with a disk that takes its time. Work of a lane runs at its virtual moment, in the
-// order of its lane (any order in kRead); what it does to the simulated file system happens in that moment.
+// The lanes of one member's process, with a disk that takes its time. Work of a lane runs at its virtual
+// moment, in the order of its lane (any order in kRead); what it does to the simulated file system happens in
+// that moment.
 #pragma once
 
 #include <cstdint>

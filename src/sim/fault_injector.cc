@@ -16,12 +16,15 @@ void FaultInjector::Schedule(const std::vector<Fault>& plan) {
     if (fault.kind != FaultKind::kDiskSetBack) continue;
     // The image that comes back is one of the disk as it was then.
     auto image = std::make_shared<std::map<std::string, std::string>>();
-    world_.scheduler->At(std::max<int64_t>(0, fault.at - fault.number), [this, fault, image] {
-      if (Node* node = hooks_.node(fault.a); node != nullptr) *image = node->CopyDisk();
-    });
+    if (fault.number <= fault.at)
+      world_.scheduler->At(fault.at - fault.number, [this, fault, image] {
+        if (Node* node = hooks_.node(fault.a); node != nullptr) *image = node->CopyDisk();
+      });
     world_.scheduler->At(fault.at, [this, fault, image] {
       Node* node = hooks_.node(fault.a);
-      if (node == nullptr || image->empty() || healed_) return;
+      if (node == nullptr || healed_) return;
+      // The others answer that they know it (Config::known_as_started).
+      if (image->empty()) node->config().known_as_started = true;
       node->Crash(false);
       world_.scheduler->After(kMillisecond, [fault, node, image] {
         if (!node->up()) node->ReplaceDisk(*image, fault.b % 2 == 0);

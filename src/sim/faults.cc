@@ -16,12 +16,23 @@ struct Weight {
 };
 
 constexpr Weight kWeights[] = {
-    {FaultKind::kPowerLoss, 10},      {FaultKind::kKill, 8},        {FaultKind::kCrashAtOperation, 14},
-    {FaultKind::kKillAtOperation, 6}, {FaultKind::kTerminate, 6},   {FaultKind::kPowerLossOfAll, 2},
-    {FaultKind::kPause, 10},          {FaultKind::kIsolate, 10},    {FaultKind::kOneWay, 6},
-    {FaultKind::kDeaf, 4},            {FaultKind::kMute, 4},        {FaultKind::kSplit, 6},
-    {FaultKind::kFlap, 5},            {FaultKind::kBadNetwork, 10}, {FaultKind::kCutClients, 4},
-    {FaultKind::kSlowDisk, 6},        {FaultKind::kWallJump, 3},
+    {FaultKind::kPowerLoss, 10},
+    {FaultKind::kKill, 8},
+    {FaultKind::kCrashAtOperation, 14},
+    {FaultKind::kKillAtOperation, 6},
+    {FaultKind::kTerminate, 6},
+    {FaultKind::kPowerLossOfAll, 2},
+    {FaultKind::kPause, 10},
+    {FaultKind::kIsolate, 10},
+    {FaultKind::kOneWay, 6},
+    {FaultKind::kDeaf, 4},
+    {FaultKind::kMute, 4},
+    {FaultKind::kSplit, 6},
+    {FaultKind::kFlap, 5},
+    {FaultKind::kBadNetwork, 10},
+    {FaultKind::kCutClients, 4},
+    {FaultKind::kSlowDisk, 6},
+    {FaultKind::kWallJump, 3},
 };
 constexpr Weight kDiskWeights[] = {
     {FaultKind::kFullDisk, 3}, {FaultKind::kFailedSync, 4}, {FaultKind::kFailedWrite, 3}};
@@ -30,14 +41,16 @@ class Planner {
  public:
   explicit Planner(const PlanOptions& options) : options_(options), random_(options.seed) {
     weights_.assign(std::begin(kWeights), std::end(kWeights));
-    if (options.disk_faults) weights_.insert(weights_.end(), std::begin(kDiskWeights), std::end(kDiskWeights));
+    if (options.disk_faults)
+      weights_.insert(weights_.end(), std::begin(kDiskWeights), std::end(kDiskWeights));
     if (options.disks_set_back) ChooseForSetBacks();
     for (const Weight& weight : weights_) total_ += weight.weight;
   }
 
   std::vector<Fault> Make() {
     std::vector<Fault> plan;
-    for (int64_t at = options_.begin + Mean(options_.interval); at < options_.end; at += Mean(options_.interval)) {
+    for (int64_t at = options_.begin + Mean(options_.interval); at < options_.end;
+         at += Mean(options_.interval)) {
       plan.push_back(One(at));
     }
     if (options_.member_changes) AddMemberChanges(&plan);
@@ -46,15 +59,17 @@ class Planner {
   }
 
  private:
-  // A member that has lost its power can't show that its disk was not set back, too: two of those may wait for a leader
-  // for ever when they are told not to trust their disks.
+  // A member that has lost its power, or whose start was cut short, can't show that its disk was not set
+  // back, too: two of those may wait for a leader for ever when they are told not to trust their disks.
   void ChooseForSetBacks() {
     std::erase_if(weights_, [this](const Weight& weight) {
       const bool disturbs = weight.kind != FaultKind::kSlowDisk && weight.kind != FaultKind::kWallJump &&
                             weight.kind != FaultKind::kCutClients;
-      const bool loses_power = weight.kind == FaultKind::kPowerLoss || weight.kind == FaultKind::kPowerLossOfAll ||
-                               weight.kind == FaultKind::kCrashAtOperation || weight.kind == FaultKind::kFullDisk ||
-                               weight.kind == FaultKind::kFailedSync || weight.kind == FaultKind::kFailedWrite;
+      const bool loses_power =
+          weight.kind == FaultKind::kPowerLoss || weight.kind == FaultKind::kPowerLossOfAll ||
+          weight.kind == FaultKind::kCrashAtOperation || weight.kind == FaultKind::kKillAtOperation ||
+          weight.kind == FaultKind::kFullDisk || weight.kind == FaultKind::kFailedSync ||
+          weight.kind == FaultKind::kFailedWrite;
       return loses_power || (options_.undisturbed && disturbs);
     });
     weights_.push_back({FaultKind::kDiskSetBack, 12});
@@ -111,7 +126,9 @@ class Planner {
         // One member of a cluster: more may take what was acknowledged with them.
         fault.a = 0;
         fault.b = static_cast<int>(Below(2));
-        fault.number = Mean(5 * kSecond);
+        fault.number = Below(6) == 0 ? at + 1 : Mean(5 * kSecond);
+        // What a member remembers of itself across a restart may be a second old.
+        if (fault.b != 0) fault.number = std::max(fault.number, 2 * kSecond);
         break;
       default:
         break;
@@ -150,11 +167,30 @@ bool NamesMember(FaultKind kind) {
 }  // namespace
 
 std::string_view FaultName(FaultKind kind) {
-  static constexpr std::array<std::string_view, 24> kNames = {
-      "power-loss",  "kill",     "crash-at-operation", "kill-at-operation", "terminate", "power-loss-of-all",
-      "pause",       "isolate",  "one-way",            "deaf",              "mute",      "split",
-      "flap",        "bad-network", "cut-clients",     "slow-disk",         "full-disk", "failed-sync",
-      "failed-write", "wall-jump", "disk-set-back",    "add-learner",       "promote",   "remove"};
+  static constexpr std::array<std::string_view, 24> kNames = {"power-loss",
+                                                              "kill",
+                                                              "crash-at-operation",
+                                                              "kill-at-operation",
+                                                              "terminate",
+                                                              "power-loss-of-all",
+                                                              "pause",
+                                                              "isolate",
+                                                              "one-way",
+                                                              "deaf",
+                                                              "mute",
+                                                              "split",
+                                                              "flap",
+                                                              "bad-network",
+                                                              "cut-clients",
+                                                              "slow-disk",
+                                                              "full-disk",
+                                                              "failed-sync",
+                                                              "failed-write",
+                                                              "wall-jump",
+                                                              "disk-set-back",
+                                                              "add-learner",
+                                                              "promote",
+                                                              "remove"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -163,7 +199,8 @@ std::string Describe(const Fault& fault) {
   std::snprintf(time, sizeof time, "%.3fs ", static_cast<double>(fault.at) / kSecond);
   std::string text = time + std::string(FaultName(fault.kind));
   if (NamesMember(fault.kind)) text += " m" + std::to_string(fault.a);
-  if (fault.kind == FaultKind::kOneWay || fault.kind == FaultKind::kFlap) text += "-m" + std::to_string(fault.b);
+  if (fault.kind == FaultKind::kOneWay || fault.kind == FaultKind::kFlap)
+    text += "-m" + std::to_string(fault.b);
   if (fault.number != 0) text += " number=" + std::to_string(fault.number);
   std::snprintf(time, sizeof time, " for %.3fs", static_cast<double>(fault.duration) / kSecond);
   return text + (fault.duration > 0 ? time : "");

@@ -1,5 +1,5 @@
-// What goes wrong, when, and for how long: a schedule made from a seed before the simulation begins. Each fault heals by
-// itself, so that any one can be left out of the schedule and the rest still means something.
+// What goes wrong, when, and for how long: a schedule made from a seed before the simulation begins. Each
+// fault heals by itself, so that any one can be left out of the schedule and the rest still means something.
 #pragma once
 
 #include <cstdint>
@@ -10,30 +10,31 @@
 namespace quorate::sim {
 
 enum class FaultKind : uint8_t {
-  kPowerLoss,        // Member a; back after `duration`.
-  kKill,             // The same without losing what was not synced.
-  kCrashAtOperation, // Member a loses its power at the nth change of its disk from then (`number`).
+  kPowerLoss,         // Member a; back after `duration`.
+  kKill,              // The same without losing what was not synced.
+  kCrashAtOperation,  // Member a loses its power at the nth change of its disk from then (`number`).
   kKillAtOperation,
-  kTerminate,        // A clean restart.
+  kTerminate,  // A clean restart.
   kPowerLossOfAll,
-  kPause,            // Member a stands still.
-  kIsolate,          // Member a from all members, both ways.
-  kOneWay,           // Nothing arrives from a at b.
-  kDeaf,             // Member a hears no member.
-  kMute,             // No member hears a.
-  kSplit,            // Members below `number` from the rest.
-  kFlap,             // The line between a and b goes and comes.
-  kBadNetwork,       // Loss, duplicates, reordering, delay between all; `number` says how bad, in thousandths.
-  kCutClients,       // Member a from all clients.
-  kSlowDisk,         // `number` times as slow.
-  kFullDisk,         // Member a has `number` bytes left.
-  kFailedSync,       // The nth sync of a from then fails.
+  kPause,       // Member a stands still.
+  kIsolate,     // Member a from all members, both ways.
+  kOneWay,      // Nothing arrives from a at b.
+  kDeaf,        // Member a hears no member.
+  kMute,        // No member hears a.
+  kSplit,       // Members below `number` from the rest.
+  kFlap,        // The line between a and b goes and comes.
+  kBadNetwork,  // Loss, duplicates, reordering, delay between all; `number` says how bad, in thousandths.
+  kCutClients,  // Member a from all clients.
+  kSlowDisk,    // `number` times as slow.
+  kFullDisk,    // Member a has `number` bytes left.
+  kFailedSync,  // The nth sync of a from then fails.
   kFailedWrite,
-  kWallJump,         // The wall clock of a jumps by `number` nanoseconds; it stays so.
-  kDiskSetBack,      // Member a is stopped, and comes back with the disk as it was `number` nanoseconds ago.
-  kAddLearner,       // On a fresh machine.
-  kPromote,          // The learner.
-  kRemove,           // Member a.
+  kWallJump,     // The wall clock of a jumps by `number` nanoseconds; it stays so.
+  kDiskSetBack,  // Member a is stopped, and comes back with the disk as it was `number` nanoseconds ago, or
+                 // with an empty one when that was before the beginning; with b == 0 after a boot.
+  kAddLearner,   // On a fresh machine.
+  kPromote,      // The learner.
+  kRemove,       // Member a.
 };
 std::string_view FaultName(FaultKind kind);
 
@@ -53,8 +54,8 @@ std::string Describe(const Fault& fault);
 struct PlanOptions {
   uint64_t seed = 0;
   int members = 3;
-  int64_t begin = 0;  // No fault before,
-  int64_t end = 0;    // and all healed by then.
+  int64_t begin = 0;     // No fault before,
+  int64_t end = 0;       // and all healed by then.
   int64_t interval = 0;  // Mean time between two faults.
   bool disk_faults = true;
   bool member_changes = false;

@@ -99,15 +99,16 @@ SimpleAnswer FromProto(const pb::ResponseOp& op) {
 template <typename Proto, typename Read>
 void Propose(server::Member& member, EntryKind kind, const google::protobuf::Message& request, Answer reply,
              Read read) {
-  member.Propose(kind, request.SerializeAsString(), {}, [reply, read](const Status& status, std::string_view bytes) {
-    if (!status.ok()) return reply(Failed(status));
-    Proto message;
-    QUORATE_CHECK(message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
-    Response response;
-    TakeHeader(message.header(), &response);
-    read(message, &response);
-    reply(std::move(response));
-  });
+  member.Propose(kind, request.SerializeAsString(), {},
+                 [reply, read](const Status& status, std::string_view bytes) {
+                   if (!status.ok()) return reply(Failed(status));
+                   Proto message;
+                   QUORATE_CHECK(message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
+                   Response response;
+                   TakeHeader(message.header(), &response);
+                   read(message, &response);
+                   reply(std::move(response));
+                 });
 }
 
 constexpr auto kNothing = [](const auto&, Response*) {};
@@ -147,7 +148,8 @@ void Txn(Node& node, const Request& request, const Answer& reply) {
   Propose<pb::TxnResponse>(node.member(), EntryKind::kTxn, TxnProto(request), reply,
                            [](const pb::TxnResponse& txn, Response* response) {
                              response->succeeded = txn.succeeded();
-                             for (const auto& op : txn.responses()) response->answers.push_back(FromProto(op));
+                             for (const auto& op : txn.responses())
+                               response->answers.push_back(FromProto(op));
                            });
 }
 
@@ -165,16 +167,17 @@ void HashKv(Node& node, const Request& request, const Answer& reply) {
 // The whole database, read on a reader thread as a client's snapshot is.
 void Snapshot(Node& node, const Answer& reply) {
   server::Member& member = node.member();
-  member.backend().BeginSnapshot([&member, reply](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
-    if (!snapshot.ok()) return reply(Failed(snapshot.status()));
-    auto status = std::make_shared<Status>();
-    member.env().executor->Submit(
-        Lane::kRead,
-        [snapshot = *snapshot, status] {
-          *status = snapshot->CopyTo([](std::string_view) { return absl::OkStatus(); });
-        },
-        [status, reply] { reply(Failed(*status)); });
-  });
+  member.backend().BeginSnapshot(
+      [&member, reply](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
+        if (!snapshot.ok()) return reply(Failed(snapshot.status()));
+        auto status = std::make_shared<Status>();
+        member.env().executor->Submit(
+            Lane::kRead,
+            [snapshot = *snapshot, status] {
+              *status = snapshot->CopyTo([](std::string_view) { return absl::OkStatus(); });
+            },
+            [status, reply] { reply(Failed(*status)); });
+      });
 }
 
 void ChangeMembers(Node& node, const Request& request, const Answer& reply) {
@@ -190,13 +193,15 @@ void ChangeMembers(Node& node, const Request& request, const Answer& reply) {
 }
 
 void KeepAlive(Node& node, const Request& request, const Answer& reply) {
-  node.cluster_life().leases().Renew(request.lease, [lease = request.lease, reply](const StatusOr<int64_t>& ttl) {
-    if (!ttl.ok() && !absl::IsNotFound(ttl.status())) return reply(Failed(ttl.status()));
-    Response response;
-    response.lease = lease;
-    response.ttl = ttl.ok() ? *ttl : 0;
-    reply(std::move(response));
-  });
+  node.cluster_life().leases().Renew(request.lease,
+                                     [lease = request.lease, reply](const StatusOr<int64_t>& ttl) {
+                                       if (!ttl.ok() && !absl::IsNotFound(ttl.status()))
+                                         return reply(Failed(ttl.status()));
+                                       Response response;
+                                       response.lease = lease;
+                                       response.ttl = ttl.ok() ? *ttl : 0;
+                                       reply(std::move(response));
+                                     });
 }
 
 void ServeLease(Node& node, const Request& request, const Answer& reply) {
@@ -271,7 +276,10 @@ void Serve(Node& node, const Request& request, std::function<void(Response)> rep
 // ---- watches ----
 
 WatchSession::WatchSession(server::Member* member, size_t window, Deliver deliver)
-    : member_(*member), window_(window), deliver_(std::move(deliver)), stream_(member_.watch_hub().OpenStream(this)) {}
+    : member_(*member),
+      window_(window),
+      deliver_(std::move(deliver)),
+      stream_(member_.watch_hub().OpenStream(this)) {}
 
 WatchSession::~WatchSession() = default;
 

@@ -1,5 +1,5 @@
-// What stands before a member for its clients: requests and watch streams in plain data, as rpc serves them over gRPC.
-// Everything here runs in the process of the member (Node::Run).
+// What stands before a member for its clients: requests and watch streams in plain data, as rpc serves them
+// over gRPC. Everything here runs in the process of the member (Node::Run).
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace quorate::sim {
 // `reply` runs once, now or later; never after the end of the process.
 void Serve(Node& node, const Request& request, std::function<void(Response)> reply);
 
-// One watch stream. What it has to say goes to `deliver`, in order; the watch id is as the hub has chosen it, and
-// mvcc::kInvalidWatchId for an answer that concerns the whole stream.
+// One watch stream. What it has to say goes to `deliver`, in order; the watch id is as the hub has chosen it,
+// and mvcc::kInvalidWatchId for an answer that concerns the whole stream.
 class WatchSession final : public Session, public mvcc::WatchSink {
  public:
   using Deliver = std::function<void(int64_t watch_id, const WatchAnswer&)>;

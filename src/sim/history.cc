@@ -33,8 +33,9 @@ std::string Describe(const Compare& compare) {
 
 std::string_view OpName(OpKind kind) {
   static constexpr std::array<std::string_view, 15> kNames = {
-      "range",   "put",        "delete",   "txn",        "compact",        "grant",         "revoke",     "keepalive",
-      "hash-kv", "defragment", "snapshot", "member-add", "member-promote", "member-remove", "move-leader"};
+      "range",    "put",        "delete",         "txn",           "compact",
+      "grant",    "revoke",     "keepalive",      "hash-kv",       "defragment",
+      "snapshot", "member-add", "member-promote", "member-remove", "move-leader"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -88,9 +89,9 @@ std::string Describe(const Request& request) {
 }
 
 std::string Describe(const Operation& operation) {
-  std::string text = "op " + std::to_string(operation.id) + " of c" + std::to_string(operation.client) + " to m" +
-                     std::to_string(operation.member) + ": " + Describe(operation.request) + ", asked at " +
-                     std::to_string(operation.asked) + " ns";
+  std::string text = "op " + std::to_string(operation.id) + " of c" + std::to_string(operation.client) +
+                     " to m" + std::to_string(operation.member) + ": " + Describe(operation.request) +
+                     ", asked at " + std::to_string(operation.asked) + " ns";
   if (operation.answered < 0) return text + ", never answered";
   text += ", answered at " + std::to_string(operation.answered) + " ns: ";
   if (!operation.response.status.ok()) return text + operation.response.status.ToString();

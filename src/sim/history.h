@@ -80,8 +80,8 @@ struct Request {
   bool serializable = false;
   std::vector<Compare> compares;
   std::vector<SimpleOp> then, otherwise;
-  uint64_t member = 0;               // Promote, remove, move: whom.
-  std::string peer_url;              // Add.
+  uint64_t member = 0;   // Promote, remove, move: whom.
+  std::string peer_url;  // Add.
 };
 
 struct SimpleAnswer {
@@ -113,7 +113,7 @@ struct Response {
 struct Operation {
   uint64_t id = 0;  // From 1, in order of asking.
   int client = 0;
-  int member = 0;  // Whom it was asked of.
+  int member = 0;     // Whom it was asked of.
   uint64_t life = 0;  // Which process of that member answered.
   Request request;
   int64_t asked = 0;
@@ -137,8 +137,8 @@ struct WatchAnswer {
   std::vector<Event> events;
 };
 
-// One watch on one member, from its creation to the end of its stream. A client that resumes makes another, with
-// `resumes` naming the one it goes on from.
+// One watch on one member, from its creation to the end of its stream. A client that resumes makes another,
+// with `resumes` naming the one it goes on from.
 struct WatchRecord {
   uint64_t id = 0;
   uint64_t resumes = 0;

@@ -136,9 +136,9 @@ KvModel::Effect KvModel::Execute(const Request& request, int64_t revision) const
       response.more = true;
     }
   } else if (request.kind == OpKind::kTxn) {
-    response.succeeded = std::all_of(request.compares.begin(), request.compares.end(), [&](const Compare& compare) {
-      return Holds(compare, Get(compare.key, revision));
-    });
+    response.succeeded =
+        std::all_of(request.compares.begin(), request.compares.end(),
+                    [&](const Compare& compare) { return Holds(compare, Get(compare.key, revision)); });
     for (const SimpleOp& nested : response.succeeded ? request.then : request.otherwise) {
       response.answers.push_back(overlay.Run(nested));
     }
@@ -155,7 +155,8 @@ bool KvModel::ReadsKnown(const Request& request) const {
   if (request.kind != OpKind::kTxn) return true;
   const bool succeeded = Execute(request, revision_).response.succeeded;
   for (const SimpleOp& op : succeeded ? request.then : request.otherwise) {
-    if (op.kind == OpKind::kRange && op.revision > 0 && (op.revision < compacted_ || op.revision > revision_)) {
+    if (op.kind == OpKind::kRange && op.revision > 0 &&
+        (op.revision < compacted_ || op.revision > revision_)) {
       return false;
     }
   }
@@ -244,7 +245,8 @@ Response KvModel::Apply(const Request& request) {
       }
       return response;
     case OpKind::kLeaseGrant:
-      if (request.lease == 0 || !leases_.try_emplace(request.lease).second) response.status = AlreadyExists("lease");
+      if (request.lease == 0 || !leases_.try_emplace(request.lease).second)
+        response.status = AlreadyExists("lease");
       return response;
     case OpKind::kLeaseRevoke:
       return Revoke(request.lease);

@@ -1,5 +1,5 @@
-// A dumb model of the key space: what the log's entries, in order, make of it. Keeps every version of every key for
-// ever, so that any answer about any revision can be judged. Shares no code with mvcc.
+// A dumb model of the key space: what the log's entries, in order, make of it. Keeps every version of every
+// key for ever, so that any answer about any revision can be judged. Shares no code with mvcc.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ class KvModel {
   std::optional<Pair> Get(const std::string& key, int64_t revision) const;
   // In order of keys.
   std::vector<Pair> Range(std::string_view key, std::string_view end, int64_t revision) const;
-  // What the request, a range, put, deletion or transaction, would do and answer as the first after `revision`.
+  // What the request, a range, put, deletion or transaction, would do and answer as the first after
+  // `revision`.
   Effect Execute(const Request& request, int64_t revision) const;
 
   // ---- from the log ----

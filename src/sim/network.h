@@ -1,6 +1,6 @@
-// The wires between members, and between clients and members. A message is a task that runs at the receiver's when
-// it arrives. What is sent over one channel arrives in order, unless reordering is asked for; anything may be lost,
-// late, or arrive twice, as the conditions say. One thread.
+// The wires between members, and between clients and members. A message is a task that runs at the receiver's
+// when it arrives. What is sent over one channel arrives in order, unless reordering is asked for; anything
+// may be lost, late, or arrive twice, as the conditions say. One thread.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +36,11 @@ class Network {
   void Unblock(int from, int to);
   bool blocked(int from, int to) const { return blocked_.contains({from, to}); }
 
-  // A datagram between members: `lost`, which may be empty, runs at once when it is known not to arrive (the link is
-  // down), and never when it is lost in silence.
+  // A datagram between members: `lost`, which may be empty, runs at once when it is known not to arrive (the
+  // link is down), and never when it is lost in silence.
   void Send(int from, int to, int channel, Task arrive, Task lost = {});
-  // A message of a connection: no loss but by a cut, no duplicate, in order. `broken` runs when it can't arrive.
+  // A message of a connection: no loss but by a cut, no duplicate, in order. `broken` runs when it can't
+  // arrive.
   void SendReliably(int from, int to, int channel, int64_t extra_delay, Task arrive, Task broken = {});
 
   uint64_t sent() const { return sent_; }

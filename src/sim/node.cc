@@ -10,7 +10,8 @@ namespace {
 // From an event to the end of its round.
 constexpr int64_t kRoundNanos = 5 * kMicrosecond;
 
-void CopyDirectory(SimFileSystem& files, const std::string& directory, std::map<std::string, std::string>* out) {
+void CopyDirectory(SimFileSystem& files, const std::string& directory,
+                   std::map<std::string, std::string>* out) {
   const auto names = files.List(directory);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
@@ -34,7 +35,8 @@ Node::Node(World* world, NodeOptions options)
       random_(options_.seed),
       disk_random_(options_.seed + 1),
       files_(options_.seed + 2),
-      executor_(world->scheduler, &disk_random_, [this] { SyncClock(); }, [this] { ScheduleRound(); }),
+      executor_(
+          world->scheduler, &disk_random_, [this] { SyncClock(); }, [this] { ScheduleRound(); }),
       transport_(world, this) {
   // A log takes a cut within a sector for damage, and real disks don't make one.
   files_.set_byte_tears(false);
@@ -51,7 +53,7 @@ Node::~Node() {
 server::Config Node::ConfigOfProcess() {
   server::Config config = options_.config;
   config.on_fatal = [this](const Status& status) { OnFatal(status); };
-  config.lost_log.boot_id = "boot " + std::to_string(boots_);
+  config.lost_log.boot_id = "boot-" + std::to_string(boots_);
   config.on_applied = [this](const raft::Entry& entry) { OnApplied(entry); };
   return config;
 }
@@ -61,7 +63,8 @@ bool Node::Start() {
   ++life_;
   dying_ = false;
   SyncClock();
-  auto opened = server::Member::Open(ConfigOfProcess(), {&files_, &clock_, &random_, &executor_}, &transport_);
+  auto opened =
+      server::Member::Open(ConfigOfProcess(), {&files_, &clock_, &random_, &executor_}, &transport_);
   crashed_opening_ = dying_;
   if (!opened.ok() || dying_) {
     last_error_ = opened.ok() ? Unavailable("crashed while it was opened") : opened.status();
@@ -186,8 +189,8 @@ void Node::OnFatal(const Status& status) {
   if (world_.now() > excused_until_) {
     world_.trace->Fail("no-death-without-cause", ActorName(index()) + " ended itself: " + status.ToString());
   }
-  // After a failed sync the page cache shows what the disk has not, and a process that starts on it would build on
-  // sand, as the original does: here the machine is started anew.
+  // After a failed sync the page cache shows what the disk has not, and a process that starts on it would
+  // build on sand, as the original does: here the machine is started anew.
   Crash(files_sync_may_fail_);
 }
 
@@ -338,8 +341,9 @@ void Node::ReplaceDisk(const std::map<std::string, std::string>& copy, bool rebo
   QUORATE_CHECK(files_.RemoveAll(options_.config.data_dir).ok());
   QUORATE_CHECK(files_.CreateDirectories(options_.config.data_dir, 0700).ok());
   for (const auto& [path, bytes] : copy) {
-    const Status status = path.ends_with('/') ? files_.CreateDirectories(path.substr(0, path.size() - 1), 0700)
-                                              : files_.WriteAtomically(path, bytes, 0600);
+    const Status status = path.ends_with('/')
+                              ? files_.CreateDirectories(path.substr(0, path.size() - 1), 0700)
+                              : files_.WriteAtomically(path, bytes, 0600);
     QUORATE_CHECK(status.ok());
   }
   own_access_ = false;

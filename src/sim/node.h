@@ -1,6 +1,7 @@
-// One machine: a disk, a clock that is not quite right, and, while it is up, a process with a Member in it. The process
-// is driven as the program drives it: events, then the end of the round; a tick each heartbeat interval. It can be
-// killed, lose its power at any operation of its disk, be stopped for a while, and come back.
+// One machine: a disk, a clock that is not quite right, and, while it is up, a process with a Member in it.
+// The process is driven as the program drives it: events, then the end of the round; a tick each heartbeat
+// interval. It can be killed, lose its power at any operation of its disk, be stopped for a while, and come
+// back.
 //
 // Everything that reaches the member goes through Run, and nothing that it says leaves after its end.
 #pragma once
@@ -33,6 +34,7 @@ struct NodeOptions {
   uint64_t seed = 0;
   server::Config config;
   int64_t clock_rate_ppm = 0;  // How much too fast it runs.
+  bool etcd_like = false;      // It does not answer what no etcd would.
   // The process has ended, by itself or by a fault. Runs later, in an event of its own.
   std::function<void(Node*)> on_end;
 };
@@ -70,8 +72,8 @@ class Node {
   server::ClusterLife& cluster_life() { return *cluster_life_; }
   server::Config& config() { return options_.config; }  // For the next start.
 
-  // Runs `fn` in the process, now or when it is no longer stopped, then ends the round soon; not at all when the
-  // process has ended by then.
+  // Runs `fn` in the process, now or when it is no longer stopped, then ends the round soon; not at all when
+  // the process has ended by then.
   void Run(std::function<void(server::Member&)> fn);
   // True while the process that is running now is the one of that life.
   bool Lives(uint64_t life) const { return up() && life == life_; }
@@ -83,13 +85,16 @@ class Node {
   // ---- the machine ----
   SimFileSystem& files() { return files_; }
   DiskExecutor& executor() { return executor_; }
-  // The machine loses its power at the nth operation from now that changes the disk, or the process dies there.
+  NodeTransport& transport() { return transport_; }
+  // The machine loses its power at the nth operation from now that changes the disk, or the process dies
+  // there.
   void CrashAtOperation(int64_t nth, bool power);
   void JumpWallClock(int64_t nanos) { clock_.AdvanceWall(nanos); }
   int64_t clock_rate_ppm() const { return options_.clock_rate_ppm; }
   int64_t LocalNanos();
   // Everything below the data directory; and back again, as an image set back in time is.
-  // A fault was ordered whose consequence may be the end of the process until that moment: without one it may not end.
+  // A fault was ordered whose consequence may be the end of the process until that moment: without one it may
+  // not end.
   void Excuse(int64_t until) { excused_until_ = std::max(excused_until_, until); }
   // The nth operation of that kind from now fails.
   void FailOperation(SimOperation operation, uint64_t nth) {
@@ -100,6 +105,7 @@ class Node {
   std::map<std::string, std::string> CopyDisk();
   // `reboot`: what does not survive a boot is gone, too.
   void ReplaceDisk(const std::map<std::string, std::string>& copy, bool reboot);
+  bool etcd_like() const { return options_.etcd_like; }
   // Its disk was set back once: it may find that out.
   bool set_back() const { return set_back_; }
   bool quarantined() { return up() && member_->lost_log().quarantined(); }

@@ -20,7 +20,8 @@ constexpr int64_t kSnapshotTimeout = 10 * kSecond;
 // Holds what takes in a database; goes with the process.
 class IntakeSession final : public Session {
  public:
-  IntakeSession(const Env& env, const wal::SnapshotFiles& files, uint64_t index) : intake(env, files, index) {}
+  IntakeSession(const Env& env, const wal::SnapshotFiles& files, uint64_t index)
+      : intake(env, files, index) {}
   server::SnapshotIntake intake;
 };
 
@@ -44,11 +45,13 @@ void NodeTransport::AddPeer(uint64_t id, const std::vector<std::string>&) { peer
 
 void NodeTransport::RemovePeer(uint64_t id) {
   peers_.erase(id);
+  remotes_.erase(id);
   active_since_.erase(id);
 }
 
 void NodeTransport::Reset() {
   peers_.clear();
+  remotes_.clear();
   active_since_.clear();
 }
 
@@ -95,7 +98,7 @@ void NodeTransport::SendOne(const raft::Message& message) {
                       {"entries", message.entries.size()},
                       {"commit", message.commit},
                       {"reject", message.reject}});
-  if (to == nullptr || !to->up() || !peers_.contains(message.to)) return Lost(message.to);
+  if (to == nullptr || !to->up() || !Knows(message.to)) return Lost(message.to);
   const int channel = message.type == raft::MessageType::kApp ? kAppends : kMessages;
   const auto arrive = [this, to, message, life = to->life()] {
     if (to->Lives(life)) Deliver(to, message);
@@ -111,9 +114,11 @@ void NodeTransport::SendOne(const raft::Message& message) {
 
 void NodeTransport::Deliver(Node* to, const raft::Message& message) {
   to->Run([this, to, message](server::Member& member) {
+    to->transport().remotes_.insert(message.from);
     const Status status = member.Step(message);
     if (!status.ok()) {
-      world_.trace->Note(to->index(), "refuses", {{"type", raft::Describe(message.type)}, {"status", status.ToString()}});
+      world_.trace->Note(to->index(), "refuses",
+                         {{"type", raft::Describe(message.type)}, {"status", status.ToString()}});
     }
     if (!absl::IsPermissionDenied(status)) return;
     // We were removed, says the other: HTTP 410.
@@ -132,8 +137,9 @@ void NodeTransport::SendSnapshot(raft::Message message, std::shared_ptr<mvcc::Ba
   transfer->message = std::move(message);
   transfer->database = std::move(database);
   transfer->life = node_.life();
-  world_.trace->Note(node_.index(), "sends-snapshot", {{"index", transfer->message.snapshot->metadata.index},
-                                                       {"bytes", transfer->database->size_bytes()}});
+  world_.trace->Note(
+      node_.index(), "sends-snapshot",
+      {{"index", transfer->message.snapshot->metadata.index}, {"bytes", transfer->database->size_bytes()}});
   node_.executor().Submit(
       Lane::kRead,
       [transfer] {
@@ -166,8 +172,15 @@ void NodeTransport::TakeIn(Node* to, const std::shared_ptr<Transfer>& transfer) 
   auto owned = std::make_unique<IntakeSession>(member.env(), member.snapshot_files(), index);
   IntakeSession* session = owned.get();
   const uint64_t handle = to->Keep(std::move(owned));
+  // Some transfers break off; half a database must be refused.
+  const bool cut = ++world_.transfers % 8 == 3;
+  if (cut) transfer->bytes.resize(transfer->bytes.size() / 2);
   session->intake.Append(transfer->bytes);
-  session->intake.Finish([this, to, transfer, handle, life = to->life()](const Status& status) {
+  session->intake.Finish([this, to, transfer, handle, cut, life = to->life()](const Status& status) {
+    if (cut && status.ok()) {
+      world_.trace->Fail("half-a-snapshot",
+                         ActorName(to->index()) + " took a database that broke off in the middle");
+    }
     const bool taken = status.ok() && to->Lives(life) && to->member().Step(transfer->message).ok();
     world_.snapshots_taken += taken;
     world_.trace->Note(to->index(), "took-snapshot", {{"status", status.ToString()}, {"stepped", taken}});
@@ -213,6 +226,10 @@ void NodeTransport::Call(uint64_t to, server::PeerCall call, int64_t timeout_nan
       node_.index(), peer->index(), kCalls, 0,
       [this, peer, call, asking, unavailable, life = peer->life()] {
         if (!peer->Lives(life)) return unavailable();
+        if (peer->etcd_like() && call.path.starts_with("/quorate/")) {
+          return Answer(
+              asking, server::PeerAnswer{.status = 404, .body = "404 page not found\n", .content_type = {}});
+        }
         peer->Run([this, peer, call, asking](server::Member&) {
           peer->cluster_life().peer_service().Handle(call, [this, peer, asking](server::PeerAnswer answer) {
             world_.network->SendReliably(peer->index(), node_.index(), kCalls, 0,

@@ -1,6 +1,6 @@
-// server::Transport over the simulated network: what the peer protocol does, without its bytes. Messages of one stream
-// arrive in order unless the network is told otherwise; a database travels with its snapshot and is taken in as the
-// real one is.
+// server::Transport over the simulated network: what the peer protocol does, without its bytes. Messages of
+// one stream arrive in order unless the network is told otherwise; a database travels with its snapshot and
+// is taken in as the real one is.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,7 @@ class NodeTransport final : public server::Transport {
   struct Transfer;
   struct Asking;
 
+  bool Knows(uint64_t id) const { return peers_.contains(id) || remotes_.contains(id); }
   void SendOne(const raft::Message& message);
   void Deliver(Node* to, const raft::Message& message);
   void Lost(uint64_t to);
@@ -47,6 +48,7 @@ class NodeTransport final : public server::Transport {
   World& world_;
   Node& node_;
   std::set<uint64_t> peers_;
+  std::set<uint64_t> remotes_;  // Strangers that have written: members of which this one has not heard yet.
   std::map<uint64_t, int64_t> active_since_;  // Of those who can be reached, by this machine's clock.
 };
 

@@ -73,7 +73,8 @@ TEST_F(NetworkTest, ACutLineLosesWhatIsSentAndWhatIsUnderWay) {
   int lost = 0;
   network_.Send(0, 1, 1, [&] { ++got; });
   network_.Block(0, 1);
-  network_.Send(0, 1, 1, [&] { ++got; }, [&] { ++lost; });
+  network_.Send(
+      0, 1, 1, [&] { ++got; }, [&] { ++lost; });
   network_.Send(1, 0, 1, [&] { got += 10; });
   RunAll();
   EXPECT_EQ(got, 10);
@@ -90,10 +91,12 @@ TEST_F(NetworkTest, ACutLineLosesWhatIsSentAndWhatIsUnderWay) {
 TEST(SimDiskExecutor, ALaneKeepsItsOrderAndADropForgets) {
   Scheduler scheduler;
   SeededRandom random(1);
-  DiskExecutor executor(&scheduler, &random, [] {}, [] {});
+  DiskExecutor executor(
+      &scheduler, &random, [] {}, [] {});
   std::vector<int> ran;
   for (int i = 0; i < 10; ++i) {
-    executor.Submit(Lane::kLog, [&ran, i] { ran.push_back(i); }, [&ran, i] { ran.push_back(100 + i); });
+    executor.Submit(
+        Lane::kLog, [&ran, i] { ran.push_back(i); }, [&ran, i] { ran.push_back(100 + i); });
   }
   while (scheduler.RunNext(kSecond)) {
   }
@@ -110,7 +113,8 @@ TEST(SimDiskExecutor, ALaneKeepsItsOrderAndADropForgets) {
 TEST(SimDiskExecutor, AStoppedProcessFinishesNothing) {
   Scheduler scheduler;
   SeededRandom random(1);
-  DiskExecutor executor(&scheduler, &random, [] {}, [] {});
+  DiskExecutor executor(
+      &scheduler, &random, [] {}, [] {});
   int ran = 0;
   executor.Submit(Lane::kLog, [&] { ++ran; }, {});
   executor.set_paused(true);
@@ -178,8 +182,9 @@ TEST(SimTrace, KeepsTheLastLinesAndTheFirstFailure) {
   Scheduler scheduler;
   Trace trace(&scheduler, true, 3);
   for (int i = 0; i < 5; ++i) trace.Note(i, "step", {{"number", i}, {"text", "t"}});
-  EXPECT_THAT(trace.Lines(), ElementsAre("    0.000000 m2 step number=2 text=t", "    0.000000 m3 step number=3 text=t",
-                                         "    0.000000 m4 step number=4 text=t"));
+  EXPECT_THAT(trace.Lines(),
+              ElementsAre("    0.000000 m2 step number=2 text=t", "    0.000000 m3 step number=3 text=t",
+                          "    0.000000 m4 step number=4 text=t"));
   trace.Fail("first", "one");
   trace.Fail("second", "two");
   EXPECT_EQ(trace.failed_check(), "first");

@@ -32,10 +32,10 @@ class RaftMonitor {
 
  private:
   Trace& trace_;
-  std::map<uint64_t, uint64_t> leaders_;                         // Term -> member ID.
-  std::map<std::pair<uint64_t, uint64_t>, uint64_t> votes_;      // (Voter, term) -> candidate.
-  std::map<std::pair<uint64_t, uint64_t>, uint64_t> entries_;    // (Index, term) -> fingerprint.
-  std::map<int, std::pair<uint64_t, uint64_t>> terms_;           // Member -> (life, term).
+  std::map<uint64_t, uint64_t> leaders_;                       // Term -> member ID.
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> votes_;    // (Voter, term) -> candidate.
+  std::map<std::pair<uint64_t, uint64_t>, uint64_t> entries_;  // (Index, term) -> fingerprint.
+  std::map<int, std::pair<uint64_t, uint64_t>> terms_;         // Member -> (life, term).
   std::set<uint64_t> distrusted_;
 };
 

@@ -166,8 +166,8 @@ RunResult RunInChild(const std::function<Outcome()>& simulate, int seconds) {
 }
 
 // Halves first, then smaller pieces, then one by one (Zeller's ddmin without the subsets).
-std::vector<Fault> Shrink(std::vector<Fault> plan, const std::function<bool(const std::vector<Fault>&)>& fails,
-                          int runs) {
+std::vector<Fault> Shrink(std::vector<Fault> plan,
+                          const std::function<bool(const std::vector<Fault>&)>& fails, int runs) {
   for (size_t piece = std::max<size_t>(plan.size() / 2, 1); runs > 0;) {
     bool smaller = false;
     for (size_t begin = 0; begin < plan.size() && runs > 0;) {

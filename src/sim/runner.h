@@ -1,5 +1,5 @@
-// Simulations in processes of their own, so that an aborted check, a crash or an endless loop is a failure like any
-// other, and in parallel; and the shrinking of a schedule that fails.
+// Simulations in processes of their own, so that an aborted check, a crash or an endless loop is a failure
+// like any other, and in parallel; and the shrinking of a schedule that fails.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace quorate::sim {
 // What a child process reports. Plain, so that it passes through a pipe.
 struct RunResult {
   bool ok = false;
-  std::string check;    // "crash" when the process died, "timeout" when it took too long.
+  std::string check;  // "crash" when the process died, "timeout" when it took too long.
   std::string failure;
   uint64_t trace_hash = 0;
   uint64_t events = 0;
@@ -32,9 +32,9 @@ RunResult ToResult(const Outcome& outcome);
 // Runs `simulate` in a child process; `seconds` of real time at most.
 RunResult RunInChild(const std::function<Outcome()>& simulate, int seconds);
 
-// Smaller schedules that fail in the same way (the same check), until none of the rest can be left out or `runs` runs
-// were made. `fails` runs one schedule.
-std::vector<Fault> Shrink(std::vector<Fault> plan, const std::function<bool(const std::vector<Fault>&)>& fails,
-                          int runs);
+// Smaller schedules that fail in the same way (the same check), until none of the rest can be left out or
+// `runs` runs were made. `fails` runs one schedule.
+std::vector<Fault> Shrink(std::vector<Fault> plan,
+                          const std::function<bool(const std::vector<Fault>&)>& fails, int runs);
 
 }  // namespace quorate::sim

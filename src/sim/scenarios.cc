@@ -78,7 +78,8 @@ void SetIsolated(Simulation& simulation, const Node& node, bool isolated) {
   }
 }
 void ExpectSnapshots(Simulation& simulation) {
-  if (simulation.world().snapshots_taken == 0) simulation.trace().Fail("scenario", "no snapshot was taken in");
+  if (simulation.world().snapshots_taken == 0)
+    simulation.trace().Fail("scenario", "no snapshot was taken in");
 }
 void WaitForLeader(Simulation& simulation) {
   simulation.RunUntil(
@@ -90,14 +91,16 @@ void WaitForLeader(Simulation& simulation) {
 }
 bool CaughtUp(Simulation& simulation, Node& node) {
   return simulation.RunUntil(
-      [&] { return node.up() && node.member().applied_index() == simulation.truth().last_index(); }, 20 * kSecond);
+      [&] { return node.up() && node.member().applied_index() == simulation.truth().last_index(); },
+      20 * kSecond);
 }
 // Through the log, as that user.
 void Propose(Simulation& simulation, Node& node, EntryKind kind, const google::protobuf::Message& request,
              const std::string& user = {}) {
   auto answered = std::make_shared<bool>(false);
   node.Run([&](server::Member& member) {
-    const auth::AuthInfo who = user.empty() ? auth::AuthInfo{} : auth::AuthInfo{user, member.auth().revision()};
+    const auth::AuthInfo who =
+        user.empty() ? auth::AuthInfo{} : auth::AuthInfo{user, member.auth().revision()};
     member.Propose(kind, request.SerializeAsString(), who,
                    [answered](const Status&, std::string_view) { *answered = true; });
   });
@@ -165,11 +168,13 @@ void AuthAcrossSnapshot(Simulation& simulation) {
   };
   for (int i = 0; i < 80; ++i) write(leading, i % 2 == 0 ? "root" : "alice", "mine", i);
   SetIsolated(simulation, behind, false);
-  if (!CaughtUp(simulation, behind)) simulation.trace().Fail("scenario", "the member was never brought up to date");
+  if (!CaughtUp(simulation, behind))
+    simulation.trace().Fail("scenario", "the member was never brought up to date");
   ExpectSnapshots(simulation);
   // Some allowed, some denied: every member must decide alike, the one with the snapshot, too.
   for (int i = 0; i < 30; ++i) {
-    write(i % 2 == 0 ? leading : behind, i % 3 == 0 ? "root" : "alice", i % 5 == 0 ? "hers" : "mine", 100 + i);
+    write(i % 2 == 0 ? leading : behind, i % 3 == 0 ? "root" : "alice", i % 5 == 0 ? "hers" : "mine",
+          100 + i);
   }
 }
 
@@ -203,7 +208,8 @@ void WatchOnTheMemberLeftBehind(Simulation& simulation) {
   WaitForLeader(simulation);
   Fill(simulation, "b", 120);
   SetIsolated(simulation, behind, false);
-  if (!CaughtUp(simulation, behind)) simulation.trace().Fail("scenario", "the member was never brought up to date");
+  if (!CaughtUp(simulation, behind))
+    simulation.trace().Fail("scenario", "the member was never brought up to date");
   ExpectSnapshots(simulation);
   Fill(simulation, "c", 20);
   simulation.RunFor(2 * kSecond);
@@ -296,6 +302,32 @@ void SnapshotAfterSnapshot(Simulation& simulation) {
   ExpectSnapshots(simulation);
 }
 
+// Leaders stand still under load until another has taken over, and come back with entries of their own.
+void LeadersStandStill(Simulation& simulation) {
+  simulation.StartClients();
+  for (int round = 0; round < 15 && simulation.RunFor(kSecond); ++round) {
+    if (Node* leading = simulation.leader(); leading != nullptr) leading->Pause((2 + round % 5) * kSecond);
+    simulation.RunFor(7 * kSecond);
+  }
+}
+
+// Under load a member is brought up to date by a snapshot, and loses its power as soon as it has it.
+void CrashAfterASnapshotUnderLoad(Simulation& simulation) {
+  simulation.StartClients();
+  for (int round = 0; round < 8 && simulation.RunFor(kMillisecond); ++round) {
+    Node& behind = Follower(simulation);
+    SetIsolated(simulation, behind, true);
+    simulation.RunFor(2 * kSecond);
+    const uint64_t applied = behind.member().applied_index();
+    SetIsolated(simulation, behind, false);
+    simulation.RunUntil([&] { return behind.member().applied_index() > applied; }, 10 * kSecond);
+    behind.Crash(round % 2 == 0);
+    simulation.RunFor(kMillisecond);
+    simulation.RunUntil([&] { return behind.up() && behind.member().ready(); }, 20 * kSecond);
+  }
+  ExpectSnapshots(simulation);
+}
+
 void ReadOfCompactedRevisionInTxn(Simulation& simulation) {
   Fill(simulation, "a", 20);
   Compact(simulation, 10);
@@ -334,6 +366,12 @@ void PausesUnderReads(Simulation& simulation) {
 }
 
 SimulationOptions HeavyThree() { return HeavyLoad(3); }
+// Clients that soon turn to another member, so that the load goes on while one is cut off.
+SimulationOptions HeavyThreeWithoutPatience() {
+  SimulationOptions options = HeavyLoad(3);
+  options.client_timeout_nanos = 50 * kMillisecond;
+  return options;
+}
 SimulationOptions HeavyOne() { return HeavyLoad(1); }
 SimulationOptions ManyProgressRequests() {
   SimulationOptions options = HeavyLoad(3);
@@ -372,18 +410,21 @@ constexpr Scenario kScenarios[] = {
      "nothing is queued for a full stream: it is owed a revision number, and catches up from history",
      ManySlowWatchers, SlowWatchers},
     {"issue17780", "after a crash in a compaction of the newest deletions the revision fell",
-     "the revision is restored from the compacted revision, too, and the log is replayed from the consistent index",
+     "the revision is restored from the compacted revision, too, and the log is replayed from the consistent "
+     "index",
      Three, CrashAfterCompactingTheLastDeletion},
     {"issue18089", "a compaction at a deletion took it from a watch that had not had it yet",
-     "a watch that needs a revision that is gone is told so", Three, WatchFromTheCompactedDeletion},
+     "the deletion at the compacted revision is kept, and left out of hashes; a watch that needs more is "
+     "told so",
+     Three, WatchFromTheCompactedDeletion},
     {"issue18055", "a second snapshot shortly after the first ended the process",
-     "snapshots are taken in one after the other, and an older file is removed only when none refers to it", Three,
-     SnapshotAfterSnapshot},
+     "snapshots are taken in one after the other, and an older file is removed only when none refers to it",
+     Three, SnapshotAfterSnapshot},
     {"issue18667", "a transaction that reads a compacted revision was half executed on some members",
      "reads of a transaction are checked before its first write", Three, ReadOfCompactedRevisionInTxn},
     {"issue19179", "a watch from the very revision of a compaction missed the deletion there",
-     "a watch that starts at or before a revision whose records are gone is told so",
-     Three, WatchFromTheCompactedDeletion},
+     "the deletion at the compacted revision is kept, and left out of hashes", Three,
+     WatchFromTheCompactedDeletion},
     {"issue20221a", "a watch from a revision to come was sent progress of the present",
      "progress is told to a watch only once its start is reached", Three, WatchOnTheMemberLeftBehind},
     {"issue20221b", "a watch from a revision to come was sent events before it",
@@ -392,6 +433,12 @@ constexpr Scenario kScenarios[] = {
      "it is checked, synced and renamed before anything refers to it", Three, CrashWhileTakingASnapshot},
     {"issue20418", "a repeated read-index request could be confirmed by answers to the first",
      "every round has a number of its own, and only the last one's answer counts", Three, PausesUnderReads},
+    // Found by this simulator, in ourselves.
+    {"standing-leader", "ours: an answer that needed no sync of its own waited for ever behind one that did",
+     "what waits behind a log write is acknowledged with it", Three, LeadersStandStill},
+    {"snapshot-ahead", "ours: the database sent with a snapshot could be newer than the snapshot says",
+     "both are cut at one moment (Backend::BeginSnapshot)", HeavyThreeWithoutPatience,
+     CrashAfterASnapshotUnderLoad},
 };
 
 }  // namespace

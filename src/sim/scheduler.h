@@ -1,5 +1,5 @@
-// Virtual time: what happens next, and when. Events of one moment run in the order in which they were asked for, so
-// the same calls give the same run. One thread.
+// Virtual time: what happens next, and when. Events of one moment run in the order in which they were asked
+// for, so the same calls give the same run. One thread.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,7 @@ class Scheduler {
     uint64_t order;
     Task task;
   };
-  static bool Later(const Event& a, const Event& b) {
-    return a.at != b.at ? a.at > b.at : a.order > b.order;
-  }
+  static bool Later(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
 
   int64_t now_ = 0;
   uint64_t next_order_ = 0;

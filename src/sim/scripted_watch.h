@@ -8,8 +8,8 @@
 
 namespace quorate::sim {
 
-// Opens it and returns its record's id; its answers go into the history as they are made. `record` says what is
-// watched; it fails the simulation when the member refuses. It ends with the process.
+// Opens it and returns its record's id; its answers go into the history as they are made. `record` says what
+// is watched; it fails the simulation when the member refuses. It ends with the process.
 uint64_t OpenWatch(Simulation& simulation, Node& node, WatchRecord record);
 
 }  // namespace quorate::sim

@@ -10,6 +10,7 @@ namespace quorate::sim {
 namespace {
 
 constexpr int64_t kStartNanos = 20 * kSecond;
+constexpr int64_t kMemberChangeNanos = 8 * kSecond;
 constexpr int64_t kConvergeNanos = 60 * kSecond;
 // The fastest clock against the slowest, with room for rounding.
 constexpr int64_t kClockSpreadPpm = 20'000;
@@ -41,6 +42,18 @@ SimulationOptions OptionsForSeed(uint64_t seed) {
   options.key_clients = 2 + static_cast<int>(random.Below(5));
   options.lease_clients = 1 + static_cast<int>(random.Below(2));
   options.watchers = 1 + static_cast<int>(random.Below(4));
+  if (random.Below(4) == 0) options.etcd_like_member = static_cast<int>(random.Below(3));
+  return options;
+}
+
+SimulationOptions OptionsWithSetBacks(uint64_t seed) {
+  SimulationOptions options = OptionsForSeed(seed);
+  options.members = std::max(options.members, 3);  // What one member alone has lost is lost.
+  options.disks_set_back = true;
+  options.strict_probation = seed % 2 == 0;
+  options.member_changes = false;
+  // Who is asked must answer, or the way out through memory is none.
+  if (!options.strict_probation) options.etcd_like_member = -1;
   return options;
 }
 
@@ -67,7 +80,12 @@ Simulation::Simulation(SimulationOptions options)
       network_(&scheduler_, &network_random_),
       truth_(&scheduler_, &trace_),
       raft_(&trace_) {
-  world_ = {&scheduler_, &trace_, &network_, &truth_, &raft_, &history_, {}};
+  world_.scheduler = &scheduler_;
+  world_.trace = &trace_;
+  world_.network = &network_;
+  world_.truth = &truth_;
+  world_.raft = &raft_;
+  world_.history = &history_;
   world_.node_of = [this](uint64_t id) -> Node* {
     for (const auto& node : nodes_) {
       if (node->member_id() == id) return node.get();
@@ -85,13 +103,15 @@ Simulation::Simulation(SimulationOptions options)
   };
   hooks.clients = [this] {
     std::vector<int> actors;
-    for (size_t i = 0; i <= clients_.size() + watchers_.size(); ++i) actors.push_back(kFirstClient + static_cast<int>(i));
+    for (size_t i = 0; i <= clients_.size() + watchers_.size(); ++i)
+      actors.push_back(kFirstClient + static_cast<int>(i));
     return actors;
   };
   hooks.change_members = [this](const Fault& fault) { ChangeMembers(fault); };
   injector_ = std::make_unique<FaultInjector>(&world_, std::move(hooks));
-  steward_ = std::make_unique<Steward>(&world_, &endpoints_,
-                                       ClientOptions{.number = 0, .seed = options_.seed * 5, .timeout_nanos = 10 * kSecond});
+  steward_ = std::make_unique<Steward>(
+      &world_, &endpoints_,
+      ClientOptions{.number = 0, .seed = options_.seed * 5, .timeout_nanos = 10 * kSecond});
 }
 
 Simulation::~Simulation() { restarts_ = false; }
@@ -115,6 +135,7 @@ server::Config Simulation::ConfigFor(int index) {
   config.compaction_batch_limit = 5 + random.Below(50);
   config.watch_progress_interval_nanos = kSecond;
   config.quota_backend_bytes = -1;
+  config.strict_reconfig_check = random.Below(3) == 0;
   config.lease_checkpoint = random.Below(3) == 0;
   config.bcrypt_cost = 4;
   config.lost_log.run_dir = "/run/" + config.name;
@@ -129,6 +150,7 @@ Node* Simulation::AddNode(server::Config config) {
   options.seed = random_.Next();
   options.config = std::move(config);
   options.clock_rate_ppm = static_cast<int64_t>(random_.Below(kClockSpreadPpm)) - kClockSpreadPpm / 2;
+  options.etcd_like = options.index == options_.etcd_like_member;
   options.on_end = [this](Node* node) { OnEnd(node); };
   nodes_.push_back(std::make_unique<Node>(&world_, std::move(options)));
   return nodes_.back().get();
@@ -147,7 +169,8 @@ void Simulation::StartNode(Node* node) {
   if (node->Start()) return;
   const bool excused = node->crashed_opening() || node->excused();
   if (!excused && !node->removed() && (node->member_id() == 0 || HasMember(node->member_id()))) {
-    trace_.Fail("opens-again", ActorName(node->index()) + " can't be opened: " + node->last_error().ToString());
+    trace_.Fail("opens-again",
+                ActorName(node->index()) + " can't be opened: " + node->last_error().ToString());
     return;
   }
   if (excused) OnEnd(node);
@@ -171,6 +194,7 @@ void Simulation::StartClients() {
     options.number = number;
     options.seed = options_.seed * 13 + static_cast<uint64_t>(number++);
     options.think_nanos = options_.think_nanos;
+    options.timeout_nanos = options_.client_timeout_nanos;
     options.big_values = options_.seed % 3 == 0;
     return options;
   };
@@ -242,26 +266,40 @@ bool Simulation::HasMember(uint64_t id) {
 }
 
 void Simulation::ChangeMembers(const Fault& fault) {
-  if (fault.kind == FaultKind::kAddLearner) return AddLearner();
+  if (fault.kind == FaultKind::kAddLearner) return AddLearner(scheduler_.now() + kMemberChangeNanos);
   if (fault.kind == FaultKind::kPromote) {
-    if (learner_ != 0) Promote(learner_, scheduler_.now() + 5 * kSecond);
+    if (learner_ != 0) Promote(learner_, scheduler_.now() + kMemberChangeNanos);
     return;
   }
   if (fault.a >= static_cast<int>(nodes_.size()) || endpoints_.size() < 4) return;
   Remove(node(fault.a).member_id());
 }
 
-void Simulation::AddLearner() {
+// The member with that URL, as the leader knows it: an answer may have been lost.
+uint64_t Simulation::IdOf(const std::string& peer_url) {
+  Node* leading = leader();
+  if (leading == nullptr) return 0;
+  for (const auto& [id, member] : leading->member().membership().members()) {
+    if (member.peer_urls.front() == peer_url) return id;
+  }
+  return 0;
+}
+
+void Simulation::AddLearner(int64_t until) {
   if (learner_ != 0) return;
   const int index = static_cast<int>(nodes_.size());
   Request request;
   request.kind = OpKind::kMemberAdd;
   request.peer_url = PeerUrl(index);
   Node* of = leader();
-  steward_->Ask(std::move(request), of, [this, index](const Operation& added) {
-    if (!added.acknowledged()) return;
-    learner_ = added.response.member;
-    StartJoined(learner_, MemberName(index), PeerUrl(index));
+  steward_->Ask(std::move(request), of, [this, index, until](const Operation& added) {
+    const uint64_t id = added.acknowledged() ? added.response.member : IdOf(PeerUrl(index));
+    if (id != 0 && learner_ == 0) {
+      learner_ = id;
+      StartJoined(id, MemberName(index), PeerUrl(index));
+    } else if (id == 0 && scheduler_.now() < until && !healed_) {
+      scheduler_.After(500 * kMillisecond, [this, until] { AddLearner(until); });
+    }
   });
 }
 
@@ -300,7 +338,7 @@ void Simulation::Promote(uint64_t id, int64_t until) {
     if (promoted.acknowledged()) {
       learner_ = 0;
       if (Node* node = world_.node_of(id); node != nullptr) endpoints_.push_back(node);
-    } else if (scheduler_.now() < until) {
+    } else if (scheduler_.now() < until && !healed_) {
       scheduler_.After(300 * kMillisecond, [this, id, until] { Promote(id, until); });
     }
   });
@@ -311,7 +349,8 @@ void Simulation::Remove(uint64_t id) {
   request.kind = OpKind::kMemberRemove;
   request.member = id;
   steward_->Ask(std::move(request), leader(), [this, id](const Operation& removed) {
-    if (removed.acknowledged()) std::erase_if(endpoints_, [&](const Node* node) { return node->member_id() == id; });
+    if (removed.acknowledged())
+      std::erase_if(endpoints_, [&](const Node* node) { return node->member_id() == id; });
   });
 }
 
@@ -335,7 +374,8 @@ bool Simulation::Converged() {
   if (index != truth_.last_index()) return false;
   for (Node* node : Voters()) {
     if (!node->up() || node->paused() || !node->member().ready()) return false;
-    if (node->member().leader() != leading->member_id() || node->member().applied_index() != index) return false;
+    if (node->member().leader() != leading->member_id() || node->member().applied_index() != index)
+      return false;
   }
   return true;
 }
@@ -350,7 +390,8 @@ void Simulation::Settle() {
   std::erase_if(endpoints_, [](Node* node) { return node->quarantined(); });
   const bool idle = RunUntil(
       [this] {
-        const bool asking = std::any_of(clients_.begin(), clients_.end(), [](const auto& c) { return !c->idle(); });
+        const bool asking =
+            std::any_of(clients_.begin(), clients_.end(), [](const auto& c) { return !c->idle(); });
         return !asking && (!truth_.modelled() || truth_.model().leases().empty()) && Converged() &&
                std::all_of(watchers_.begin(), watchers_.end(), [](const auto& w) { return w->connected(); });
       },
@@ -364,8 +405,9 @@ void Simulation::Settle() {
       continue;
     }
     server::Member& member = node->member();
-    state += (member.ready() ? " ready" : " not ready") + std::string(", leader ") + std::to_string(member.leader()) +
-             ", term " + std::to_string(member.term()) + ", applied " + std::to_string(member.applied_index()) + ";";
+    state += (member.ready() ? " ready" : " not ready") + std::string(", leader ") +
+             std::to_string(member.leader()) + ", term " + std::to_string(member.term()) + ", applied " +
+             std::to_string(member.applied_index()) + ";";
   }
   trace_.Fail("comes-to-rest", "60 s after all faults have healed: " + std::to_string(truth_.last_index()) +
                                    " entries applied, " + std::to_string(truth_.model().leases().size()) +

@@ -1,5 +1,5 @@
-// One simulation: a cluster, its clients and its faults, from one seed. The same options give the same run, event for
-// event.
+// One simulation: a cluster, its clients and its faults, from one seed. The same options give the same run,
+// event for event.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,13 @@ namespace quorate::sim {
 struct SimulationOptions {
   uint64_t seed = 1;
   int members = 3;
-  int64_t load_nanos = 20 * kSecond;      // Load and faults; then everything heals.
+  int64_t load_nanos = 20 * kSecond;            // Load and faults; then everything heals.
   int64_t fault_interval = 800 * kMillisecond;  // Mean.
   bool faults = true;
   bool disk_faults = true;
   bool member_changes = true;
   bool disks_set_back = false;
+  int etcd_like_member = -1;      // This one tells the others nothing that an etcd would not.
   bool strict_probation = false;  // With it; without, a set-back is all that goes wrong.
   int key_clients = 4;
   int lease_clients = 1;
@@ -33,6 +34,7 @@ struct SimulationOptions {
   bool all_watchers_slow = false;
   int64_t progress_nanos = 2 * kSecond;  // Mean, between two requests of a watcher for progress.
   int64_t think_nanos = 20 * kMillisecond;
+  int64_t client_timeout_nanos = 3 * kSecond;
   bool keep_trace = false;
   // Changes of the members' settings, after the seed has had its say.
   std::function<void(server::Config*)> configure;
@@ -40,7 +42,7 @@ struct SimulationOptions {
 
 struct Outcome {
   bool ok = true;
-  std::string check;    // The broken promise.
+  std::string check;  // The broken promise.
   std::string failure;
   uint64_t trace_hash = 0;
   std::vector<std::string> trace;
@@ -57,6 +59,8 @@ struct Outcome {
 
 // The settings for this seed: size of the cluster, what goes wrong and how often.
 SimulationOptions OptionsForSeed(uint64_t seed);
+// The same, with the disk of one member set back in time, or lost, now and then.
+SimulationOptions OptionsWithSetBacks(uint64_t seed);
 std::vector<Fault> PlanFor(const SimulationOptions& options);
 
 class Simulation {
@@ -100,7 +104,8 @@ class Simulation {
   void OnEnd(Node* node);
   void StartNode(Node* node);
   void ChangeMembers(const Fault& fault);
-  void AddLearner();
+  void AddLearner(int64_t until);
+  uint64_t IdOf(const std::string& peer_url);
   void StartJoined(uint64_t id, const std::string& name, const std::string& url);
   void Promote(uint64_t id, int64_t until);
   void Remove(uint64_t id);

@@ -1,5 +1,5 @@
-// What happened, in order: a running hash that two runs of one seed must share, the lines themselves when somebody
-// wants to read them, and the first broken promise, which ends the run. One thread.
+// What happened, in order: a running hash that two runs of one seed must share, the lines themselves when
+// somebody wants to read them, and the first broken promise, which ends the run. One thread.
 #pragma once
 
 #include <cstdint>

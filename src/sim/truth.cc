@@ -18,9 +18,14 @@ SimpleOp FromProto(const pb::RequestOp& op) {
     return {OpKind::kPut, put.key(), {}, put.value(), put.lease(), 0};
   }
   if (op.has_request_delete_range()) {
-    return {OpKind::kDelete, op.request_delete_range().key(), op.request_delete_range().range_end(), {}, 0, 0};
+    return {
+        OpKind::kDelete, op.request_delete_range().key(), op.request_delete_range().range_end(), {}, 0, 0};
   }
-  return {OpKind::kRange, op.request_range().key(), op.request_range().range_end(), {}, 0,
+  return {OpKind::kRange,
+          op.request_range().key(),
+          op.request_range().range_end(),
+          {},
+          0,
           op.request_range().revision()};
 }
 
@@ -71,7 +76,8 @@ bool DecodeTxn(std::string_view body, Request* out) {
 }  // namespace
 
 std::optional<Request> DecodeLogEntry(const raft::Entry& entry, bool* understood) {
-  if (entry.type != raft::EntryType::kNormal || entry.data.empty() || cluster::IsV2Request(entry.data.view())) {
+  if (entry.type != raft::EntryType::kNormal || entry.data.empty() ||
+      cluster::IsV2Request(entry.data.view())) {
     return std::nullopt;
   }
   server::EntryView view;
@@ -145,8 +151,9 @@ void Truth::CheckUnique(const Request& request, int64_t revision) {
     if (value.empty()) return;
     const auto [it, fresh] = written_.emplace(value, revision);
     if (!fresh && it->second != revision) {
-      trace_.Fail("applied-once", "value " + value + " was written at revision " + std::to_string(it->second) +
-                                      " and again at " + std::to_string(revision));
+      trace_.Fail("applied-once", "value " + value + " was written at revision " +
+                                      std::to_string(it->second) + " and again at " +
+                                      std::to_string(revision));
     }
   };
   if (request.kind != OpKind::kPut && request.kind != OpKind::kTxn) return;
@@ -172,15 +179,16 @@ void Truth::Learn(int member, const raft::Entry& entry) {
   if (request->kind == OpKind::kLeaseRevoke && response.status.ok()) {
     leases_[request->lease].revoked_at = scheduler_.now();
   }
-  trace_.Note(member, "first-to-apply", {{"index", entry.index}, {"request", Describe(*request)},
-                                         {"revision", model_.revision()}});
+  trace_.Note(member, "first-to-apply",
+              {{"index", entry.index}, {"request", Describe(*request)}, {"revision", model_.revision()}});
 }
 
 void Truth::OnApplied(int member, const raft::Entry& entry, int64_t store_revision) {
   const uint64_t fingerprint = Fingerprint(entry.data.view()) ^ static_cast<uint64_t>(entry.type);
   if (entry.index > applied_.size() + 1) {
-    return trace_.Fail("log-without-gaps", ActorName(member) + " applied index " + std::to_string(entry.index) +
-                                               ", nobody has applied " + std::to_string(applied_.size() + 1));
+    return trace_.Fail("log-without-gaps", ActorName(member) + " applied index " +
+                                               std::to_string(entry.index) + ", nobody has applied " +
+                                               std::to_string(applied_.size() + 1));
   }
   if (entry.index == applied_.size() + 1) {
     applied_.push_back({entry.term, fingerprint, 0, scheduler_.now()});

@@ -1,6 +1,6 @@
-// The one history that all members must share: what was applied, entry by entry, and what a dumb model makes of it. The
-// first member to apply an index decides; every other must apply the same there and end up at the same revision (state
-// machine safety). One thread.
+// The one history that all members must share: what was applied, entry by entry, and what a dumb model makes
+// of it. The first member to apply an index decides; every other must apply the same there and end up at the
+// same revision (state machine safety). One thread.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,7 @@ class Truth {
   Trace& trace_;
   KvModel model_;
   bool modelled_ = true;
-  std::vector<Applied> applied_;  // From index 1 on.
+  std::vector<Applied> applied_;     // From index 1 on.
   std::vector<int64_t> first_seen_;  // From revision 2 on.
   std::map<int64_t, Lease> leases_;
   std::map<std::string, int64_t> written_;  // Value -> revision: clients never write a value twice.

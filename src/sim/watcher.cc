@@ -68,8 +68,12 @@ void Watcher::Open() {
     record.asked = world_.now();
     wanted.record = record.id;
     stream->records.push_back(record.id);
-    world_.trace->Note(actor(), "watches", {{"watch", record.id}, {"of", record.member}, {"key", record.key},
-                                            {"end", record.end}, {"start", record.start}});
+    world_.trace->Note(actor(), "watches",
+                       {{"watch", record.id},
+                        {"of", record.member},
+                        {"key", record.key},
+                        {"end", record.end},
+                        {"start", record.start}});
     world_.history->watches[record.id] = std::move(record);
   }
   world_.network->SendReliably(
@@ -126,7 +130,8 @@ void Watcher::AskProgress(const std::shared_ptr<Stream>& stream) {
   world_.network->SendReliably(actor(), stream->node->index(), stream->channel, 0, [stream] {
     if (stream->over || !stream->node->Lives(stream->life)) return;
     stream->node->Run([stream](server::Member&) {
-      if (auto* session = static_cast<WatchSession*>(stream->node->Find(stream->session))) session->RequestProgress();
+      if (auto* session = static_cast<WatchSession*>(stream->node->Find(stream->session)))
+        session->RequestProgress();
     });
   });
   world_.scheduler->After(Mean(options_.progress_nanos), [this, stream] { AskProgress(stream); });
@@ -136,8 +141,11 @@ void Watcher::Receive(const std::shared_ptr<Stream>& stream, int64_t watch_id, W
   if (stream->over) return;
   stream->created = true;
   answer.at = world_.now();
-  world_.trace->Note(actor(), "sees", {{"watch", watch_id}, {"kind", static_cast<int>(answer.kind)},
-                                       {"revision", answer.header_revision}, {"events", answer.events.size()}});
+  world_.trace->Note(actor(), "sees",
+                     {{"watch", watch_id},
+                      {"kind", static_cast<int>(answer.kind)},
+                      {"revision", answer.header_revision},
+                      {"events", answer.events.size()}});
   const bool events = answer.kind == WatchAnswer::Kind::kEvents;
   if (watch_id == mvcc::kInvalidWatchId) {
     for (size_t i = 0; i < stream->records.size(); ++i) Take(stream, i, answer);
@@ -151,7 +159,8 @@ void Watcher::Receive(const std::shared_ptr<Stream>& stream, int64_t watch_id, W
     world_.network->SendReliably(actor(), stream->node->index(), stream->channel, 0, [stream] {
       if (stream->over || !stream->node->Lives(stream->life)) return;
       stream->node->Run([stream](server::Member&) {
-        if (auto* session = static_cast<WatchSession*>(stream->node->Find(stream->session))) session->Consumed();
+        if (auto* session = static_cast<WatchSession*>(stream->node->Find(stream->session)))
+          session->Consumed();
       });
     });
   });

@@ -1,5 +1,5 @@
-// A client that watches: a stream with a few watches on one member; when it breaks, or for no reason, it goes on at
-// another member with the revision after the last one that it has. Reads slowly now and then.
+// A client that watches: a stream with a few watches on one member; when it breaks, or for no reason, it goes
+// on at another member with the revision after the last one that it has. Reads slowly now and then.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,9 @@ class Watcher {
   void Close(const std::shared_ptr<Stream>& stream, bool tell);
   void CheckAlive(const std::shared_ptr<Stream>& stream);
   void AskProgress(const std::shared_ptr<Stream>& stream);
-  int64_t Mean(int64_t nanos) { return static_cast<int64_t>(random_.Below(static_cast<uint64_t>(2 * nanos))) + 1; }
+  int64_t Mean(int64_t nanos) {
+    return static_cast<int64_t>(random_.Below(static_cast<uint64_t>(2 * nanos))) + 1;
+  }
   int actor() const { return kFirstClient + options_.number; }
 
   World& world_;

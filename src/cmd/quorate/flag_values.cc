@@ -35,6 +35,7 @@ Status SetOrigins(std::string_view text, std::vector<std::string>* field) {
   std::vector<Url> urls;
   QUORATE_ASSIGN_OR_RETURN(urls, ParseUrls(SplitCommas(text)));
   std::vector<std::string> origins;
+  origins.reserve(urls.size());
   for (const Url& url : urls) origins.push_back(url.String());
   *field = SortedUnique(origins);
   return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "cmd/quorate/go_syntax.h"
 
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
@@ -149,7 +150,7 @@ StatusOr<int64_t> ParseGoDuration(std::string_view text) {
     rest.remove_prefix(length);
     uint64_t nanos = 0;
     if (__builtin_mul_overflow(whole, unit->nanos, &nanos)) return BadDuration(text);
-    nanos += static_cast<uint64_t>(fraction * static_cast<double>(unit->nanos) + 0.5);
+    nanos += static_cast<uint64_t>(std::llround(fraction * static_cast<double>(unit->nanos)));
     if (__builtin_add_overflow(total, nanos, &total)) return BadDuration(text);
     if (total > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return BadDuration(text);
   }

@@ -234,6 +234,7 @@ Status ApplyGiven(const std::vector<Given>& given, Options* options) {
     }
   }
   std::vector<const Flag*> flags;
+  flags.reserve(given.size());
   for (const Given& g : given) flags.push_back(g.flag);
   if (IsGiven(flags, "listen-client-urls") && !IsGiven(flags, "advertise-client-urls")) {
     options->advertise_client_urls.clear();

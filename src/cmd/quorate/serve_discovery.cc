@@ -51,6 +51,7 @@ StatusOr<std::vector<cluster::SrvRecord>> LookupSrv(const std::string& name) {
     return std::pair(a.priority, -a.weight) < std::pair(b.priority, -b.weight);
   });
   std::vector<cluster::SrvRecord> records;
+  records.reserve(found.size());
   for (Found& f : found) records.push_back(std::move(f.record));
   return records;
 }

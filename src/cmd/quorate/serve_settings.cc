@@ -16,6 +16,7 @@ namespace {
 
 std::vector<std::string> ToStrings(const std::vector<Url>& urls) {
   std::vector<std::string> out;
+  out.reserve(urls.size());
   for (const Url& url : urls) out.push_back(url.String());
   return out;
 }

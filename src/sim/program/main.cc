@@ -38,13 +38,16 @@ struct Arguments {
   bool set_back = false;
   bool trace = false;
   bool shrink = true;
-  std::string log_level = "error";
+  bool help = false;
+  std::string log_level = "none";
 };
 
 void Usage() {
   std::fputs(
-      "usage: quorate_sim --seed N [--keep I,J,..] [--trace] [--no-shrink]   one simulation, again and exactly\n"
-      "       quorate_sim --hours H [--jobs N]                               random seeds until the time is over\n"
+      "usage: quorate_sim --seed N [--keep I,J,..] [--trace] [--no-shrink]   one simulation, again and "
+      "exactly\n"
+      "       quorate_sim --hours H [--jobs N]                               random seeds until the time is "
+      "over\n"
       "       quorate_sim --scenario NAME | --list                           named scenarios\n"
       "\n"
       "  --keep I,J,..   only these faults of the seed's schedule, by position; an empty list: none\n"
@@ -52,21 +55,15 @@ void Usage() {
       "  --set-back      disks are set back in time, too\n"
       "  --trace         print every event\n"
       "  --no-shrink     do not look for the faults that matter when it fails\n"
-      "  --log LEVEL     of the members' own log: debug, info, warn, error (default)\n"
+      "  --log LEVEL     of the members' own log: debug, info, warn, error, none (default)\n"
       "\n"
       "Ends with 1 when a promise was broken. Without arguments: --hours 0.02.\n",
       stderr);
 }
 
 SimulationOptions OptionsFor(const Arguments& arguments, uint64_t seed) {
-  SimulationOptions options = OptionsForSeed(seed);
+  SimulationOptions options = arguments.set_back ? OptionsWithSetBacks(seed) : OptionsForSeed(seed);
   if (arguments.members > 0) options.members = arguments.members;
-  options.disks_set_back = arguments.set_back;
-  if (arguments.set_back) {
-    options.members = std::max(options.members, 3);
-    options.strict_probation = seed % 2 == 0;
-    options.member_changes = false;
-  }
   return options;
 }
 
@@ -94,7 +91,8 @@ void PrintFailure(const RunResult& result) {
 }
 
 // Finds the faults that matter, and prints all that is needed to understand it.
-void Explain(const Arguments& arguments, uint64_t seed, const std::vector<Fault>& plan, const RunResult& failed) {
+void Explain(const Arguments& arguments, uint64_t seed, const std::vector<Fault>& plan,
+             const RunResult& failed) {
   SimulationOptions options = OptionsFor(arguments, seed);
   const std::vector<Fault> all = PlanFor(options);
   std::vector<Fault> kept = plan;
@@ -112,7 +110,8 @@ void Explain(const Arguments& arguments, uint64_t seed, const std::vector<Fault>
   const size_t lines = arguments.trace ? result.trace.size() : std::min<size_t>(result.trace.size(), 200);
   std::printf("---- the last %zu of %zu events of seed %llu, %zu of %zu faults\n", lines, result.trace.size(),
               static_cast<unsigned long long>(seed), kept.size(), all.size());
-  for (size_t i = result.trace.size() - lines; i < result.trace.size(); ++i) std::puts(result.trace[i].c_str());
+  for (size_t i = result.trace.size() - lines; i < result.trace.size(); ++i)
+    std::puts(result.trace[i].c_str());
   std::printf("---- schedule\n");
   for (const Fault& fault : kept) std::printf("  %s\n", Describe(fault).c_str());
   PrintFailure(result.ok ? failed : result);
@@ -124,11 +123,13 @@ void Explain(const Arguments& arguments, uint64_t seed, const std::vector<Fault>
 
 void PrintGood(uint64_t seed, const RunResult& result) {
   std::printf(
-      "seed %llu: good; %.1f s, %llu events, %llu entries, %llu of %llu requests acknowledged, %llu watch events, "
+      "seed %llu: good; %.1f s, %llu events, %llu entries, %llu of %llu requests acknowledged, %llu watch "
+      "events, "
       "%llu leaders, trace %016llx\n",
       static_cast<unsigned long long>(seed), static_cast<double>(result.virtual_nanos) / kSecond,
       static_cast<unsigned long long>(result.events), static_cast<unsigned long long>(result.applied),
-      static_cast<unsigned long long>(result.acknowledged), static_cast<unsigned long long>(result.operations),
+      static_cast<unsigned long long>(result.acknowledged),
+      static_cast<unsigned long long>(result.operations),
       static_cast<unsigned long long>(result.watch_events), static_cast<unsigned long long>(result.leaders),
       static_cast<unsigned long long>(result.trace_hash));
 }
@@ -225,7 +226,8 @@ int RunScenarios(const Arguments& arguments) {
     }
   }
   if (arguments.list || found) return failed;
-  std::fprintf(stderr, "quorate_sim: there is no scenario '%s'; --list names them\n", arguments.scenario.c_str());
+  std::fprintf(stderr, "quorate_sim: there is no scenario '%s'; --list names them\n",
+               arguments.scenario.c_str());
   return 2;
 }
 
@@ -265,6 +267,8 @@ bool Parse(int argc, char** argv, Arguments* out) {
       out->set_back = true;
     } else if (flag == "--trace") {
       out->trace = true;
+    } else if (flag == "--help") {
+      out->help = true;
     } else if (flag == "--no-shrink") {
       out->shrink = false;
     } else {
@@ -277,11 +281,12 @@ bool Parse(int argc, char** argv, Arguments* out) {
 log::Level LevelOf(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
   if (name == "info") return log::Level::kInfo;
-  return name == "warn" ? log::Level::kWarn : log::Level::kError;
+  if (name == "warn") return log::Level::kWarn;
+  return name == "error" ? log::Level::kError : log::Level::kFatal;
 }
 
-// Containers of the members may order by address: with the same addresses, the same seed gives the same run in every
-// process.
+// Containers of the members may order by address: with the same addresses, the same seed gives the same run
+// in every process.
 void FixAddresses(char** argv) {
   const int current = personality(0xffffffff);
   if (current < 0 || (current & ADDR_NO_RANDOMIZE) != 0) return;
@@ -291,9 +296,10 @@ void FixAddresses(char** argv) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  if (!Parse(argc, argv, &arguments)) {
+  const bool understood = Parse(argc, argv, &arguments);
+  if (!understood || arguments.help) {
     Usage();
-    return 2;
+    return understood ? 0 : 2;
   }
   FixAddresses(argv);
   std::string error;
