@@ -353,6 +353,29 @@ INSTANTIATE_TEST_SUITE_P(Writes, SetBackTest,
                          ::testing::Values(SetBack{1, false}, SetBack{10, false}, SetBack{300, false},
                                            SetBack{1, true}, SetBack{10, true}, SetBack{300, true}));
 
+TEST_F(LostLogClusterTest, ProbationOutlivesAKillAndAStop) {
+  StartAndFill();
+  const size_t victim = Follower();
+  cluster_.Crash(victim, true);
+  cluster_.Isolate(victim);
+  cluster_.Start(victim);
+  ASSERT_TRUE(OnProbation(victim));
+  cluster_.Tick(2);
+  cluster_.Crash(victim);
+  cluster_.Start(victim);
+  EXPECT_TRUE(OnProbation(victim)) << "after a kill";
+  cluster_.Stop(victim);
+  cluster_.Start(victim);
+  EXPECT_TRUE(OnProbation(victim)) << "after a clean end";
+  cluster_.Isolate(victim, false);
+  ASSERT_TRUE(cluster_.TickUntil([&] { return !OnProbation(victim); }));
+  // The epoch of this process follows with the next save.
+  cluster_.Tick(30);
+  cluster_.Stop(victim);
+  cluster_.Start(victim);
+  EXPECT_FALSE(OnProbation(victim));
+}
+
 TEST_F(LostLogClusterTest, OnTheSameBootTheEpochTells) {
   StartAndFill();
   LikeEtcd();

@@ -74,12 +74,16 @@ Status LostLogGuard::Start(const StartFinding& finding) {
   const raft::HardState& state = facts_.disk.hard_state;
   shown_.Set(facts_.member_id, {state.term, state.vote, state.commit});
   witness_saved_ = shown_.Of(facts_.member_id);
-  QUORATE_RETURN_IF_ERROR(continuity_.Begin(witness_saved_));
-  if (on_probation()) {
-    LOG_INFO("on probation: no vote and no campaign until the log is known to be whole",
-             log::HexId("local-member-id", facts_.member_id), {"reason", finding.why},
-             {"strict", options_.strict_probation});
+  if (!on_probation()) {
+    begun_ = true;
+    return continuity_.Begin(witness_saved_);
   }
+  // What is killed on probation must find itself on probation again: nothing of this process may look
+  // continuous.
+  QUORATE_RETURN_IF_ERROR(continuity_.Remove());
+  LOG_INFO("on probation: no vote and no campaign until the log is known to be whole",
+           log::HexId("local-member-id", facts_.member_id), {"reason", finding.why},
+           {"strict", options_.strict_probation});
   return absl::OkStatus();
 }
 
@@ -320,19 +324,33 @@ LogPosition LostLogGuard::Witness(const raft::BasicStatus& status) const {
   return witness;
 }
 
+// Also begins the epoch of a process that was on probation, once that is over.
 void LostLogGuard::SaveWitness() {
   const LogPosition witness = Witness(hooks_.status());
-  if (witness_writing_ || witness == witness_saved_ || facts_.only_voter) return;
+  if (witness_writing_ || facts_.only_voter || on_probation() || (begun_ && witness == witness_saved_))
+    return;
   witness_writing_ = true;
   witness_saved_ = witness;
   witness_saved_nanos_ = env_.clock->MonotonicNanos();
+  auto status = std::make_shared<Status>();
   env_.executor->Submit(
-      Lane::kRead, [this, witness] { continuity_.SaveWitness(witness); },
-      [this] { witness_writing_ = false; });
+      Lane::kRead,
+      [this, witness, status, first = !begun_] {
+        if (first) {
+          *status = continuity_.Begin(witness);
+        } else {
+          continuity_.SaveWitness(witness);
+        }
+      },
+      [this, status] {
+        witness_writing_ = false;
+        begun_ = begun_ || status->ok();
+        if (!status->ok()) LOG_WARN("the next start will not be continuous", {"error", Message(*status)});
+      });
 }
 
 Status LostLogGuard::Close(const LogPosition& end) {
-  if (quarantined() || hooks_.others().empty()) return absl::OkStatus();
+  if (quarantined() || !begun_ || hooks_.others().empty()) return absl::OkStatus();
   if (memory_version_ > memory_durable_) {
     QUORATE_RETURN_IF_ERROR(memory_file_.Write(memory_file_.NextImage(memory_)));
   }

@@ -167,6 +167,7 @@ class LostLogGuard {
   bool memory_writing_ = false;
   int64_t memory_saved_nanos_ = 0;
   LogPosition witness_saved_;
+  bool begun_ = false;  // This process has an epoch; not while it is on probation.
   bool witness_writing_ = false;
   int64_t witness_saved_nanos_ = 0;
   std::shared_ptr<char> alive_ = std::make_shared<char>();

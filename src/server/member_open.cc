@@ -263,9 +263,9 @@ Status Member::Recover() {
   options.accept = [&](const wal::LogContents& contents) -> Status {
     QUORATE_RETURN_IF_ERROR(CheckLog(snapshot ? &*snapshot : nullptr, contents));
     QUORATE_ASSIGN_OR_RETURN(const bool alone, IsAlone(snapshot ? &*snapshot : nullptr, contents));
-    QUORATE_ASSIGN_OR_RETURN(
-        database, ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
-                                 LastIndex(snapshot ? &*snapshot : nullptr, contents), alone));
+    QUORATE_ASSIGN_OR_RETURN(database,
+                             ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
+                                            LastIndex(snapshot ? &*snapshot : nullptr, contents), alone));
     return absl::OkStatus();
   };
   QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
@@ -344,8 +344,8 @@ Status Member::MakeAlone(const raft::Snapshot* snapshot, wal::LogContents* log) 
 }
 
 // The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader
-// has sent with the snapshot and that was not yet put into its place is taken when ours is older. One member of
-// several whose database lies beyond the log's end is quarantined for it (OpenGuard).
+// has sent with the snapshot and that was not yet put into its place is taken when ours is older. One member
+// of several whose database lies beyond the log's end is quarantined for it (OpenGuard).
 StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t last_index, bool alone) const {
   std::string path = dirs_.db;
   QUORATE_ASSIGN_OR_RETURN(uint64_t applied, ReadConsistentIndex(env_.files, path));
@@ -463,7 +463,10 @@ Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::Lo
   applied_term_ = snapshot ? snapshot->metadata.term : 0;
   raft::HardState state = log.hard_state;
   // A commit index beyond the end of the log: OpenGuard sees it in the log's own state.
-  state.commit = std::min(std::max(state.commit, snapshot_index_), LastIndex(snapshot.get(), log));
+  // What the database holds was committed: a leader that needed the others to say so again, and they its
+  // database, would wait for ever.
+  const uint64_t known = std::max({state.commit, snapshot_index_, backend_->consistent_index()});
+  state.commit = std::min(known, LastIndex(snapshot.get(), log));
   raft_storage_.SetHardState(state);
   raft_storage_.Append(log.entries);
   term_ = state.term;

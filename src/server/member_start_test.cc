@@ -45,6 +45,18 @@ TEST(RefusedDirectory, DatabaseNewerThanTheLog) {
   ExpectRefused(world, absl::StatusCode::kDataLoss, "the log has lost acknowledged entries");
 }
 
+// The log says what is committed only with its next write; the database may know more.
+TEST(Restart, KnowsAsCommittedWhatTheDatabaseHolds) {
+  MemberHarness world(19);
+  world.Start();
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(world.Put("k", std::to_string(i)).ok());
+  world.Tick(5);
+  world.Crash(false);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_GT(world.member->backend().consistent_index(), 5u);
+  EXPECT_GE(world.member->committed_index(), world.member->backend().consistent_index());
+}
+
 TEST(RefusedDirectory, DatabaseMissingOrOld) {
   MemberHarness world(21);
   world.config.snapshot_count = 10;
