@@ -57,6 +57,7 @@ class ClusterTest(unittest.TestCase):
                 state = one.status()
                 self.assertEqual((state.leader, state.header.member_id), (leader.id, one.id))
                 self.assertIn("3.4", one.http("/version")[1])
+                self.assertEqual(one.http("/metrics")[1].count("\netcd_network_active_peers{"), 2)
             self.assertEqual(len(names), 1, names)
             self.assertEqual(sorted(name for _, name, _, _ in names.pop()), cluster.names)
             self.every_watch_sees_all(cluster)

@@ -15,6 +15,8 @@ namespace quorate::rpc {
 struct HttpOptions {
   std::set<std::string> cors = {"*"};            // Origins that may read answers; "*": all.
   std::set<std::string> host_whitelist = {"*"};  // Host headers that are served; "*": all.
+  // Prometheus text of parts that rpc does not know, for the end of /metrics; may be empty.
+  std::function<std::string()> further_metrics = {};
 };
 
 class HttpService {

@@ -23,6 +23,7 @@ namespace quorate::rpc {
 struct Services::All {
   All(server::Member* member, server::ClusterLife* life, net::Loop* event_loop, HttpOptions http_options)
       : loop(*event_loop),
+        further_metrics(http_options.further_metrics),
         context(member, life, &metrics),
         kv(&context),
         watch(&context, event_loop),
@@ -37,7 +38,10 @@ struct Services::All {
         checks(member),
         http(
             member, &checks,
-            [this, member] { return MetricsPage(member, &metrics, &checks, servers).Render(); },
+            [this, member] {
+              return MetricsPage(member, &metrics, &checks, servers).Render() +
+                     (further_metrics ? further_metrics() : "");
+            },
             std::move(http_options)) {
     const server::Config& config = member->config();
     leader_check = loop.Every(std::chrono::nanoseconds(config.election_ticks * config.tick_nanos),
@@ -48,6 +52,7 @@ struct Services::All {
   All& operator=(const All&) = delete;
 
   net::Loop& loop;
+  const std::function<std::string()> further_metrics;
   net::Loop::TimerId leader_check = 0;
   CallMetrics metrics;
   Context context;

@@ -29,6 +29,7 @@
 #include "net/server.h"
 #include "peer/bootstrap.h"
 #include "peer/member_events.h"
+#include "peer/metrics_text.h"
 #include "peer/peer_transport.h"
 #include "rpc/services.h"
 #include "server/cluster_life.h"
@@ -136,6 +137,8 @@ class Program {
     }
     loop_.Run();
     transport_.Stop();
+    // What it has just said to the others still leaves.
+    for (int round = 0; round < 2; ++round) loop_.RunRound(false);
     executor_.Shutdown();
     executor_.RunCompletions();
     if (const Status status = member_->Close(); !status.ok()) {
@@ -170,7 +173,8 @@ class Program {
     services_ = std::make_unique<rpc::Services>(
         member_.get(), life_.get(), &loop_,
         rpc::HttpOptions{{options_.cors.begin(), options_.cors.end()},
-                         {options_.host_whitelist.begin(), options_.host_whitelist.end()}});
+                         {options_.host_whitelist.begin(), options_.host_whitelist.end()},
+                         [this] { return peer::MetricsText(transport_.metrics()); }});
     const bool split = !options_.listen_client_http_urls.empty();
     services_->RegisterGrpc({&server_});
     if (!split) services_->RegisterHttp(&server_);
