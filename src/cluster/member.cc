@@ -216,6 +216,7 @@ raft::ConfChange UpdateMemberChange(uint64_t request_id, const Member& member) {
 
 Bootstrap MakeBootstrap(const std::vector<Member>& members) {
   std::vector<const Member*> ascending;
+  ascending.reserve(members.size());
   for (const Member& member : members) ascending.push_back(&member);
   std::sort(ascending.begin(), ascending.end(),
             [](const Member* a, const Member* b) { return a->id < b->id; });

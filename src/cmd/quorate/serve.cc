@@ -259,7 +259,7 @@ class Program {
     options.cluster_token = config_.initial_cluster_token;
     if (config_.new_cluster) {
       if (options.initial_cluster.size() == 1) return absl::OkStatus();
-      const Status known =
+      Status known =
           WaitFor([&](auto done) { peer::CheckNotBootstrapped(&loop_, std::move(options), done); });
       if (!absl::IsFailedPrecondition(known)) return known;
       // Its data directory was lost: it starts, and is quarantined.
@@ -273,8 +273,9 @@ class Program {
   Status Join(peer::BootstrapOptions options) {
     return WaitFor([&](auto done) {
       peer::JoinExisting(&loop_, std::move(options), [this, done](StatusOr<cluster::RemoteCluster> remote) {
-        if (remote.ok()) config_.remote_cluster = *std::move(remote);
-        done(remote.status());
+        const Status status = remote.status();
+        if (status.ok()) config_.remote_cluster = *std::move(remote);
+        done(status);
       });
     });
   }
@@ -314,7 +315,7 @@ class Program {
     if (!options_.gates.initial_corrupt_check || !had_log_) return absl::OkStatus();
     if (member_->lost_log().quarantined()) return absl::OkStatus();
     AddRounds();
-    const Status status = WaitFor([&](auto done) { life_->corruption().CheckInitially(std::move(done)); });
+    Status status = WaitFor([&](auto done) { life_->corruption().CheckInitially(std::move(done)); });
     loop_.RemoveEndOfRound(rounds_);
     return status;
   }
