@@ -17,7 +17,8 @@ struct Version {
   uint32_t minor = 0;
   uint32_t patch = 0;
 
-  friend auto operator<=>(const Version&, const Version&) = default;  // NOLINT(modernize-use-nullptr): not a pointer
+  friend auto operator<=>(const Version&,
+                          const Version&) = default;  // NOLINT(modernize-use-nullptr): not a pointer
 };
 
 // "3.4.23"; what follows a '-' or '+' (pre-release, build) is allowed and dropped. InvalidArgument otherwise.

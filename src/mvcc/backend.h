@@ -148,8 +148,8 @@ class Backend {
   };
   // Commits, then hands over a snapshot that has all changes made until this call; or the error.
   void BeginSnapshot(std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done);
-  // `frozen` runs at the moment whose state the snapshot shows, later changes excluded: now, or when the commit
-  // under way has ended. It makes no changes here.
+  // `frozen` runs at the moment whose state the snapshot shows, later changes excluded: now, or when the
+  // commit under way has ended. It makes no changes here.
   void BeginSnapshot(std::function<void()> frozen,
                      std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done);
 

@@ -91,7 +91,10 @@ void Store::Hash(std::function<void(StatusOr<HashResult>)> done) {
     }
     auto hash = std::make_shared<StatusOr<uint32_t>>(0u);
     executor->Submit(
-        Lane::kRead, [hash, file = *snapshot] { *hash = file->Hash({kHashIgnored.begin(), kHashIgnored.end()}); },
+        Lane::kRead,
+        [hash, file = *snapshot] {
+          *hash = file->Hash({kHashIgnored.begin(), kHashIgnored.end()});
+        },
         [hash, current, done] {
           if (hash->ok()) {
             done(HashResult{**hash, current});

@@ -6,7 +6,9 @@
 namespace quorate::raft {
 namespace {
 
-Status Broken(const char* number, const std::string& what) { return Internal(std::string(number) + ": " + what); }
+Status Broken(const char* number, const std::string& what) {
+  return Internal(std::string(number) + ": " + what);
+}
 
 }  // namespace
 

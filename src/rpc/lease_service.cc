@@ -104,7 +104,7 @@ class KeepAliveCall : public net::StreamHandler {
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   bool under_way_ = false;  // The renewal in front.
   bool serving_ = false;
-  bool unread_ = false;     // Until OnWritable.
+  bool unread_ = false;  // Until OnWritable.
   bool half_closed_ = false;
   bool over_ = false;
 };

@@ -10,9 +10,9 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "cluster/remote_cluster.h"
-#include "server/lost_log.h"
-#include "raft/types.h"
 #include "cluster/version.h"
+#include "raft/types.h"
+#include "server/lost_log.h"
 
 namespace quorate::server {
 

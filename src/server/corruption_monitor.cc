@@ -201,22 +201,22 @@ void CorruptionMonitor::CheckInitially(std::function<void(const Status&)> done) 
 }
 
 void CorruptionMonitor::HashInitially(const std::function<void(const Status&)>& done) {
-  member_.store().HashKv(0, [this, alive = std::weak_ptr(alive_), done](
-                                const StatusOr<mvcc::HashKvResult>& local) {
-    if (alive.expired()) return;
-    if (!local.ok()) {
-      return done(Internal(cluster::IdText(member_.id()) + " failed to fetch hash (" +
-                           std::string(Message(local.status())) + ")"));
-    }
-    AskPeers(local->current_revision, [this, local = *local, done](const std::vector<PeerHash>& peers) {
-      const Status status = CompareInitially(member_.id(), local.current_revision, local, peers);
-      if (status.ok()) {
-        LOG_INFO("initial corruption checking passed; no corruption",
-                 log::HexId("local-member-id", member_.id()));
-      }
-      done(status);
-    });
-  });
+  member_.store().HashKv(
+      0, [this, alive = std::weak_ptr(alive_), done](const StatusOr<mvcc::HashKvResult>& local) {
+        if (alive.expired()) return;
+        if (!local.ok()) {
+          return done(Internal(cluster::IdText(member_.id()) + " failed to fetch hash (" +
+                               std::string(Message(local.status())) + ")"));
+        }
+        AskPeers(local->current_revision, [this, local = *local, done](const std::vector<PeerHash>& peers) {
+          const Status status = CompareInitially(member_.id(), local.current_revision, local, peers);
+          if (status.ok()) {
+            LOG_INFO("initial corruption checking passed; no corruption",
+                     log::HexId("local-member-id", member_.id()));
+          }
+          done(status);
+        });
+      });
 }
 
 // In turn: our hash, the others' hashes of that revision, a linearizable read, our hash again.

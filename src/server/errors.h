@@ -57,8 +57,6 @@ inline Status ErrClusterVersionUnavailable() {
 inline Status ErrDowngradeInProcess() {
   return FailedPrecondition("etcdserver: cluster has a downgrade job in progress");
 }
-inline Status ErrNoInflightDowngrade() {
-  return FailedPrecondition("etcdserver: no inflight downgrade job");
-}
+inline Status ErrNoInflightDowngrade() { return FailedPrecondition("etcdserver: no inflight downgrade job"); }
 
 }  // namespace quorate::server

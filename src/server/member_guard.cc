@@ -91,9 +91,7 @@ void Member::OnQuarantined(std::function<void()> fn) {
   if (guard_->quarantined()) on_quarantined_();
 }
 
-Status Member::Refusal() const {
-  return stopping_ ? ErrStopped() : QuarantineRefusal();
-}
+Status Member::Refusal() const { return stopping_ ? ErrStopped() : QuarantineRefusal(); }
 
 Status Member::QuarantineRefusal() const {
   return guard_->quarantined() ? ErrQuarantined(guard_->quarantine_reason()) : absl::OkStatus();
