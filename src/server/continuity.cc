@@ -156,16 +156,24 @@ StartFinding Continuity::Examine(uint64_t member_id, const LogPosition& disk) {
   return Judge(epoch_, run, boot_id_, disk);
 }
 
-Status Continuity::Begin(const LogPosition& position) { return Advance(position, std::nullopt); }
-
-Status Continuity::End(const LogPosition& position, raft::Index end_index) {
-  return Advance(position, end_index);
+Continuity::Numbers Continuity::Draw() {
+  const uint64_t lineage = random_->Next();
+  return {lineage, random_->Next()};
 }
 
-Status Continuity::Advance(const LogPosition& position, std::optional<raft::Index> end_index) {
-  Epoch next = epoch_.value_or(Epoch{random_->Next(), 0, 0});
+Status Continuity::Begin(const LogPosition& position, const Numbers& numbers) {
+  return Advance(position, std::nullopt, numbers);
+}
+
+Status Continuity::End(const LogPosition& position, raft::Index end_index) {
+  return Advance(position, end_index, Draw());
+}
+
+Status Continuity::Advance(const LogPosition& position, std::optional<raft::Index> end_index,
+                           const Numbers& numbers) {
+  Epoch next = epoch_.value_or(Epoch{numbers.lineage, 0, 0});
   ++next.sequence;
-  next.nonce = random_->Next();
+  next.nonce = numbers.nonce;
   QUORATE_RETURN_IF_ERROR(MakeOwnDirectory(files_, own_dir_));
   QUORATE_RETURN_IF_ERROR(files_->WriteAtomically(path_, EncodeEpoch(next), kFileMode));
   epoch_ = next;

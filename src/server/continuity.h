@@ -65,8 +65,15 @@ class Continuity {
 
   // Reads both records and judges; changes nothing.
   StartFinding Examine(uint64_t member_id, const LogPosition& disk);
-  // A new epoch for this process, after Examine. An error of the run directory is only logged.
-  Status Begin(const LogPosition& position);
+  // What a new epoch needs of chance. On the owner's thread, to whom the source belongs.
+  struct Numbers {
+    uint64_t lineage = 0;
+    uint64_t nonce = 0;
+  };
+  Numbers Draw();
+  // A new epoch for this process, after Examine; any one thread. An error of the run directory is only
+  // logged.
+  Status Begin(const LogPosition& position, const Numbers& numbers);
   // How far the log has come, into the run directory only.
   void SaveWitness(const LogPosition& position);
   // A new epoch for the next start.
@@ -75,7 +82,7 @@ class Continuity {
   Status Remove();
 
  private:
-  Status Advance(const LogPosition& position, std::optional<raft::Index> end_index);
+  Status Advance(const LogPosition& position, std::optional<raft::Index> end_index, const Numbers& numbers);
   void WriteRun(const LogPosition& position, std::optional<raft::Index> end_index);
 
   FileSystem* const files_;

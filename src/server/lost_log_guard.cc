@@ -76,7 +76,7 @@ Status LostLogGuard::Start(const StartFinding& finding) {
   witness_saved_ = shown_.Of(facts_.member_id);
   if (!on_probation()) {
     begun_ = true;
-    return continuity_.Begin(witness_saved_);
+    return continuity_.Begin(witness_saved_, continuity_.Draw());
   }
   // What is killed on probation must find itself on probation again: nothing of this process may look
   // continuous.
@@ -335,9 +335,9 @@ void LostLogGuard::SaveWitness() {
   auto status = std::make_shared<Status>();
   env_.executor->Submit(
       Lane::kRead,
-      [this, witness, status, first = !begun_] {
+      [this, witness, status, first = !begun_, numbers = continuity_.Draw()] {
         if (first) {
-          *status = continuity_.Begin(witness);
+          *status = continuity_.Begin(witness, numbers);
         } else {
           continuity_.SaveWitness(witness);
         }

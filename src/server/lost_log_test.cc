@@ -224,7 +224,7 @@ class ContinuityTest : public ::testing::Test {
   void Live(const LogPosition& from, const LogPosition& to) {
     Continuity continuity = Make();
     continuity.Examine(kId, from);
-    ASSERT_TRUE(continuity.Begin({from.term, from.vote, 0}).ok());
+    ASSERT_TRUE(continuity.Begin({from.term, from.vote, 0}, continuity.Draw()).ok());
     ASSERT_TRUE(continuity.End({to.term, to.vote, 0}, to.index).ok());
   }
   std::string Image() { return *files_.ReadAll("/data/quorate/epoch"); }
@@ -251,7 +251,7 @@ TEST_F(ContinuityTest, ACleanRestartIsContinuous) {
 TEST_F(ContinuityTest, AKilledProcessLeavesAContinuousDirectory) {
   Continuity continuity = Make();
   continuity.Examine(kId, {1, 1, 5});
-  ASSERT_TRUE(continuity.Begin({1, 1, 0}).ok());
+  ASSERT_TRUE(continuity.Begin({1, 1, 0}, continuity.Draw()).ok());
   continuity.SaveWitness({2, 1, 40});
   files_.Kill();
   EXPECT_EQ(Examine({2, 1, 44}).finding, Finding::kContinuous);
@@ -289,7 +289,7 @@ TEST_F(ContinuityTest, ACrashAtAnyPointOfAStartIsNoProof) {
     {
       Continuity first = make();
       first.Examine(kId, {1, 1, 5});
-      ASSERT_TRUE(first.Begin({1, 1, 0}).ok());
+      ASSERT_TRUE(first.Begin({1, 1, 0}, first.Draw()).ok());
       ASSERT_TRUE(first.End({1, 1, 0}, 5).ok());
     }
     uint64_t changes = 0;
@@ -302,7 +302,7 @@ TEST_F(ContinuityTest, ACrashAtAnyPointOfAStartIsNoProof) {
     });
     Continuity second = make();
     second.Examine(kId, {1, 1, 5});
-    (void)second.Begin({1, 1, 0});
+    (void)second.Begin({1, 1, 0}, second.Draw());
     (void)second.End({1, 1, 0}, 5);
     files.set_before_operation({});
     EXPECT_NE(make().Examine(kId, {1, 1, 5}).finding, Finding::kWentBack) << crash_at;
