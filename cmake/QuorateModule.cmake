@@ -5,9 +5,15 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   list(APPEND QUORATE_WARNINGS -Wno-maybe-uninitialized)  # gcc 12 sees it in Abseil's InlinedVector where it is not.
 endif()
 
+# Paths below the source folder are hashed relative to it, so that all clones share one cache.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+endif()
+
+find_program(MOLD mold)
+if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_link_options(-fuse-ld=mold)
 endif()
 
 function(quorate_compile_options target)
