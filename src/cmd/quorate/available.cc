@@ -2,7 +2,7 @@
 #include <string>
 
 #include "cmd/quorate/flag_table.h"
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/options.h"
 
 namespace quorate::cmd {

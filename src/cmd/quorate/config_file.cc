@@ -7,7 +7,7 @@
 #include <sstream>
 #include <system_error>
 
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 
 namespace quorate::cmd {
 namespace {

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "cmd/quorate/flag_table.h"
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 
 namespace quorate::cmd {
 namespace {

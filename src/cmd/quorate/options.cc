@@ -6,7 +6,7 @@
 
 #include "cmd/quorate/config_file.h"
 #include "cmd/quorate/flag_table.h"
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/validate.h"
 
 namespace quorate::cmd {

@@ -20,13 +20,10 @@
 
 #include "base/logging.h"
 #include "base/status.h"
+#include "cmd/cli/go_syntax.h"
+#include "cmd/cli/program_version.h"
 
 namespace quorate::cmd {
-
-// What a newer etcd patch release of each line would say; the first line of --version (etcd prints its own
-// version).
-inline constexpr std::string_view kEtcdVersion = "3.7.1";
-inline constexpr std::string_view kQuorateVersion = "0.1.0";
 
 // scheme://host:port of a listener or an advertised address. For unix and unixs, `host` and `port` are as
 // written after the scheme (etcd names sockets host:port) and `path` holds a path when there is one.
@@ -46,8 +43,6 @@ struct Url {
 // Go's url.Parse and etcd's types.NewURLs, with the texts of their errors; a list comes back sorted.
 StatusOr<Url> ParseUrl(std::string_view text);
 StatusOr<std::vector<Url>> ParseUrls(const std::vector<std::string>& texts);
-// Go's time.ParseDuration: nanoseconds.
-StatusOr<int64_t> ParseGoDuration(std::string_view text);
 
 struct TlsOptions {
   std::string cert_file;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/options.h"
 
 namespace quorate::cmd {

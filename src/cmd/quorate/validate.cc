@@ -6,7 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 
 namespace quorate::cmd {
 namespace {

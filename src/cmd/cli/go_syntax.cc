@@ -1,10 +1,8 @@
-#include "cmd/quorate/go_syntax.h"
+#include "cmd/cli/go_syntax.h"
 
 #include <cmath>
 #include <cstdio>
 #include <limits>
-
-#include "cmd/quorate/options.h"
 
 namespace quorate::cmd {
 namespace {

@@ -15,6 +15,8 @@ StatusOr<bool> ParseGoBool(std::string_view text);
 // Base 0: decimal, 0x, 0o, 0b, leading 0 for octal, underscores between digits.
 StatusOr<int64_t> ParseGoInt(std::string_view text);
 StatusOr<uint64_t> ParseGoUint(std::string_view text);
+// time.ParseDuration: nanoseconds.
+StatusOr<int64_t> ParseGoDuration(std::string_view text);
 
 // %q: a double-quoted Go string literal.
 std::string GoQuote(std::string_view text);
