@@ -1,7 +1,5 @@
 #include "net/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -27,16 +25,19 @@ constexpr int64_t kLingerNanos = 1'000'000'000;
 
 }  // namespace
 
-Connection::Connection(ServerImpl* server, int fd, std::string peer)
+Connection::Connection(ServerImpl* server, int fd, std::string peer, std::unique_ptr<TlsStream> tls)
     : server_(server),
       peer_(std::move(peer)),
       descriptor_(server->loop_impl(), fd, this),
-      stream_(&descriptor_) {
+      tls_(std::move(tls)),
+      tls_common_name_(tls_ == nullptr ? std::string() : tls_->peer_names().common_name),
+      stream_(tls_ == nullptr ? static_cast<ByteStream*>(&descriptor_) : tls_.get()) {
+  if (tls_ != nullptr) tls_->set_below(&descriptor_);
   timer_.context = this;
   timer_.fire = [](void* self) { static_cast<Connection*>(self)->OnTimer(); };
   last_read_ = server_->loop_impl()->now();
   server_->loop_impl()->SetTimer(&timer_, last_read_ + server_->options().first_byte_timeout.count());
-  descriptor_.WaitReadable();
+  UpdateReading();  // TLS may hold a request that came with the handshake's end.
 }
 
 Connection::~Connection() { QUORATE_CHECK(timer_.idle()); }
@@ -117,13 +118,14 @@ void Connection::Flush() {
   if (closed_) return;
   protocol_->AfterFlush();
   if (closed_) return;
-  if (output_.empty() && !dirty_ && protocol_->Finished()) return Linger();
+  if (output_.empty() && !blocked_ && !dirty_ && protocol_->Finished()) return Linger();
   UpdateReading();
 }
 
 void Connection::WriteOut() {
   size_t written = 0;
   for (;;) {
+    if (!stream_->Flush()) return Block();
     const bool more = protocol_->FillOutput(&output_, kOutputPiece);
     if (output_.empty()) return;
     const ssize_t n = stream_->Write(output_.data(), output_.size());
@@ -132,11 +134,7 @@ void Connection::WriteOut() {
       output_.Consume(static_cast<size_t>(n));
       written += static_cast<size_t>(n);
     }
-    if (!output_.empty()) {
-      blocked_ = true;
-      descriptor_.WaitWritable();
-      return;
-    }
+    if (!output_.empty() || !stream_->Flush()) return Block();
     if (!more) break;
     if (written >= kFlushBytesMax) {
       MarkDirty();
@@ -146,16 +144,23 @@ void Connection::WriteOut() {
   output_.Recycle(2 * kOutputPiece);
 }
 
+void Connection::Block() {
+  blocked_ = true;
+  descriptor_.WaitWritable();
+}
+
 void Connection::UpdateReading() {
   if (closed_ || (input_over_ && !lingering_)) return;
-  if (lingering_ || protocol_ == nullptr || protocol_->WantsInput()) descriptor_.WaitReadable();
+  if (!lingering_ && protocol_ != nullptr && !protocol_->WantsInput()) return;
+  if (stream_->HasPending()) return descriptor_.NoteReadable();
+  descriptor_.WaitReadable();
 }
 
 void Connection::Linger() {
   input_over_ = true;
   lingering_ = true;
   protocol_->OnLost();
-  if (shutdown(descriptor_.fd(), SHUT_WR) != 0) return Close();
+  if (!stream_->CloseWrite()) return Close();
   server_->loop_impl()->SetTimer(&timer_, server_->loop_impl()->now() + kLingerNanos);
   descriptor_.WaitReadable();
 }
@@ -165,6 +170,7 @@ void Connection::Close() {
   closed_ = true;
   server_->loop_impl()->CancelTimer(&timer_);
   if (protocol_ != nullptr && !lingering_) protocol_->OnLost();
+  if (tls_ != nullptr && !lingering_) tls_->SayGoodbye();
   descriptor_.Close();
   server_->Bury(this);
 }

@@ -10,6 +10,7 @@
 #include "net/byte_queue.h"
 #include "net/descriptor.h"
 #include "net/timer_heap.h"
+#include "net/tls_stream.h"
 
 namespace quorate::net {
 
@@ -44,7 +45,8 @@ class Protocol {
 // call leaves it then; (3) blocked_ means that a wait for writability is on.
 class Connection : public Descriptor::Events {
  public:
-  Connection(ServerImpl* server, int fd, std::string peer);
+  // With `tls`, its handshake done, the bytes go through it.
+  Connection(ServerImpl* server, int fd, std::string peer, std::unique_ptr<TlsStream> tls);
   ~Connection() override;
 
   void OnReadable() override;
@@ -59,6 +61,8 @@ class Connection : public Descriptor::Events {
   void Drain();
 
   const std::string& peer() const { return peer_; }
+  bool secure() const { return tls_ != nullptr; }
+  const std::string& tls_common_name() const { return tls_common_name_; }
   ServerImpl* server() const { return server_; }
   size_t output_bytes() const { return output_.size(); }
   bool blocked() const { return blocked_; }
@@ -72,6 +76,7 @@ class Connection : public Descriptor::Events {
   void Feed(std::string_view bytes);
   void OnEndOfInput();
   void WriteOut();
+  void Block();
   void UpdateReading();
   void Linger();
   void OnTimer();
@@ -79,6 +84,8 @@ class Connection : public Descriptor::Events {
   ServerImpl* const server_;
   const std::string peer_;
   Descriptor descriptor_;
+  const std::unique_ptr<TlsStream> tls_;
+  const std::string tls_common_name_;
   ByteStream* const stream_;
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;  // While detecting.

@@ -44,6 +44,11 @@ class DescriptorState : public ReadyTarget, public std::enable_shared_from_this<
     boost::system::error_code ignored;
     descriptor_.close(ignored);
   }
+  int Release() {
+    events_ = nullptr;
+    return descriptor_.release();
+  }
+  void NoteReadable() { Note(&readable_); }
   int fd() { return descriptor_.native_handle(); }
 
  private:
@@ -70,6 +75,9 @@ Descriptor::~Descriptor() { Close(); }
 void Descriptor::WaitReadable() { state_->WaitReadable(); }
 void Descriptor::WaitWritable() { state_->WaitWritable(); }
 void Descriptor::Close() { state_->Close(); }
+int Descriptor::Release() { return state_->Release(); }
+void Descriptor::NoteReadable() { state_->NoteReadable(); }
+bool Descriptor::CloseWrite() { return shutdown(fd(), SHUT_WR) == 0; }
 int Descriptor::fd() const { return state_->fd(); }
 
 ssize_t Descriptor::Read(char* out, size_t size) {

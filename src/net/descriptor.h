@@ -21,6 +21,12 @@ class ByteStream {
   // Bytes moved (> 0), 0 at the end of the input, kWouldBlock or kBroken.
   virtual ssize_t Read(char* out, size_t size) = 0;
   virtual ssize_t Write(const char* data, size_t size) = 0;
+  // False while bytes that Write has taken wait for the socket: wait until it is writable, then try again.
+  virtual bool Flush() { return true; }
+  // Whether Read has something to tell although the socket may stay silent.
+  virtual bool HasPending() const { return false; }
+  // No more is written; the other sees an orderly end. False: it is broken.
+  virtual bool CloseWrite() = 0;
 };
 
 // Owns the descriptor. Loop-thread only.
@@ -43,8 +49,13 @@ class Descriptor : public ByteStream {
   void WaitWritable();
   ssize_t Read(char* out, size_t size) override;
   ssize_t Write(const char* data, size_t size) override;
+  bool CloseWrite() override;
+  // As if it had become readable: OnReadable() comes in the next round.
+  void NoteReadable();
   // No more events come.
   void Close();
+  // As Close(), but the descriptor stays open and is the caller's now.
+  int Release();
   int fd() const;
 
  private:

@@ -38,6 +38,11 @@ std::string_view CallHandle::peer() const {
   return s == nullptr ? std::string_view() : s->connection->peer();
 }
 
+std::string_view CallHandle::tls_common_name() const {
+  const H2Stream* s = live();
+  return s == nullptr ? std::string_view() : s->connection->tls_common_name();
+}
+
 std::optional<int64_t> CallHandle::deadline() const {
   const H2Stream* s = live();
   return s == nullptr || !s->has_timeout ? std::nullopt : std::optional<int64_t>(s->deadline);

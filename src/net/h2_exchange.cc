@@ -25,6 +25,8 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
   request.method = s->post ? "POST" : s->method_name;
   request.SetTarget(s->path);
   request.peer = connection_->peer();
+  request.secure = connection_->secure();
+  request.tls_common_name = connection_->tls_common_name();
   assembly_bytes_ -= s->body.size();
   request.body = std::exchange(s->body, {});
   const std::string_view bytes = s->header_bytes;

@@ -22,8 +22,10 @@ struct HttpRequest {
   std::string host;    // Host or :authority.
   HttpHeaders headers;
   std::string body;
-  std::string peer;  // As CallHandle::peer().
-  int version = 11;  // 10, 11 or 20.
+  std::string peer;             // As CallHandle::peer().
+  bool secure = false;          // Came over TLS.
+  std::string tls_common_name;  // As CallHandle::tls_common_name().
+  int version = 11;             // 10, 11 or 20.
 
   // The first header of that name, compared without case.
   std::optional<std::string_view> header(std::string_view name) const;

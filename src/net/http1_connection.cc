@@ -252,6 +252,8 @@ HttpRequest Http1Connection::BuildRequest() {
   request.SetTarget(StdView(message.target()));
   request.version = static_cast<int>(message.version());
   request.peer = connection_->peer();
+  request.secure = connection_->secure();
+  request.tls_common_name = connection_->tls_common_name();
   for (const auto& field : message) {
     request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));
   }

@@ -42,6 +42,7 @@ class Http2Connection : public Protocol {
   void Finish(H2Stream* s, Code code, std::string_view message);
   size_t pending_bytes(const H2Stream* s) const { return s->out.size() + connection_->output_bytes(); }
   std::string_view peer() const { return connection_->peer(); }
+  std::string_view tls_common_name() const { return connection_->tls_common_name(); }
 
   // The exchanges' side.
   void BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length);

@@ -56,10 +56,19 @@ void SetOption(int fd, int level, int name, int value) {
   static_cast<void>(setsockopt(fd, level, name, &value, sizeof(value)));
 }
 
+void SetSocketOptions(int fd, std::string_view peer) {
+  if (peer.starts_with("unix:")) return;
+  SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 }  // namespace
 
-Listener::Listener(ServerImpl* server, int fd, std::string unix_path)
-    : server_(server), descriptor_(server->loop_impl(), fd, this), unix_path_(std::move(unix_path)) {
+Listener::Listener(ServerImpl* server, int fd, std::string unix_path, std::shared_ptr<const TlsListening> tls)
+    : server_(server),
+      descriptor_(server->loop_impl(), fd, this),
+      unix_path_(std::move(unix_path)),
+      tls_(std::move(tls)) {
   descriptor_.WaitReadable();
 }
 
@@ -75,7 +84,7 @@ void Listener::OnReadable() {
     const int fd =
         accept4(descriptor_.fd(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      server_->Deal(fd, unix_path_.empty() ? PeerText(address) : "unix:" + unix_path_);
+      server_->Deal(fd, unix_path_.empty() ? PeerText(address) : "unix:" + unix_path_, tls_);
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -101,6 +110,7 @@ ServerImpl::ServerImpl(Loop* loop, const ServerOptions& options)
 
 ServerImpl::~ServerImpl() {
   listeners_.clear();
+  door_.reset();
   loop_->Cancel(drain_timer_);
   CloseAll();
   buried_.clear();
@@ -151,11 +161,11 @@ StatusOr<uint16_t> ServerImpl::Listen(const std::string& host, uint16_t port, co
   const uint16_t bound = address.ss_family == AF_INET6
                              ? ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port)
                              : ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
-  listeners_.push_back(std::make_unique<Listener>(this, *fd, ""));
+  listeners_.push_back(std::make_unique<Listener>(this, *fd, "", options.tls));
   return bound;
 }
 
-Status ServerImpl::ListenUnix(const std::string& path) {
+Status ServerImpl::ListenUnix(const std::string& path, const ListenOptions& options) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(address.sun_path)) {
@@ -173,29 +183,39 @@ Status ServerImpl::ListenUnix(const std::string& path) {
     close(fd);
     return Unavailable("listen unix " + path + ": " + error);
   }
-  listeners_.push_back(std::make_unique<Listener>(this, fd, path));
+  listeners_.push_back(std::make_unique<Listener>(this, fd, path, options.tls));
   return absl::OkStatus();
 }
 
-void ServerImpl::Deal(int fd, std::string peer) {
-  if (dealt_to.empty()) return Adopt(fd, std::move(peer));
-  ServerImpl* target = dealt_to[next_deal_++ % dealt_to.size()];
-  if (target == this) return Adopt(fd, std::move(peer));
-  target->loop()->Post([target, fd, peer = std::move(peer)] { target->Adopt(fd, peer); });
+void ServerImpl::Deal(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls) {
+  ServerImpl* target = dealt_to.empty() ? this : dealt_to[next_deal_++ % dealt_to.size()];
+  SetSocketOptions(fd, peer);
+  if (tls != nullptr) return AwaitHandshake(fd, std::move(peer), tls, target);
+  if (target == this) return Adopt(fd, std::move(peer), nullptr);
+  target->loop()->Post([target, fd, peer = std::move(peer)] { target->Adopt(fd, peer, nullptr); });
 }
 
-void ServerImpl::Adopt(int fd, std::string peer) {
+void ServerImpl::AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
+                                ServerImpl* target) {
+  if (door_ == nullptr) door_ = std::make_unique<TlsDoor>();
+  door_->Enter(std::make_shared<TlsGuest>(fd, std::move(peer)), tls,
+               [target, loop = target->loop(),
+                alive = std::weak_ptr<char>(target->alive_)](std::shared_ptr<TlsGuest> guest) {
+                 loop->Post([target, alive, guest = std::move(guest)] {
+                   if (alive.expired()) return;
+                   target->Adopt(guest->Take(), guest->peer(), std::move(guest->stream));
+                 });
+               });
+}
+
+void ServerImpl::Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls) {
   ++stats.connections_accepted;
   const bool full = options_.connections_max != 0 && connections_.size() >= options_.connections_max;
   if (draining_ || full) {
     close(fd);
     return;
   }
-  if (!peer.starts_with("unix:")) {
-    SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  }
-  auto connection = std::make_unique<Connection>(this, fd, std::move(peer));
+  auto connection = std::make_unique<Connection>(this, fd, std::move(peer), std::move(tls));
   Connection* key = connection.get();
   connections_.emplace(key, std::move(connection));
   ++stats.connections_open;
@@ -289,7 +309,9 @@ void Server::SetHttpBodyHandler(HttpBodyHandler handler) { impl_->http_body_hand
 StatusOr<uint16_t> Server::Listen(const std::string& host, uint16_t port, const ListenOptions& options) {
   return impl_->Listen(host, port, options);
 }
-Status Server::ListenUnix(const std::string& path) { return impl_->ListenUnix(path); }
+Status Server::ListenUnix(const std::string& path, const ListenOptions& options) {
+  return impl_->ListenUnix(path, options);
+}
 void Server::StopListening() { impl_->StopListening(); }
 void Server::DealTo(const std::vector<Server*>& servers) {
   impl_->dealt_to.clear();

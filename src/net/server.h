@@ -46,9 +46,12 @@ struct ServerOptions {
   size_t connections_max = 0;
 };
 
+struct TlsListening;  // tls_door.h
+
 struct ListenOptions {
   bool reuse_address = true;
   bool reuse_port = false;
+  std::shared_ptr<const TlsListening> tls = nullptr;  // Null: clear text.
 };
 
 // Since the server's start; read on the loop's thread.
@@ -86,7 +89,7 @@ class Server {
   // numbers.
   StatusOr<uint16_t> Listen(const std::string& host, uint16_t port, const ListenOptions& options = {});
   // Replaces a socket file that is left over.
-  Status ListenUnix(const std::string& path);
+  Status ListenUnix(const std::string& path, const ListenOptions& options = {});
   void StopListening();
 
   // Connections accepted here go in turn to these servers (this one may be among them), each on its own loop.

@@ -12,6 +12,7 @@
 #include "net/descriptor.h"
 #include "net/h2_stream.h"
 #include "net/server.h"
+#include "net/tls_door.h"
 
 namespace quorate::net {
 
@@ -27,7 +28,7 @@ struct Method {
 // A listening socket and whatever must be cleaned up after it.
 class Listener : public Descriptor::Events {
  public:
-  Listener(class ServerImpl* server, int fd, std::string unix_path);
+  Listener(class ServerImpl* server, int fd, std::string unix_path, std::shared_ptr<const TlsListening> tls);
   ~Listener() override;
   void OnReadable() override;
 
@@ -35,6 +36,7 @@ class Listener : public Descriptor::Events {
   ServerImpl* const server_;
   Descriptor descriptor_;
   const std::string unix_path_;
+  const std::shared_ptr<const TlsListening> tls_;
   Loop::TimerId pause_ = 0;
 };
 
@@ -46,14 +48,14 @@ class ServerImpl {
   ~ServerImpl();
 
   StatusOr<uint16_t> Listen(const std::string& host, uint16_t port, const ListenOptions& options);
-  Status ListenUnix(const std::string& path);
+  Status ListenUnix(const std::string& path, const ListenOptions& options);
   void StopListening() { listeners_.clear(); }
   void Drain(int64_t grace, std::function<void()> done);
 
-  // From a listener: passes the socket to the server whose turn it is.
-  void Deal(int fd, std::string peer);
+  // From a listener: passes the socket to the server whose turn it is, after the handshake if `tls` is set.
+  void Deal(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls);
   // Takes the socket over; the server's own loop thread.
-  void Adopt(int fd, std::string peer);
+  void Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls);
   // From a connection, once: it has closed. Destroyed at the end of the round.
   void Bury(Connection* connection);
   // The handler is destroyed at the end of the round.
@@ -90,6 +92,8 @@ class ServerImpl {
   void EndOfRound();
   void CloseAll();
   void FinishDrain();
+  void AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
+                      ServerImpl* target);
   StatusOr<int> OpenListener(const std::string& host, uint16_t port, const ListenOptions& options);
 
   Loop* const loop_;
@@ -105,6 +109,8 @@ class ServerImpl {
   std::shared_ptr<StreamPool> pool_;
   BlockPool blocks_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<TlsDoor> door_;  // With the first TLS connection.
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> dirty_;
   std::vector<Connection*> dirty_now_;

@@ -109,7 +109,8 @@ inline std::string Frame(std::string_view message, bool compressed = false) {
   return frame.append(message);
 }
 
-class H2Client {
+// The client's side of HTTP/2, without a way for its bytes.
+class H2Session {
  public:
   struct Answer {
     std::map<std::string, std::string> head;  // Header and trailer together.
@@ -133,15 +134,14 @@ class H2Client {
     bool deferred = false;
   };
 
-  H2Client(Loop* loop, uint16_t port, int receive_buffer = 0, bool manual_windows = false)
-      : raw_(loop, port, receive_buffer) {
+  explicit H2Session(bool manual_windows = false) {
     nghttp2_session_callbacks* callbacks = nullptr;
     nghttp2_session_callbacks_new(&callbacks);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, &H2Client::OnHeader);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, &H2Client::OnBeginHeaders);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, &H2Client::OnData);
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, &H2Client::OnClose);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, &H2Client::OnFrame);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, &H2Session::OnHeader);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, &H2Session::OnBeginHeaders);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, &H2Session::OnData);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, &H2Session::OnClose);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, &H2Session::OnFrame);
     nghttp2_option* option = nullptr;
     nghttp2_option_new(&option);
     nghttp2_option_set_no_auto_window_update(option, manual_windows ? 1 : 0);
@@ -150,9 +150,9 @@ class H2Client {
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, nullptr, 0);
   }
-  ~H2Client() { nghttp2_session_del(session_); }
-  H2Client(const H2Client&) = delete;
-  H2Client& operator=(const H2Client&) = delete;
+  ~H2Session() { nghttp2_session_del(session_); }
+  H2Session(const H2Session&) = delete;
+  H2Session& operator=(const H2Session&) = delete;
 
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -164,7 +164,7 @@ class H2Client {
     }
     nghttp2_data_provider provider;
     provider.source.ptr = this;
-    provider.read_callback = &H2Client::ReadBody;
+    provider.read_callback = &H2Session::ReadBody;
     const bool none = body.empty() && end;
     const int32_t id =
         nghttp2_submit_request(session_, nullptr, nv.data(), nv.size(), none ? nullptr : &provider, nullptr);
@@ -201,29 +201,12 @@ class H2Client {
       out.append(reinterpret_cast<const char*>(data), static_cast<size_t>(n));
     }
   }
-  void Receive() {
-    const std::string bytes = raw_.Read();
+  void Take(std::string_view bytes) {
     if (bytes.empty()) return;
     received += bytes;
     nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   }
-  void Step() {
-    raw_.Write(TakeOutput());
-    raw_.loop()->RunRound(false);
-    Receive();
-  }
-  bool Until(const std::function<bool()>& condition) {
-    return TurnUntil(raw_.loop(), [&] {
-      Step();
-      return condition();
-    });
-  }
-  const Answer& Await(int32_t id) {
-    EXPECT_TRUE(Until([&] { return answers_[id].closed || raw_.ended(); }));
-    return answers_[id];
-  }
   const Answer& answer(int32_t id) { return answers_[id]; }
-  RawClient& raw() { return raw_; }
   nghttp2_session* session() { return session_; }
 
   std::string received;
@@ -233,7 +216,7 @@ class H2Client {
   int pings = 0;
 
  private:
-  static H2Client* Self(void* self) { return static_cast<H2Client*>(self); }
+  static H2Session* Self(void* self) { return static_cast<H2Session*>(self); }
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self) {
     ++Self(self)->answers_[frame->hd.stream_id].header_blocks;
     return 0;
@@ -276,10 +259,36 @@ class H2Client {
     return static_cast<ssize_t>(n);
   }
 
-  RawClient raw_;
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, Body> bodies_;
   std::map<int32_t, Answer> answers_;
+};
+
+class H2Client : public H2Session {
+ public:
+  H2Client(Loop* loop, uint16_t port, int receive_buffer = 0, bool manual_windows = false)
+      : H2Session(manual_windows), raw_(loop, port, receive_buffer) {}
+
+  void Receive() { Take(raw_.Read()); }
+  void Step() {
+    raw_.Write(TakeOutput());
+    raw_.loop()->RunRound(false);
+    Receive();
+  }
+  bool Until(const std::function<bool()>& condition) {
+    return TurnUntil(raw_.loop(), [&] {
+      Step();
+      return condition();
+    });
+  }
+  const Answer& Await(int32_t id) {
+    EXPECT_TRUE(Until([&] { return answer(id).closed || raw_.ended(); }));
+    return answer(id);
+  }
+  RawClient& raw() { return raw_; }
+
+ private:
+  RawClient raw_;
 };
 
 }  // namespace quorate::net

@@ -58,7 +58,7 @@ const SocketAddress& Preferred(const std::vector<SocketAddress>& found) {
 class Conversation : public std::enable_shared_from_this<Conversation> {
  public:
   Conversation(net::Loop* loop, BootstrapOptions options)
-      : loop_(loop), options_(std::move(options)), http_(loop), client_(&http_) {}
+      : loop_(loop), options_(std::move(options)), http_(loop, options_.tls), client_(&http_) {}
 
   void Join(std::function<void(StatusOr<RemoteCluster>)> done) {
     joined_ = std::move(done);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "base/status.h"
@@ -12,6 +13,7 @@
 #include "cluster/urls.h"
 #include "cluster/version.h"
 #include "net/loop.h"
+#include "net/tls_context.h"
 
 namespace quorate::peer {
 
@@ -24,6 +26,7 @@ struct BootstrapOptions {
   // For each URL asked (etcd: 10 s when joining, 1 s before a new cluster).
   int64_t join_timeout_nanos = 10'000'000'000;
   int64_t new_cluster_timeout_nanos = 1'000'000'000;
+  std::shared_ptr<net::TlsContext> tls = nullptr;  // For https URLs.
 };
 
 // --initial-cluster-state=existing: the members from the first other member that answers, matched with the

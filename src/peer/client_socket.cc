@@ -24,8 +24,8 @@ std::string ErrnoText(int error) { return std::strerror(error); }
 
 }  // namespace
 
-ClientSocket::ClientSocket(net::Loop* loop, Endpoint endpoint)
-    : loop_(loop), endpoint_(std::move(endpoint)) {}
+ClientSocket::ClientSocket(net::Loop* loop, Endpoint endpoint, std::shared_ptr<net::TlsContext> tls)
+    : loop_(loop), endpoint_(std::move(endpoint)), tls_context_(std::move(tls)) {}
 
 ClientSocket::~ClientSocket() { Close(); }
 
@@ -33,6 +33,7 @@ void ClientSocket::Close() {
   if (std::exchange(closed_, true)) return;
   loop_->Cancel(std::exchange(timer_, 0));
   handler_ = nullptr;
+  if (tls_ != nullptr) tls_->SayGoodbye();
   if (descriptor_ != nullptr) descriptor_->Close();
 }
 
@@ -132,16 +133,56 @@ void ClientSocket::OnConnectResult() {
     return ConnectNext(Unavailable("dial tcp " + endpoint_.authority + ": connect: " + ErrnoText(error)));
   }
   loop_->Cancel(std::exchange(timer_, 0));
-  connected_ = true;
   stream_ = descriptor_.get();
   last_progress_ = loop_->now();
-  descriptor_->WaitReadable();
+  endpoint_.tls ? BeginHandshake() : OnReady();
+}
+
+void ClientSocket::BeginHandshake() {
+  if (tls_context_ == nullptr)
+    return Fail(FailedPrecondition(endpoint_.authority + ": no TLS is configured"));
+  StatusOr<net::TlsSession> session = tls_context_->NewSession();
+  if (!session.ok()) return Fail(session.status());
+  const std::string& name = tls_context_->settings().server_name;
+  tls_ = net::TlsStream::Client(*std::move(session), name.empty() ? endpoint_.host : name);
+  tls_->set_below(descriptor_.get());
+  stream_ = tls_.get();
+  timer_ = loop_->After(net::Loop::Nanos(kHandshakeNanos), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->timer_ = 0;
+    self->Fail(Unavailable(self->endpoint_.authority + ": net/http: TLS handshake timeout"));
+  });
+  Shake();
+}
+
+void ClientSocket::Shake() {
+  const net::TlsStream::Progress progress = tls_->Shake();
+  if (progress == net::TlsStream::Progress::kFailed) {
+    return Fail(Unavailable(endpoint_.authority + ": " + tls_->failure()));
+  }
+  if (!tls_->Flush()) return descriptor_->WaitWritable();
+  if (progress == net::TlsStream::Progress::kAgain) return descriptor_->WaitReadable();
+  loop_->Cancel(std::exchange(timer_, 0));
+  OnReady();
+}
+
+void ClientSocket::OnReady() {
+  connected_ = true;
+  last_progress_ = loop_->now();
+  WaitReadable();
   if (handler_ != nullptr) handler_->OnConnected();
+}
+
+// TLS may hold bytes that no further event will announce.
+void ClientSocket::WaitReadable() {
+  stream_->HasPending() ? descriptor_->NoteReadable() : descriptor_->WaitReadable();
 }
 
 void ClientSocket::OnWritable() {
   const auto self = shared_from_this();
-  if (!connected_) return OnConnectResult();
+  if (stream_ == nullptr) return OnConnectResult();
+  if (!connected_) return Shake();
   blocked_ = false;
   WriteOut();
   if (!closed_ && out_.empty() && handler_ != nullptr) handler_->OnDrained();
@@ -153,7 +194,7 @@ void ClientSocket::Flush() {
 }
 
 void ClientSocket::WriteOut() {
-  while (!out_.empty()) {
+  while (stream_->Flush() && !out_.empty()) {
     const ssize_t n = stream_->Write(out_.data(), out_.size());
     if (n == net::ByteStream::kWouldBlock || n == net::ByteStream::kBroken) {
       // A broken one shows when it is read, which is never within a call into here.
@@ -164,11 +205,19 @@ void ClientSocket::WriteOut() {
     out_.Consume(static_cast<size_t>(n));
     last_progress_ = loop_->now();
   }
+  if (!stream_->Flush()) {
+    blocked_ = true;
+    descriptor_->WaitWritable();
+    return;
+  }
   out_.Recycle(kOutputBytesKept);
 }
 
 void ClientSocket::OnReadable() {
   const auto self = shared_from_this();
+  if (!connected_) return Shake();
+  // Decrypted bytes never fill the buffer.
+  const size_t full = tls_ == nullptr ? kReadBufferBytes : kReadBufferBytes / 2;
   std::array<char, kReadBufferBytes> buffer;
   for (int i = 0; i < kReadsPerRound && !closed_; ++i) {
     const ssize_t n = stream_->Read(buffer.data(), buffer.size());
@@ -180,9 +229,9 @@ void ClientSocket::OnReadable() {
     // Kept for later use and spoken to: nobody asked.
     if (handler_ == nullptr) return Close();
     handler_->OnBytes({buffer.data(), static_cast<size_t>(n)});
-    if (static_cast<size_t>(n) < buffer.size()) break;
+    if (static_cast<size_t>(n) < full) break;
   }
-  if (!closed_) descriptor_->WaitReadable();
+  if (!closed_) WaitReadable();
 }
 
 }  // namespace quorate::peer

@@ -1,5 +1,5 @@
-// An outgoing connection: dials the addresses of an endpoint in turn, then moves bytes. The stream it reads
-// and writes is a net::ByteStream, so that TLS can be put between it and the descriptor.
+// An outgoing connection: dials the addresses of an endpoint in turn, does the TLS handshake if the endpoint
+// asks for it, then moves bytes.
 //
 // Owner: the loop's thread. Held by shared_ptr; the callbacks may drop the last one.
 #pragma once
@@ -12,10 +12,14 @@
 #include "net/byte_queue.h"
 #include "net/descriptor.h"
 #include "net/loop.h"
+#include "net/tls_stream.h"
 #include "peer/endpoint.h"
 #include "peer/resolver.h"
 
 namespace quorate::peer {
+
+// As Go's HTTP client has it.
+constexpr int64_t kHandshakeNanos = 10'000'000'000;
 
 class ClientSocket : public net::Descriptor::Events, public std::enable_shared_from_this<ClientSocket> {
  public:
@@ -32,10 +36,11 @@ class ClientSocket : public net::Descriptor::Events, public std::enable_shared_f
     virtual void OnDrained() {}
   };
 
-  ClientSocket(net::Loop* loop, Endpoint endpoint);
+  // `tls` is for endpoints that ask for it; null: they can't be dialed.
+  ClientSocket(net::Loop* loop, Endpoint endpoint, std::shared_ptr<net::TlsContext> tls);
   ~ClientSocket() override;
 
-  // Once. Each of the addresses gets its share of the time.
+  // Once. Each of the addresses gets its share of the time; the handshake has kHandshakeNanos more.
   void Dial(Resolver* resolver, int64_t timeout_nanos, Handler* handler);
   // Of a connected one that was kept: nobody else's any more.
   void set_handler(Handler* handler) { handler_ = handler; }
@@ -59,18 +64,24 @@ class ClientSocket : public net::Descriptor::Events, public std::enable_shared_f
   void ConnectNext(const Status& last);
   Status Connect(const SocketAddress& address);
   void OnConnectResult();
+  void BeginHandshake();
+  void Shake();
+  void OnReady();
+  void WaitReadable();
   void WriteOut();
   void Fail(const Status& status);
 
   net::Loop* const loop_;
   const Endpoint endpoint_;
+  const std::shared_ptr<net::TlsContext> tls_context_;
   Handler* handler_ = nullptr;
   std::vector<SocketAddress> addresses_;
   size_t next_address_ = 0;
   int64_t dial_timeout_ = 0;
   net::Loop::TimerId timer_ = 0;
   std::unique_ptr<net::Descriptor> descriptor_;
-  net::ByteStream* stream_ = nullptr;
+  std::unique_ptr<net::TlsStream> tls_;
+  net::ByteStream* stream_ = nullptr;  // Null until the address has answered.
   net::ByteQueue out_;
   int64_t last_progress_ = 0;
   bool connected_ = false;

@@ -22,12 +22,16 @@ StatusOr<Endpoint> ParseEndpoint(std::string_view url) {
   const std::string_view scheme = url.substr(0, mark);
   Endpoint endpoint;
   endpoint.authority = url.substr(mark + 3);
-  if (scheme == "unix") {
+  endpoint.tls = scheme == "https" || scheme == "unixs";
+  if (scheme == "unix" || scheme == "unixs") {
     endpoint.unix_path = endpoint.authority;
+    endpoint.host = endpoint.authority.substr(0, endpoint.authority.rfind(':'));
     if (endpoint.unix_path.empty()) return Refuse(url, "no path of a socket");
     return endpoint;
   }
-  if (scheme != "http") return Refuse(url, "only http is spoken between members; give http://host:port");
+  if (scheme != "http" && scheme != "https") {
+    return Refuse(url, "members speak http or https; give http://host:port or https://host:port");
+  }
   const std::string_view authority = endpoint.authority;
   const size_t colon = authority.rfind(':');
   if (colon == std::string_view::npos || !ParsePort(authority.substr(colon + 1), &endpoint.port)) {

@@ -12,12 +12,13 @@ namespace quorate::peer {
 struct Endpoint {
   std::string host;  // Name or address, without brackets.
   uint16_t port = 0;
-  std::string unix_path;  // Set instead for unix sockets.
+  std::string unix_path;  // For unix sockets; host is then only the name that a certificate must hold.
+  bool tls = false;       // https or unixs.
   std::string authority;  // As in the URL: "127.0.0.1:2380". Names the endpoint in pools and logs.
 };
 
-// "http://host:port" or "unix://path:port" (the socket's file is "path:port", as etcd has it).
-// InvalidArgument otherwise; https is refused, since no connection here speaks TLS.
+// "http://host:port", "https://host:port", "unix://path:port" or "unixs://path:port" (the socket's file is
+// "path:port", as etcd has it). InvalidArgument otherwise.
 StatusOr<Endpoint> ParseEndpoint(std::string_view url);
 
 }  // namespace quorate::peer

@@ -101,7 +101,7 @@ void HttpCall::Start(Endpoint endpoint) {
 }
 
 void HttpCall::Dial() {
-  socket_ = std::make_shared<ClientSocket>(client_->loop(), endpoint_);
+  socket_ = std::make_shared<ClientSocket>(client_->loop(), endpoint_, client_->tls_);
   socket_->Dial(&client_->resolver(), request_.dial_timeout_nanos, this);
 }
 
@@ -263,7 +263,7 @@ std::shared_ptr<HttpCall> HttpClient::Start(const Endpoint& endpoint, ClientRequ
 
 std::shared_ptr<ClientSocket> HttpClient::TakeKept(const Endpoint& endpoint) {
   DropOld();
-  const auto it = kept_.find(endpoint.authority);
+  const auto it = kept_.find(KeptKey(endpoint));
   if (it == kept_.end()) return nullptr;
   std::shared_ptr<ClientSocket> socket = std::move(it->second.back().socket);
   it->second.pop_back();
@@ -273,7 +273,7 @@ std::shared_ptr<ClientSocket> HttpClient::TakeKept(const Endpoint& endpoint) {
 
 void HttpClient::Keep(std::shared_ptr<ClientSocket> socket) {
   socket->set_handler(nullptr);
-  std::vector<Kept>& kept = kept_[socket->endpoint().authority];
+  std::vector<Kept>& kept = kept_[KeptKey(socket->endpoint())];
   if (kept.size() >= kKeptMax) kept.erase(kept.begin());
   kept.push_back({std::move(socket), loop_->now() + kKeepAlive.count()});
   if (sweep_ != 0) return;

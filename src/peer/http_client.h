@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -119,7 +120,9 @@ class HttpClient {
   static constexpr std::chrono::nanoseconds kKeepAlive = std::chrono::seconds(3);
   static constexpr size_t kKeptMax = 8;
 
-  explicit HttpClient(net::Loop* loop) : loop_(loop), resolver_(loop) {}
+  // `tls`: see set_tls.
+  explicit HttpClient(net::Loop* loop, std::shared_ptr<net::TlsContext> tls = nullptr)
+      : loop_(loop), tls_(std::move(tls)), resolver_(loop) {}
   // All calls must be over, cancelled or dropped.
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
@@ -128,6 +131,8 @@ class HttpClient {
   // `handler` must live until the call is over or cancelled; dropping the call cancels it.
   std::shared_ptr<HttpCall> Start(const Endpoint& endpoint, ClientRequest request,
                                   HttpCall::Handler* handler);
+  // For https from now on; null: no https.
+  void set_tls(std::shared_ptr<net::TlsContext> tls) { tls_ = std::move(tls); }
   // Lets the kept connections go.
   void Close();
 
@@ -145,9 +150,15 @@ class HttpClient {
   void Keep(std::shared_ptr<ClientSocket> socket);
   void DropOld();
 
+  // A connection in clear text never serves for one with TLS.
+  static std::string KeptKey(const Endpoint& endpoint) {
+    return (endpoint.tls ? "https " : "http ") + endpoint.authority;
+  }
+
   net::Loop* const loop_;
+  std::shared_ptr<net::TlsContext> tls_;
   Resolver resolver_;
-  std::unordered_map<std::string, std::vector<Kept>> kept_;  // By authority; newest last.
+  std::unordered_map<std::string, std::vector<Kept>> kept_;  // By KeptKey; newest last.
   net::Loop::TimerId sweep_ = 0;
 };
 

@@ -155,8 +155,12 @@ TEST_F(HttpClientTest, EndpointsOfUrls) {
   EXPECT_EQ("host:2380", name->authority);
   EXPECT_EQ("::1", ParseEndpoint("http://[::1]:1").value().host);
   EXPECT_EQ("a:1", ParseEndpoint("unix://a:1").value().unix_path);
+  EXPECT_FALSE(name->tls);
+  EXPECT_TRUE(ParseEndpoint("https://h:1").value().tls);
+  EXPECT_TRUE(ParseEndpoint("unixs://a:1").value().tls);
+  EXPECT_EQ("a", ParseEndpoint("unixs://a:1").value().host);
   for (const char* bad :
-       {"host:1", "http://host", "http://host:99999", "http://host:x", "https://h:1", "unix://"}) {
+       {"host:1", "http://host", "http://host:99999", "http://host:x", "ftp://h:1", "unix://"}) {
     EXPECT_FALSE(ParseEndpoint(bad).ok()) << bad;
   }
 }

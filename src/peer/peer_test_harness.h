@@ -24,6 +24,7 @@
 #include "base/logging.h"
 #include "cluster/member.h"
 #include "net/server.h"
+#include "net/tls_door.h"
 #include "peer/peer_transport.h"
 
 namespace quorate::peer {
@@ -84,25 +85,33 @@ class RecordingEvents : public PeerEvents {
   wal::SnapshotFiles* const files_;
 };
 
+// How a member does TLS.
+struct TestTls {
+  std::shared_ptr<const net::TlsListening> listening;
+  std::shared_ptr<net::TlsContext> to_peers;
+};
+
 class TestMember {
  public:
   static constexpr uint64_t kClusterId = 0xc1;
 
-  TestMember(net::Loop* loop, uint64_t member_id, uint16_t fixed_port = 0)
+  TestMember(net::Loop* loop, uint64_t member_id, uint16_t fixed_port = 0, const TestTls& tls = {})
       : id(member_id),
         files(member_id),
         random(member_id),
         env{&files, &clock, &random, &executor},
         snapshot_files(&files, "/snap"),
         events(env, &snapshot_files),
-        loop_(loop) {
+        loop_(loop),
+        secure_(tls.listening != nullptr) {
     EXPECT_TRUE(files.CreateDirectories("/snap", 0700).ok());
     server = std::make_unique<net::Server>(loop, PeerServerOptions());
-    const auto bound = server->Listen("127.0.0.1", fixed_port);
+    const auto bound = server->Listen("127.0.0.1", fixed_port, {.tls = tls.listening});
     EXPECT_TRUE(bound.ok()) << bound.status();
     port = bound.value_or(0);
     transport = std::make_unique<PeerTransport>(
         loop, env, TransportOptions{.advertise_peer_urls = {url()}, .election_timeout_nanos = 200'000'000});
+    transport->UseTls(tls.to_peers);
     transport->ServeOn(server.get());
     hook_ = loop->AddEndOfRound(net::Loop::Stage::kServer, [this] { executor.RunCompletions(); });
   }
@@ -113,7 +122,9 @@ class TestMember {
     loop_->RemoveEndOfRound(hook_);
   }
 
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port); }
+  std::string url() const {
+    return (secure_ ? "https://127.0.0.1:" : "http://127.0.0.1:") + std::to_string(port);
+  }
   void Start(uint64_t cluster_id = kClusterId) { transport->Start(id, cluster_id, &events); }
   void Know(const TestMember& other) { transport->AddPeer(other.id, {other.url()}); }
   const PeerMetrics& metrics(uint64_t other) { return const_cast<Metrics&>(transport->metrics()).Of(other); }
@@ -132,6 +143,7 @@ class TestMember {
 
  private:
   net::Loop* const loop_;
+  const bool secure_;
   net::Loop::HookId hook_ = 0;
 };
 

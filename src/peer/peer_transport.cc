@@ -57,6 +57,8 @@ class PeerTransport::Impl : public PeerDirectory {
     });
   }
 
+  void UseTls(std::shared_ptr<net::TlsContext> tls) { context_->http.set_tls(std::move(tls)); }
+
   void Stop() {
     if (std::exchange(stopped_, true)) return;
     context_->loop->Cancel(std::exchange(beat_, 0));
@@ -227,6 +229,7 @@ PeerTransport::PeerTransport(net::Loop* loop, const Env& env, TransportOptions o
     : impl_(std::make_unique<Impl>(loop, env, std::move(options))) {}
 PeerTransport::~PeerTransport() = default;
 
+void PeerTransport::UseTls(std::shared_ptr<net::TlsContext> tls) { impl_->UseTls(std::move(tls)); }
 void PeerTransport::Start(uint64_t local_id, uint64_t cluster_id, PeerEvents* events) {
   impl_->Start(local_id, cluster_id, events);
 }

@@ -23,6 +23,7 @@
 #include "net/http.h"
 #include "net/loop.h"
 #include "net/server.h"
+#include "net/tls_context.h"
 #include "peer/events.h"
 #include "peer/metrics.h"
 #include "server/transport.h"
@@ -44,6 +45,8 @@ class PeerTransport final : public server::Transport {
   PeerTransport(net::Loop* loop, const Env& env, TransportOptions options);
   ~PeerTransport() override;
 
+  // For members with https URLs, before Start.
+  void UseTls(std::shared_ptr<net::TlsContext> tls);
   // Once, when the member is open and its IDs are known. Members added before are dialed now. `events` must
   // live until Stop().
   void Start(uint64_t local_id, uint64_t cluster_id, PeerEvents* events);

@@ -4,9 +4,7 @@
 #include <netdb.h>
 
 #include <cstring>
-#include <deque>
-#include <mutex>
-#include <thread>
+#include <memory>
 #include <utility>
 
 namespace quorate::peer {
@@ -49,69 +47,17 @@ std::string AddressText(const SocketAddress& address) {
   return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6->sin6_port));
 }
 
-struct Resolver::State {
-  struct Lookup {
-    std::string host;
-    uint16_t port = 0;
-    Done done;
-  };
-
-  // On a thread of its own: serves lookups until none waits.
-  static void Run(const std::shared_ptr<State>& state) {
-    std::unique_lock lock(state->mutex);
-    while (!state->waiting.empty() && state->loop != nullptr) {
-      Lookup lookup = std::move(state->waiting.front());
-      state->waiting.pop_front();
-      lock.unlock();
-      StatusOr<Addresses> result = LookUp(lookup.host, lookup.port, 0);
-      lock.lock();
-      if (state->loop == nullptr) break;
-      // `done` must run, and be destroyed, on the loop's thread.
-      auto answer =
-          std::make_shared<std::pair<Done, StatusOr<Addresses>>>(std::move(lookup.done), std::move(result));
-      state->loop->Post([weak = std::weak_ptr<State>(state), answer = std::move(answer)] {
-        const std::shared_ptr<State> alive = weak.lock();
-        if (alive != nullptr && alive->open) answer->first(std::move(answer->second));
-      });
-    }
-    --state->threads;
-  }
-
-  bool open = true;  // Loop's thread only.
-
-  std::mutex mutex;  // Guards what follows.
-  net::Loop* loop = nullptr;
-  std::deque<Lookup> waiting;
-  size_t threads = 0;
-};
-
-Resolver::Resolver(net::Loop* loop) : state_(std::make_shared<State>()) { state_->loop = loop; }
-
-Resolver::~Resolver() {
-  state_->open = false;
-  std::deque<State::Lookup> dropped;
-  const std::lock_guard lock(state_->mutex);
-  state_->loop = nullptr;
-  dropped.swap(state_->waiting);
-}
-
 void Resolver::Resolve(const std::string& host, uint16_t port, Done done) {
   StatusOr<Addresses> digits = LookUp(host, port, AI_NUMERICHOST);
   if (digits.ok()) return done(std::move(digits));
-  bool start = false;
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (state_->waiting.size() >= kWaitingMax) {
-      state_->loop->Post([done = std::move(done), host] {
-        done(ResourceExhausted("lookup " + host + ": too many names wait for the name server"));
-      });
-      return;
-    }
-    state_->waiting.push_back({host, port, std::move(done)});
-    start = state_->threads < kThreadsMax;
-    if (start) ++state_->threads;
-  }
-  if (start) std::thread(&State::Run, state_).detach();
+  auto found = std::make_shared<StatusOr<Addresses>>(Addresses());
+  auto shared = std::make_shared<Done>(std::move(done));
+  const bool running = threads_.Run([found, host, port] { *found = LookUp(host, port, 0); },
+                                    [found, shared] { (*shared)(std::move(*found)); });
+  if (running) return;
+  loop_->Post([shared, host] {
+    (*shared)(ResourceExhausted("lookup " + host + ": too many names wait for the name server"));
+  });
 }
 
 }  // namespace quorate::peer

@@ -1,6 +1,5 @@
 // Names to addresses without blocking the loop. (Asio's own resolver does not work with the loop's lock-free
-// io_context.) getaddrinfo can't be interrupted, so lookups run on threads of their own, at most kThreadsMax
-// at a time, so that a dead name server holds up nobody for long; they are let go when the resolver goes.
+// io_context.)
 #pragma once
 
 #include <netinet/in.h>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "net/lookup_threads.h"
 #include "net/loop.h"
 
 namespace quorate::peer {
@@ -28,22 +28,19 @@ std::string AddressText(const SocketAddress& address);
 class Resolver {
  public:
   using Done = std::function<void(StatusOr<std::vector<SocketAddress>>)>;
-  static constexpr size_t kThreadsMax = 16;
-  static constexpr size_t kWaitingMax = 1024;  // Lookups beyond fail at once.
 
-  explicit Resolver(net::Loop* loop);
-  // `done` of lookups under way is not called any more.
-  ~Resolver();
+  // `done` of lookups under way is not called any more once this is gone.
+  explicit Resolver(net::Loop* loop) : loop_(loop), threads_(loop) {}
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
   // `done` runs once on the loop's thread: within this call for an address in digits, else in a later round.
-  // At least one address, or NotFound.
+  // At most LookupThreads::kWaitingMax wait; lookups beyond fail. At least one address, or NotFound.
   void Resolve(const std::string& host, uint16_t port, Done done);
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;  // Shared with the threads.
+  net::Loop* const loop_;
+  net::LookupThreads threads_;
 };
 
 }  // namespace quorate::peer

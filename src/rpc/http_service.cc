@@ -64,7 +64,7 @@ net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) con
 
 void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
   net::HttpHeaders headers = CommonHeaders(request);
-  if (!HostAllowed(request.host)) {
+  if (!request.secure && !HostAllowed(request.host)) {
     LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
     return SendError(
         reply, std::move(headers), 421,

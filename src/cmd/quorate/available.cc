@@ -8,9 +8,6 @@
 namespace quorate::cmd {
 namespace {
 
-constexpr std::string_view kTlsText =
-    "TLS comes with a later release of Quorate; until then leave it out and serve http:// URLs on a trusted "
-    "network";
 constexpr std::string_view kDiscoveryText =
     "v3 discovery comes with a later release of Quorate; until then name the members with --initial-cluster, "
     "or let --discovery-srv find them in DNS";
@@ -19,8 +16,6 @@ std::string_view Reason(Later later) {
   switch (later) {
     case Later::kNow:
       return "";
-    case Later::kTls:
-      return kTlsText;
     case Later::kDiscovery:
       return kDiscoveryText;
     case Later::kTracing:
@@ -42,13 +37,6 @@ Status Refuse(std::string_view what, std::string_view why) {
   return FailedPrecondition(std::string(what) + ": " + std::string(why));
 }
 
-Status CheckUrls(std::string_view flag, const std::vector<Url>& urls) {
-  for (const Url& url : urls) {
-    if (url.IsTls()) return Refuse("--" + std::string(flag) + " " + url.String(), kTlsText);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 Status CheckAvailable(const Options& options) {
@@ -58,10 +46,6 @@ Status CheckAvailable(const Options& options) {
     if (flag.later == Later::kNow || RenderValue(flag, given) == RenderValue(flag, defaults)) continue;
     return Refuse("--" + std::string(flag.name), Reason(flag.later));
   }
-  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-client-urls", options.listen_client_urls));
-  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-client-http-urls", options.listen_client_http_urls));
-  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-metrics-urls", options.listen_metrics_urls));
-  QUORATE_RETURN_IF_ERROR(CheckUrls("listen-peer-urls", options.listen_peer_urls));
   if (options.io_threads > 0) {
     return Refuse("--io-threads " + std::to_string(options.io_threads),
                   "threads of their own for sockets come with a later release of Quorate; give 0");

@@ -135,12 +135,25 @@ constexpr SecurityKey kSecurityKeys[] = {
     {"skip-client-san-verification", "", "peer-skip-client-san-verification", false},
 };
 
+Status ReadClientNames(const YAML::Node& node, Options* options) {
+  if (node.IsScalar()) {
+    options->client_tls.allowed_cns = {node.Scalar()};
+  } else if (!node.IsNull()) {
+    QUORATE_ASSIGN_OR_RETURN(options->client_tls.allowed_cns,
+                             ListOf(node, "client-transport-security.allowed-cn"));
+  }
+  return absl::OkStatus();
+}
+
 Status ReadSecurity(const YAML::Node& map, bool peer, Options* options, std::vector<const Flag*>* given) {
   const std::string section = peer ? "peer-transport-security" : "client-transport-security";
   if (map.IsNull()) return absl::OkStatus();
   if (!map.IsMap()) return InvalidArgument("invalid " + section);
   for (const SecurityKey& entry : kSecurityKeys) {
     const YAML::Node node = map[std::string(entry.key)];
+    if (!peer && node.IsDefined() && entry.key == "allowed-cn") {
+      QUORATE_RETURN_IF_ERROR(ReadClientNames(node, options));  // There is no such flag.
+    }
     const Flag* flag = FindFlag(peer ? entry.peer_flag : entry.client_flag);
     if (!node.IsDefined() || flag == nullptr) continue;
     const std::string key = section + "." + std::string(entry.key);

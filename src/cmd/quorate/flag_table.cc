@@ -185,7 +185,7 @@ void AddClustering(std::vector<Flag>* t) {
 }
 
 void AddSecurity(std::vector<Flag>* t) {
-  const Later later = Later::kTls;
+  const Later later = Later::kNow;  // All of these; the file has other keys for them.
   const std::vector<Flag> rows = {
       {"cert-file", kString, kSecurity, AT_STRING(client_tls.cert_file), "",
        "Path to the client server TLS cert file.", later, "", "-"},

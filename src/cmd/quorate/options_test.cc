@@ -404,9 +404,6 @@ TEST(Available, RefusesWhatComesLater) {
     std::vector<std::string> args;
     std::string part;
   } refused[] = {
-      {{"--cert-file", "c.pem"}, "--cert-file: TLS comes with a later release"},
-      {{"--listen-client-urls", "https://127.0.0.1:1", "--advertise-client-urls", "https://127.0.0.1:1"},
-       "--listen-client-urls https://127.0.0.1:1: TLS"},
       {{"--auth-token", "jwt,pub-key=x"}, "--auth-token jwt: tokens"},
       {{"--proxy", "on"}, "--proxy: the v2 proxy is gone"},
       {{"--enable-distributed-tracing"}, "--enable-distributed-tracing: "},
@@ -417,7 +414,7 @@ TEST(Available, RefusesWhatComesLater) {
     EXPECT_THAT(std::string(Message(s)), StartsWith(c.part));
   }
   // Given, but with the value that changes nothing.
-  EXPECT_TRUE(CheckAvailable(MustParse({"--auto-tls=false", "--proxy=off", "--cert-file="})).ok());
+  EXPECT_TRUE(CheckAvailable(MustParse({"--proxy=off"})).ok());
 }
 
 TEST(Url, Forms) {

@@ -25,6 +25,7 @@
 #include "cmd/quorate/serve_discovery.h"
 #include "cmd/quorate/serve_lost_log.h"
 #include "cmd/quorate/serve_settings.h"
+#include "cmd/quorate/serve_tls.h"
 #include "net/loop.h"
 #include "net/server.h"
 #include "peer/bootstrap.h"
@@ -44,22 +45,36 @@ constexpr std::chrono::milliseconds kDrainGrace(500);
 // Between two attempts to join after a rejoin has added this member.
 constexpr std::chrono::seconds kJoinPause(2);
 
-Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options& options) {
+// `tls` is for the URLs that ask for it, and is there if one does.
+Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options& options,
+                const std::shared_ptr<const net::TlsListening>& tls) {
   for (const Url& url : urls) {
+    const net::ListenOptions listen{
+        .reuse_address = true, .reuse_port = options.socket_reuse_port, .tls = url.IsTls() ? tls : nullptr};
     if (url.IsUnix()) {
-      QUORATE_RETURN_IF_ERROR(server.ListenUnix(url.path.empty() ? url.HostPort() : url.path));
+      QUORATE_RETURN_IF_ERROR(server.ListenUnix(url.path.empty() ? url.HostPort() : url.path, listen));
       continue;
     }
     // Where a socket may be bound is checked by the parser: an address or "localhost".
     const auto port = static_cast<uint16_t>(std::stoul(url.port));
-    const auto bound =
-        server.Listen(url.host, port, {.reuse_address = true, .reuse_port = options.socket_reuse_port});
+    const auto bound = server.Listen(url.host, port, listen);
     if (!bound.ok()) {
       return MakeStatus(bound.status().code(),
                         "listen on " + url.String() + ": " + std::string(Message(bound.status())));
     }
   }
   return absl::OkStatus();
+}
+
+void LogServing(const std::vector<Url>& urls, std::string_view traffic) {
+  for (const Url& url : urls) {
+    if (url.IsTls()) {
+      LOG_INFO("serving client traffic securely", {"traffic", traffic}, {"address", url.HostPort()});
+    } else {
+      LOG_INFO("serving client traffic insecurely; this is strongly discouraged!", {"traffic", traffic},
+               {"address", url.HostPort()});
+    }
+  }
 }
 
 // Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone:
@@ -157,6 +172,7 @@ class Program {
  private:
   Status Start() {
     WarnOfSettingsWithoutEffect(options_);
+    QUORATE_ASSIGN_OR_RETURN(tls_, MakeServerTls(options_));
     QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     QUORATE_ASSIGN_OR_RETURN(rejoining_, server::PrepareRejoin(&files_, config_.data_dir, config_.wal_dir));
@@ -168,7 +184,8 @@ class Program {
           life_->peer_service().Handle(std::move(call), std::move(answer));
         });
     transport_.ServeOn(&peer_server_);
-    QUORATE_RETURN_IF_ERROR(ListenOn(peer_server_, options_.listen_peer_urls, options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(peer_server_, options_.listen_peer_urls, options_, tls_.peers));
+    transport_.UseTls(tls_.to_peers);
     transport_.Start(member_->id(), member_->cluster_id(), events_.get());
     services_ = std::make_unique<rpc::Services>(
         member_.get(), life_.get(), &loop_,
@@ -179,7 +196,7 @@ class Program {
     services_->RegisterGrpc({&server_});
     if (!split) services_->RegisterHttp(&server_);
     services_->RegisterHttp(&http_server_);
-    QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_metrics_urls, options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_metrics_urls, options_, tls_.metrics));
     QUORATE_RETURN_IF_ERROR(CheckHashes());
 
     loop_.Every(std::chrono::nanoseconds(config_.tick_nanos), [this] {
@@ -253,7 +270,13 @@ class Program {
     if (had_log_) return absl::OkStatus();
     if (rejoining_) return JoinAnew();
     QUORATE_ASSIGN_OR_RETURN(config_.initial_cluster, FindInitialCluster(options_));
+    // As the original: without a CA of the cluster's own, the domain vouches for its members.
+    if (!options_.discovery.srv.empty() && options_.peer_tls.trusted_ca_file.empty() &&
+        config_.initial_cluster.find("https://") != std::string::npos) {
+      QUORATE_RETURN_IF_ERROR(tls_.ExpectPeerName(options_.discovery.srv));
+    }
     peer::BootstrapOptions options;
+    options.tls = tls_.to_peers;
     QUORATE_ASSIGN_OR_RETURN(options.initial_cluster, cluster::ParseInitialCluster(config_.initial_cluster));
     options.name = config_.name;
     options.cluster_token = config_.initial_cluster_token;
@@ -297,6 +320,7 @@ class Program {
         });
       });
       peer::BootstrapOptions options;
+      options.tls = tls_.to_peers;
       options.name = config_.name;
       options.cluster_token = config_.initial_cluster_token;
       if (auto initial = cluster::ParseInitialCluster(config_.initial_cluster); status.ok() && initial.ok()) {
@@ -324,17 +348,19 @@ class Program {
   // good when the member can serve.
   Status CheckAddressesFree() {
     net::Server probe(&loop_, ToNetOptions(options_));
-    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_peer_urls, options_));
-    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_urls, options_));
-    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_http_urls, options_));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_peer_urls, options_, tls_.peers));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_urls, options_, tls_.clients));
+    QUORATE_RETURN_IF_ERROR(ListenOn(probe, options_.listen_client_http_urls, options_, tls_.clients));
     probe.StopListening();
     return absl::OkStatus();
   }
 
   // Clients come in only now: what they would see before is a state that still replays its log.
   void OnReady() {
-    Status listening = ListenOn(server_, options_.listen_client_urls, options_);
-    if (listening.ok()) listening = ListenOn(http_server_, options_.listen_client_http_urls, options_);
+    Status listening = ListenOn(server_, options_.listen_client_urls, options_, tls_.clients);
+    if (listening.ok()) {
+      listening = ListenOn(http_server_, options_.listen_client_http_urls, options_, tls_.clients);
+    }
     if (!listening.ok()) {
       LOG_ERROR("can't serve clients", {"error", Message(listening)});
       exit_status_ = 1;
@@ -343,10 +369,9 @@ class Program {
     }
     LOG_INFO("ready to serve client requests");
     services_->SetServing(true);
-    for (const Url& url : options_.listen_client_urls) {
-      LOG_INFO("serving client traffic insecurely; this is strongly discouraged!", {"traffic", "grpc+http"},
-               {"address", url.HostPort()});
-    }
+    const bool split = !options_.listen_client_http_urls.empty();
+    LogServing(options_.listen_client_urls, split ? "grpc" : "grpc+http");
+    LogServing(options_.listen_client_http_urls, "http");
     sd_notify(0, "READY=1");
   }
 
@@ -383,6 +408,7 @@ class Program {
   ThreadExecutor executor_;
   const Env env_;
   server::Config config_;
+  ServerTls tls_;
   std::unique_ptr<server::Member> member_;
   std::unique_ptr<server::ClusterLife> life_;
   std::unique_ptr<peer::MemberEvents> events_;

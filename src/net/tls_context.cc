@@ -1,0 +1,272 @@
+#include "net/tls_context.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <string_view>
+#include <utility>
+
+#include "base/check.h"
+#include "base/logging.h"
+#include "net/tls_verify.h"
+
+namespace quorate::net {
+namespace {
+
+struct OpensslDeleter {
+  void operator()(BIO* p) const { BIO_free(p); }
+  void operator()(X509* p) const { X509_free(p); }
+  void operator()(X509_CRL* p) const { X509_CRL_free(p); }
+  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, OpensslDeleter>;
+
+Owned<BIO> BioOf(const std::string& content) {
+  return Owned<BIO>(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
+}
+
+// A key that needs a password is refused, instead of asking for one on the terminal.
+int NoPassword(char*, int, int, void*) { return -1; }
+
+// All certificates of a PEM file, in order; what is between them is passed over.
+StatusOr<std::vector<Owned<X509>>> ParseCertificates(const std::string& content, const std::string& path) {
+  std::vector<Owned<X509>> all;
+  const Owned<BIO> bio = BioOf(content);
+  ERR_clear_error();
+  while (Owned<X509> one{PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)}) {
+    all.push_back(std::move(one));
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  const std::string error = TlsErrorText();
+  if (!at_end) return InvalidArgument(path + ": not a PEM file of certificates: " + error);
+  return all;
+}
+
+std::string SerialOf(const ASN1_INTEGER* serial) {
+  BIGNUM* const number = ASN1_INTEGER_to_BN(serial, nullptr);
+  std::string bytes(static_cast<size_t>(BN_num_bytes(number)), '\0');
+  BN_bn2bin(number, reinterpret_cast<unsigned char*>(bytes.data()));
+  BN_free(number);
+  return bytes;
+}
+
+int ProtocolOf(int version) { return version == 13 ? TLS1_3_VERSION : version == 12 ? TLS1_2_VERSION : 0; }
+
+// h2 if the client has it, else http/1.1; a client that offers only others is refused, as Go does.
+int SelectProtocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                   unsigned int size, void*) {
+  static constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kOurs, sizeof(kOurs) - 1, offered, size) !=
+      OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace
+
+std::string TlsErrorText() {
+  const unsigned long error = ERR_peek_last_error();
+  ERR_clear_error();
+  if (error == 0) return "unknown TLS error";
+  const char* const reason = ERR_reason_error_string(error);
+  return reason == nullptr ? "TLS error " + std::to_string(error) : reason;
+}
+
+TlsContext::TlsContext(Role role, TlsSettings settings)
+    : role_(role),
+      settings_(std::move(settings)),
+      cert_(role == Role::kClient && !settings_.client_cert_file.empty() ? settings_.client_cert_file
+                                                                         : settings_.cert_file),
+      key_(role == Role::kClient && !settings_.client_cert_file.empty() ? settings_.client_key_file
+                                                                        : settings_.key_file),
+      trust_(settings_.trusted_ca_file),
+      crl_(role == Role::kServer ? settings_.crl_file : "") {}
+
+StatusOr<std::shared_ptr<TlsContext>> TlsContext::Make(Role role, TlsSettings settings) {
+  if (settings.cert_file.empty() != settings.key_file.empty() ||
+      (role == Role::kServer && settings.empty())) {
+    return InvalidArgument("KeyFile and CertFile must both be present[key: " + settings.key_file +
+                           ", cert: " + settings.cert_file + "]");
+  }
+  if (settings.client_cert_file.empty() != settings.client_key_file.empty()) {
+    return InvalidArgument("ClientKeyFile and ClientCertFile must both be present or both absent: key: " +
+                           settings.client_key_file + ", cert: " + settings.client_cert_file + "]");
+  }
+  if (!settings.allowed_common_names.empty() && !settings.allowed_hostnames.empty()) {
+    return InvalidArgument(
+        "AllowedCNs and AllowedHostnames are mutually exclusive: give allowed common names "
+        "or allowed hostnames, not both");
+  }
+  std::shared_ptr<TlsContext> context(new TlsContext(role, std::move(settings)));
+  const std::lock_guard lock(context->mutex_);
+  QUORATE_RETURN_IF_ERROR(context->Load());
+  return context;
+}
+
+bool TlsContext::AnyChanged() {
+  // Each remembers what it sees, so all are asked.
+  const bool changed[] = {cert_.Changed(), key_.Changed(), trust_.Changed(), crl_.Changed()};
+  return changed[0] || changed[1] || changed[2] || changed[3];
+}
+
+StatusOr<TlsSession> TlsContext::NewSession() {
+  const std::lock_guard lock(mutex_);
+  if (AnyChanged()) {
+    if (const Status status = Load(); status.ok()) {
+      LOG_INFO("reloaded TLS files", {"cert-file", cert_.path()}, {"trusted-ca-file", trust_.path()},
+               {"crl-file", crl_.path()});
+    } else {
+      LOG_ERROR("TLS files have changed and can't be used; what was read before serves on",
+                {"error", Message(status)}, {"cert-file", cert_.path()}, {"key-file", key_.path()});
+    }
+  }
+  SslPtr ssl(SSL_new(context_.get()));
+  if (ssl == nullptr) return ResourceExhausted("a TLS session: " + TlsErrorText());
+  return TlsSession{std::move(ssl), policy_};
+}
+
+Status TlsContext::Load() {
+  QUORATE_ASSIGN_OR_RETURN(const TlsCiphers ciphers, ParseCipherSuites(settings_.cipher_suites));
+  auto policy = std::make_shared<TlsPolicy>();
+  policy->allowed_common_names = settings_.allowed_common_names;
+  policy->allowed_hostnames = settings_.allowed_hostnames;
+  policy->client = role_ == Role::kClient;
+  policy->insecure_skip_verify = settings_.insecure_skip_verify;
+  Status revoked = ReadRevoked(policy.get());
+  // All files are read whatever is wrong with one, so that each knows what was tried.
+  StatusOr<SslContextPtr> built = Build(policy, ciphers);
+  QUORATE_RETURN_IF_ERROR(built.status());
+  QUORATE_RETURN_IF_ERROR(revoked);
+  context_ = *std::move(built);
+  policy_ = std::move(policy);
+  return absl::OkStatus();
+}
+
+StatusOr<SslContextPtr> TlsContext::Build(std::shared_ptr<const TlsPolicy> policy,
+                                          const TlsCiphers& ciphers) {
+  const bool server = role_ == Role::kServer;
+  SslContextPtr context(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
+  SSL_CTX* const c = context.get();
+  if (c == nullptr) return Internal("a TLS context: " + TlsErrorText());
+  const Status certificate = UseCertificate(c);
+  const Status trust = UseTrust(c);
+  QUORATE_RETURN_IF_ERROR(certificate);
+  QUORATE_RETURN_IF_ERROR(trust);
+  // Go has no minimum but its own; OpenSSL's second level would refuse keys that etcd takes.
+  SSL_CTX_set_security_level(c, 1);
+  const bool tls12 = !ciphers.tls12.empty();
+  if (tls12 && SSL_CTX_set_cipher_list(c, ciphers.tls12.c_str()) != 1) {
+    return InvalidArgument("none of the cipher suites is known to OpenSSL: " + ciphers.tls12);
+  }
+  const int max = ProtocolOf(settings_.max_version);
+  if (!tls12 && max == TLS1_2_VERSION) {
+    return InvalidArgument("none of --cipher-suites can be used with --tls-max-version TLS1.2");
+  }
+  SSL_CTX_set_min_proto_version(c, tls12 ? ProtocolOf(settings_.min_version) : TLS1_3_VERSION);
+  SSL_CTX_set_max_proto_version(c, max);
+  SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384:P-521");
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                             SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  const bool asks = server && (settings_.client_cert_auth || trust_.named());
+  if (asks) {
+    // A resumed session would be taken without a look at certificate, revocation list and CAs as they are
+    // now.
+    SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(c, 0);
+  }
+  if (server) SSL_CTX_set_alpn_select_cb(c, SelectProtocol, nullptr);
+  const bool verify = server ? asks : true;
+  SSL_CTX_set_verify(c, verify ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
+                     nullptr);
+  SSL_CTX_set_cert_verify_callback(c, VerifyTlsPeer, const_cast<TlsPolicy*>(policy.get()));
+  return context;
+}
+
+Status TlsContext::UseCertificate(SSL_CTX* context) {
+  if (!cert_.named()) return absl::OkStatus();
+  const StatusOr<std::string> cert_text = cert_.Read();
+  StatusOr<std::string> key_text = key_.Read();
+  QUORATE_RETURN_IF_ERROR(cert_text.status());
+  QUORATE_RETURN_IF_ERROR(key_text.status());
+  const Owned<BIO> bio = BioOf(*key_text);
+  ERR_clear_error();
+  const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassword, nullptr));
+  OPENSSL_cleanse(key_text->data(), key_text->size());
+  if (key == nullptr) {
+    return InvalidArgument(key_.path() + ": no PEM private key without a password: " + TlsErrorText());
+  }
+  QUORATE_ASSIGN_OR_RETURN(std::vector<Owned<X509>> chain, ParseCertificates(*cert_text, cert_.path()));
+  if (chain.empty()) return InvalidArgument(cert_.path() + ": no PEM certificate in it");
+  if (X509_check_private_key(chain.front().get(), key.get()) != 1) {
+    ERR_clear_error();
+    return InvalidArgument("tls: private key does not match public key: " + key_.path() +
+                           " is not the key of " + cert_.path());
+  }
+  // Its strength is the operator's choice.
+  SSL_CTX_set_security_level(context, 1);
+  if (SSL_CTX_use_certificate(context, chain.front().get()) != 1 ||
+      SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
+    return InvalidArgument(cert_.path() + ": " + TlsErrorText());
+  }
+  for (size_t i = 1; i < chain.size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(context, chain[i].get()) != 1) {
+      return InvalidArgument(cert_.path() + ": " + TlsErrorText());
+    }
+  }
+  // Only what the file holds is sent, as in Go.
+  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+  return absl::OkStatus();
+}
+
+Status TlsContext::UseTrust(SSL_CTX* context) {
+  // As in Go any certificate of the file is an anchor, one that is not self-signed, too.
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
+  if (!trust_.named()) {
+    if (role_ == Role::kClient || settings_.client_cert_auth) SSL_CTX_set_default_verify_paths(context);
+    ERR_clear_error();
+    return absl::OkStatus();
+  }
+  QUORATE_ASSIGN_OR_RETURN(const std::string text, trust_.Read());
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<Owned<X509>> all, ParseCertificates(text, trust_.path()));
+  if (all.empty()) return InvalidArgument(trust_.path() + ": no PEM certificate in it");
+  for (const Owned<X509>& one : all) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()) != 1) {
+      return InvalidArgument(trust_.path() + ": " + TlsErrorText());
+    }
+    if (role_ == Role::kServer) SSL_CTX_add_client_CA(context, one.get());
+  }
+  return absl::OkStatus();
+}
+
+Status TlsContext::ReadRevoked(TlsPolicy* policy) {
+  if (!crl_.named()) return absl::OkStatus();
+  QUORATE_ASSIGN_OR_RETURN(const std::string text, crl_.Read());
+  policy->has_crl = true;
+  std::vector<Owned<X509_CRL>> lists;
+  const Owned<BIO> pem = BioOf(text);
+  while (Owned<X509_CRL> list{PEM_read_bio_X509_CRL(pem.get(), nullptr, NoPassword, nullptr)}) {
+    lists.push_back(std::move(list));
+  }
+  if (lists.empty()) {
+    const Owned<BIO> der = BioOf(text);
+    if (Owned<X509_CRL> list{d2i_X509_CRL_bio(der.get(), nullptr)}) lists.push_back(std::move(list));
+  }
+  ERR_clear_error();
+  if (lists.empty()) return InvalidArgument(crl_.path() + ": no certificate revocation list, PEM or DER");
+  for (const Owned<X509_CRL>& list : lists) {
+    const STACK_OF(X509_REVOKED)* const entries = X509_CRL_get_REVOKED(list.get());
+    for (int i = 0; i < sk_X509_REVOKED_num(entries); ++i) {
+      policy->revoked.insert(SerialOf(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, i))));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace quorate::net
