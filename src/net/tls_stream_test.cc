@@ -290,7 +290,7 @@ TEST_F(TlsStreamTest, AllowedNamesOfClients) {
     Open();
     Shake();
     const bool good = server_->failure().empty();
-    if (!good) EXPECT_EQ("client certificate authentication failed", server_->failure());
+    EXPECT_EQ(good ? "" : "client certificate authentication failed", server_->failure());
     return good;
   };
   EXPECT_TRUE(shakes({"m0", "m1"}, {}));
@@ -317,7 +317,8 @@ TEST_F(TlsStreamTest, VersionsAndCiphers) {
   // Suites of TLS 1.3 alone leave TLS 1.3 alone.
   server_settings_.max_version = 0;
   server_settings_.cipher_suites = {"TLS_AES_128_GCM_SHA256"};
-  client_settings_ = {.trusted_ca_file = client_settings_.trusted_ca_file};
+  client_settings_.max_version = 0;
+  client_settings_.cipher_suites.clear();
   Open();
   EXPECT_TRUE(Shake());
 }
