@@ -1,0 +1,175 @@
+#include "client/lease_keeper.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/core.h"
+#include "client/rpc.h"
+
+namespace quorate::client {
+namespace {
+
+constexpr std::chrono::milliseconds kResendAfter(500);  // Of a renewal without an answer.
+constexpr std::chrono::milliseconds kReopenAfter(100);
+constexpr std::chrono::seconds kFirstDeadline(5);  // While the time to live is not known yet.
+
+}  // namespace
+
+Status KeepAliveState::status() const {
+  const std::lock_guard lock(mutex_);
+  return end_.value_or(absl::OkStatus());
+}
+
+Status KeepAliveState::Wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return end_.has_value(); });
+  return *end_;
+}
+
+void KeepAliveState::End(const Status& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (end_) return;
+    end_ = why;
+    changed_.notify_all();
+  }
+  ended_.request_stop();
+}
+
+void LeaseKeeper::Add(const State& state) {
+  if (closed_) return state->End(closed_why_);
+  const auto [it, fresh] = kept_.try_emplace(state->id);
+  it->second.states.insert(state);
+  if (!fresh) return;
+  const auto now = Clock::now();
+  const auto dial = core_.options().dial_timeout;
+  it->second.next = now;
+  it->second.deadline = now + (dial.count() > 0 ? dial + std::chrono::seconds(1) : kFirstDeadline);
+  if (stream_) {
+    SendDue();
+  } else if (!opening_ && !backoff_timer_.running()) {
+    Open();
+  }
+  SetTimer();
+}
+
+void LeaseKeeper::Remove(const State& state) {
+  const auto it = kept_.find(state->id);
+  if (it == kept_.end() || it->second.states.erase(state) == 0 || !it->second.states.empty()) return;
+  kept_.erase(it);
+  if (kept_.empty()) Interrupt();
+}
+
+void LeaseKeeper::Close(const Status& why) {
+  closed_ = true;
+  closed_why_ = why;
+  Interrupt();
+  for (auto& [id, kept] : std::exchange(kept_, {})) {
+    for (const State& state : kept.states) state->End(why);
+  }
+}
+
+void LeaseKeeper::Open() {
+  opening_ = true;
+  core_.PrepareStream({}, Clock::time_point::max(),
+                      [this, attempt = ++attempt_](StatusOr<std::shared_ptr<Endpoint>> endpoint) {
+                        if (attempt == attempt_ && opening_) Opened(std::move(endpoint));
+                      });
+}
+
+void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
+  opening_ = false;
+  if (!endpoint.ok()) return OnEnded(endpoint.status());
+  stream_ = std::make_shared<Stream>(
+      &core_, kLeaseKeepAlive, *std::move(endpoint),
+      Stream::Events{.message = [this](const grpc::ByteBuffer& bytes) { OnMessage(bytes); },
+                     .ended = [this](const Status& status) { OnEnded(status); }});
+  // A member without a leader can't renew; another one may.
+  stream_->Start(/*require_leader=*/true, Clock::time_point::max());
+  stream_->Read();
+  // What the last stream left unanswered, too.
+  for (auto& [id, kept] : kept_) kept.next = std::min(kept.next, Clock::now());
+  SendDue();
+  SetTimer();
+}
+
+void LeaseKeeper::Interrupt() {
+  ++attempt_;
+  opening_ = false;
+  backoff_timer_.Cancel();
+  timer_.Cancel();
+  if (stream_) std::exchange(stream_, nullptr)->Cancel();
+}
+
+void LeaseKeeper::OnEnded(const Status& status) {
+  if (stream_) {
+    core_.Log("the lease stream to " + stream_->endpoint().address().url +
+              " has ended: " + status.ToString());
+    stream_->endpoint().Failed(Clock::now());
+  }
+  Interrupt();
+  if (kept_.empty()) return;
+  // Whatever the error: each lease has its deadline.
+  core_.loop().Set(&backoff_timer_, kReopenAfter, [this] { Open(); });
+  SetTimer();
+}
+
+void LeaseKeeper::OnMessage(const grpc::ByteBuffer& bytes) {
+  etcdserverpb::LeaseKeepAliveResponse response;
+  if (const Status status = FromBytes(bytes, &response); !status.ok()) return OnEnded(status);
+  stream_->endpoint().Answered();
+  stream_->Read();
+  const auto it = kept_.find(response.id());
+  if (it == kept_.end()) return;
+  if (response.ttl() <= 0) return End(response.id(), NotFound("etcdserver: requested lease not found"));
+  const std::chrono::milliseconds ttl = std::chrono::seconds(response.ttl());
+  it->second.next = Clock::now() + ttl / 3;
+  it->second.deadline = Clock::now() + ttl;
+  for (const State& state : std::set<State>(it->second.states)) state->OnRenewed(response);
+  SetTimer();
+}
+
+void LeaseKeeper::SendDue() {
+  const auto now = Clock::now();
+  for (auto& [id, kept] : kept_) {
+    if (kept.next > now) continue;
+    etcdserverpb::LeaseKeepAliveRequest request;
+    request.set_id(id);
+    stream_->Write(ToBytes(request));
+    kept.next = now + kResendAfter;
+  }
+}
+
+void LeaseKeeper::DropOverdue() {
+  const auto now = Clock::now();
+  std::vector<int64_t> overdue;
+  for (const auto& [id, kept] : kept_) {
+    if (kept.deadline <= now) overdue.push_back(id);
+  }
+  for (const int64_t id : overdue) {
+    End(id, MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                       "the lease could not be renewed for its whole time to live: it may have run out"));
+  }
+}
+
+void LeaseKeeper::SetTimer() {
+  if (kept_.empty()) return;
+  auto first = Clock::time_point::max();
+  for (const auto& [id, kept] : kept_)
+    first = std::min({first, kept.deadline, stream_ ? kept.next : kept.deadline});
+  core_.loop().Set(&timer_, first, [this] {
+    DropOverdue();
+    if (stream_) SendDue();
+    SetTimer();
+  });
+}
+
+void LeaseKeeper::End(int64_t id, const Status& why) {
+  const auto kept = kept_.extract(id);
+  for (const State& state : kept.mapped().states) state->End(why);
+  if (kept_.empty()) Interrupt();
+}
+
+}  // namespace quorate::client

@@ -1,0 +1,140 @@
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+
+#include "client/fake_server_test.h"
+#include "client/turn.h"
+#include "quorate/client/client.h"
+
+namespace quorate::client {
+namespace {
+
+using etcdserverpb::LeaseKeepAliveRequest;
+using ServerCall = FakeServer::Call;
+
+// Renews every lease for `ttl` seconds.
+class LeaseServer : public FakeServer {
+ public:
+  LeaseServer() {
+    On("Lease/LeaseKeepAlive", [this](ServerCall* call, const grpc::ByteBuffer& bytes) {
+      LeaseKeepAliveResponse response;
+      response.set_id(Parse<LeaseKeepAliveRequest>(bytes).id());
+      response.set_ttl(ttl);
+      {
+        const std::lock_guard lock(calls_mutex_);
+        last_call_ = call;
+        ++renewals_;
+        changed_.notify_all();
+      }
+      if (!silent) call->Send(response);
+    });
+  }
+  ~LeaseServer() override { Stop(); }
+  void WaitForRenewals(int count) {
+    std::unique_lock lock(calls_mutex_);
+    changed_.wait(lock, [&] { return renewals_ >= count; });
+  }
+  void BreakStream(grpc::StatusCode code) {
+    const std::lock_guard lock(calls_mutex_);
+    last_call_->End(code, "broken");
+  }
+  std::atomic<int64_t> ttl = 1;
+  std::atomic<bool> silent = false;
+
+ private:
+  std::mutex calls_mutex_;
+  std::condition_variable changed_;
+  ServerCall* last_call_ = nullptr;
+  int renewals_ = 0;
+};
+
+std::unique_ptr<Client> ConnectTo(const std::string& url) {
+  Options options;
+  options.endpoints = {url};
+  options.dial_timeout = std::chrono::milliseconds(200);
+  auto client = Client::Connect(options);
+  EXPECT_TRUE(client.ok()) << client.status();
+  return *std::move(client);
+}
+
+TEST(LeaseTest, IsRenewedAgainAndAgain) {
+  LeaseServer server;
+  const auto client = ConnectTo(server.url());
+  const auto kept = client->leases().KeepAlive(7);
+  server.WaitForRenewals(3);
+  EXPECT_TRUE(kept->status().ok());
+  EXPECT_FALSE(kept->ended().stop_requested());
+}
+
+TEST(LeaseTest, ABrokenStreamIsOpenedAgain) {
+  LeaseServer server;
+  server.ttl = 60;
+  const auto client = ConnectTo(server.url());
+  const auto kept = client->leases().KeepAlive(7);
+  server.WaitForRenewals(1);
+  server.BreakStream(grpc::UNAVAILABLE);
+  server.WaitForRenewals(2);
+  server.BreakStream(grpc::UNKNOWN);
+  server.WaitForRenewals(3);
+  EXPECT_TRUE(kept->status().ok());
+}
+
+TEST(LeaseTest, ALeaseThatIsGoneEnds) {
+  LeaseServer server;
+  server.ttl = 0;
+  const auto client = ConnectTo(server.url());
+  const auto kept = client->leases().KeepAlive(7);
+  EXPECT_TRUE(IsLeaseNotFound(kept->Wait()));
+  EXPECT_TRUE(kept->ended().stop_requested());
+  EXPECT_TRUE(IsLeaseNotFound(client->leases().KeepAliveOnce(7).status()));
+}
+
+TEST(LeaseTest, WithoutAnAnswerItIsGivenUpAfterItsTimeToLive) {
+  LeaseServer server;
+  const auto client = ConnectTo(server.url());
+  std::promise<void> once;
+  std::atomic<bool> first = true;
+  const auto kept = client->leases().KeepAlive(7, [&](const LeaseKeepAliveResponse& response) {
+    EXPECT_EQ(response.id(), 7);
+    if (first.exchange(false)) once.set_value();
+  });
+  once.get_future().wait();
+  server.silent = true;
+  EXPECT_EQ(kept->Wait().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(LeaseTest, TwoMayKeepOneAndOneMayLeave) {
+  LeaseServer server;
+  const auto client = ConnectTo(server.url());
+  auto first = client->leases().KeepAlive(7);
+  const auto second = client->leases().KeepAlive(7);
+  server.WaitForRenewals(1);
+  first.reset();
+  server.WaitForRenewals(3);
+  EXPECT_TRUE(second->status().ok());
+}
+
+TEST(LeaseTest, TheEndOfTheClientIsTheEndOfRenewing) {
+  LeaseServer server;
+  auto client = ConnectTo(server.url());
+  const auto kept = client->leases().KeepAlive(7);
+  server.WaitForRenewals(1);
+  client.reset();
+  EXPECT_TRUE(absl::IsCancelled(kept->Wait()));
+}
+
+TEST(LeaseTest, OnceAnswersWithTheTimeToLive) {
+  LeaseServer server;
+  server.ttl = 42;
+  const auto client = ConnectTo(server.url());
+  const auto renewed = client->leases().KeepAliveOnce(7);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_EQ(renewed->ttl(), 42);
+}
+
+TEST(SessionKeyTest, IsThatOfEtcdsClients) {
+  EXPECT_EQ(SessionKey("lock/", 0x694d81417acd4a05), "lock/694d81417acd4a05");
+}
+
+}  // namespace
+}  // namespace quorate::client

@@ -1,0 +1,429 @@
+#!/usr/bin/python3
+"""The C++ client library: its examples, its document, its package, and its behaviour at a real member and over faults.
+
+QUORATE_BUILD_DIR  where the examples and client_probe are built (default: beside the server that is tested)
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import api
+import certificates
+import member
+import places
+from api import rpc
+from cluster import Cluster
+
+BUILD = pathlib.Path(os.environ.get("QUORATE_BUILD_DIR") or places.REPOSITORY / "build/release")
+DOCUMENT = places.REPOSITORY / "docs/client.md"
+EXAMPLES = places.REPOSITORY / "docs/examples"
+MAKES = (member.etcd, member.quorate)
+
+
+def run(program, *arguments, timeout=60, **options):
+    """The finished process of one of our programs."""
+    return subprocess.run([str(BUILD / "bin" / program), *map(str, arguments)], capture_output=True, text=True,
+                          timeout=timeout, check=False, **options)
+
+
+class Probe:
+    """A client_probe that runs on: its lines as they come, and a way to let it go on."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", str(BUILD / "bin/client_probe"),
+                                         *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+
+    def line(self):
+        return self.process.stdout.readline().rstrip("\n")
+
+    def rest(self, timeout=60):
+        output, _ = self.process.communicate(timeout=timeout)
+        return output.splitlines()
+
+    def release(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+class DocumentTest(unittest.TestCase):
+    """Each block of the document is a region of an example, and each region is in the document."""
+
+    @staticmethod
+    def regions():
+        found = {}
+        for path in sorted(EXAMPLES.glob("*.cc")):
+            for name, body in re.findall(r"^ *// \[(\w+)\]\n(.*?)^ *// \[/\1\]", path.read_text(), re.S | re.M):
+                found[f"{path.name} {name}"] = textwrap.dedent(body)
+        return found
+
+    def test_blocks_are_the_examples(self):
+        blocks = dict(re.findall(r"<!-- (\S+ \S+) -->\n```cpp\n(.*?)```", DOCUMENT.read_text(), re.S))
+        self.assertEqual(blocks, self.regions())
+        self.assertEqual(DOCUMENT.read_text().count("```cpp"), len(blocks))
+
+
+class ExamplesTest(unittest.TestCase):
+    EXPECTED = {
+        "keys": ["it was red", "now it is green", "fruit/apple", "fruit/plum", "before it was red", "green and blue",
+                 "2 deleted"],
+        "transaction": ["OK", "FAILED_PRECONDITION: not enough", "30"],
+        "watch": ["config/size is small", "config/size becomes large", "config/size is gone",
+                  "config/size becomes medium"],
+        "lease": ["alive/host-1 has a lease of 10 s", "0 keys left"],
+        "lock": ["locked", "printed", "host-1 leads", "leader: host-1", "leader: host-1, second floor"],
+    }
+
+    def test_each_says_what_it_should(self):
+        for make in MAKES:
+            with make() as server:
+                server.start()
+                for name, expected in self.EXPECTED.items():
+                    with self.subTest(server=server.binary, example=name):
+                        result = run(f"example_{name}", server.url)
+                        self.assertEqual(result.returncode, 0, result.stderr)
+                        lines = result.stdout.splitlines()
+                        # An observer may come when the second value is there already.
+                        if name == "lock" and "leader: host-1" not in lines:
+                            expected = [line for line in expected if line != "leader: host-1"]
+                        self.assertEqual(lines, expected)
+
+    def test_all_are_run(self):
+        self.assertEqual({path.stem for path in EXAMPLES.glob("*.cc")}, set(self.EXPECTED) | {"secure"})
+
+
+class OneMemberTest(unittest.TestCase):
+    """The same at etcd and at ours."""
+
+    def test_locks_exclude_etcdctl(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                with Probe(server.url, "lock", "name") as probe:
+                    self.assertTrue(probe.line().startswith("held name/"))
+                    with subprocess.Popen([places.etcdctl(), "--endpoints", server.endpoint, "lock", "name"],
+                                          env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE,
+                                          text=True) as ctl:
+                        # It is in the queue, behind ours.
+                        while len(server.ctl("get", "--prefix", "name/", "--keys-only").stdout.split()) < 2:
+                            pass
+                        again = run("client_probe", server.url, "trylock", "name")
+                        self.assertIn("mutex: Locked by another session", again.stdout)
+                        probe.release()
+                        held = ctl.stdout.readline().strip()
+                        self.assertTrue(held.startswith("name/"), held)
+                        again = run("client_probe", server.url, "trylock", "name")
+                        self.assertIn("mutex: Locked by another session", again.stdout)
+                        ctl.terminate()
+                self.assertEqual(run("client_probe", server.url, "lock", "name", input="\n").returncode, 0)
+
+    def test_elections_are_etcdctls(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                with Probe(server.url, "elect", "name", "ours") as probe:
+                    self.assertTrue(probe.line().startswith("held name/"))
+                    with subprocess.Popen([places.etcdctl(), "--endpoints", server.endpoint, "elect", "--listen",
+                                           "name"], env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE,
+                                          text=True) as ctl:
+                        self.assertTrue(ctl.stdout.readline().startswith("name/"))
+                        self.assertEqual(ctl.stdout.readline().strip(), "ours")
+                        ctl.terminate()
+
+    def test_a_lease_is_kept_beyond_its_time(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                with Probe(server.url, "keep", 2) as probe:
+                    lease = int(probe.line().split()[1])
+                    with api.Api(server.endpoint) as service:
+                        # Each time it has nearly run out and is long again, it was renewed.
+                        renewals, last = 0, 2
+                        while renewals < 3:
+                            ttl = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
+                            self.assertGreaterEqual(ttl, 0)
+                            renewals += ttl > last
+                            last = ttl
+                    probe.release()
+                    self.assertEqual(probe.rest(), ["status OK"])
+
+    def test_a_snapshot_is_whole(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                for number in range(50):
+                    server.ctl("put", f"k{number}", "v" * 1000)
+                path = server.root / "snapshot.db"
+                result = run("client_probe", server.url, "snapshot", path)
+                self.assertEqual(result.stdout, "ok\n", result.stderr)
+                status = server.ctl("snapshot", "status", path)
+                self.assertIn("50", status.stdout)
+
+    def test_a_token_that_a_restart_forgot(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                for command in (("user", "add", "root:secret"), ("user", "grant-role", "root", "root"),
+                                ("role", "add", "root"), ("user", "grant-role", "root", "root"), ("auth", "enable")):
+                    server.ctl(*command, check=False)
+                wrong = run("client_probe", "--user", "root:wrong", server.url, "get", "w/a")
+                self.assertIn("authentication failed, invalid user ID or password", wrong.stdout)
+                self.assertIn("user name is empty", run("client_probe", server.url, "get", "w/a").stdout)
+                with Probe("--user", "root:secret", server.url, "watch", "w") as watch:
+                    self.assertEqual(watch.line(), "created")
+                    server.stop()
+                    server.start_with_alarm()
+                    for key in ("w/a", "w/end"):
+                        put = run("client_probe", "--user", "root:secret", server.url, "put", key, "x")
+                        self.assertEqual(put.stdout, "ok\n", put.stderr)
+                        self.assertNotIn("secret", put.stderr)
+                    self.assertEqual([line.split()[2] for line in watch.rest()], ["w/a", "w/end"])
+
+
+class SecureTest(unittest.TestCase):
+    """TLS, at the servers that have it."""
+
+    def setUp(self):
+        directory = pathlib.Path(tempfile.mkdtemp(dir=places.scratch()))
+        self.addCleanup(shutil.rmtree, directory)
+        self.ca = certificates.Authority(directory)
+        self.server = self.ca.issue("server")
+        self.client = self.ca.issue("client")
+        self.other = certificates.Authority(directory, "other")
+        self.foreign = self.other.issue("foreign")
+
+    def start(self, make):
+        server = make(flags=["--client-cert-auth", "--trusted-ca-file", str(self.ca.cert), *self.server.flags()])
+        self.addCleanup(server.remove)
+        url = f"https://{server.endpoint}"
+        # A later flag replaces an earlier one.
+        server.flags += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        server.spawn()
+        return server, url
+
+    def probe(self, url, *flags, **options):
+        return run("client_probe", *flags, url, "put", "k", "v", **options)
+
+    def test_with_etcd(self):
+        self.check(member.etcd)
+
+    def test_with_ours(self):
+        self.check(member.quorate)
+
+    def check(self, make):
+        server, url = self.start(make)
+        ours = ["--cacert", self.ca.cert, "--cert", self.client.cert, "--key", self.client.key]
+        # The first call waits for the server to start.
+        self.assertEqual(self.probe(url, *ours).stdout, "ok\n", server.log())
+        localhost = url.replace("127.0.0.1", "localhost")
+        self.assertEqual(self.probe(localhost, *ours).stdout, "ok\n")
+        self.assertEqual(self.probe(url.removeprefix("https://"), *ours).stdout, "ok\n")
+        self.assertEqual(self.probe(url, "--insecure-skip-verify", *ours[2:]).stdout, "ok\n")
+        self.assertEqual(self.probe(url, "--server-name", "localhost", *ours).stdout, "ok\n")
+        foreign = ["--cert", self.foreign.cert, "--key", self.foreign.key]
+        refused = {
+            "another authority": (url, ["--cacert", self.other.cert, *ours[2:]]),
+            "no certificate of ours": (url, ours[:2]),
+            "a foreign certificate": (url, [*ours[:2], *foreign]),
+            "another name": (url, ["--server-name", "elsewhere", *ours]),
+            "clear text": (url.replace("https", "http"), []),
+        }
+        for name, (target, flags) in refused.items():
+            with self.subTest(refused=name):
+                result = self.probe(target, *flags)
+                self.assertEqual(result.returncode, 1)
+                self.assertRegex(result.stdout, "^DEADLINE_EXCEEDED: context deadline exceeded|^UNAVAILABLE")
+        mixed = self.probe(url, *ours[:4], "--key", self.foreign.key)
+        self.assertIn(f"the key in {self.foreign.key} is not that of the certificate", mixed.stdout)
+        self.check_example(url)
+
+    def check_example(self, url):
+        secure = run("example_secure", url, self.ca.cert, self.client.cert, self.client.key, "u", "p")
+        self.assertRegex(secure.stdout, r"^written at revision \d+\n$", secure.stderr)
+
+
+class FaultsTest(unittest.TestCase):
+    """Three members, some of them etcd, that are killed and paused: watches see all, once; acknowledged writes are there."""
+
+    def test_members_of_ours_are_killed(self):
+        self.check(("quorate",) * 3, self.kill_each)
+
+    def test_members_of_ours_are_paused(self):
+        self.check(("quorate",) * 3, self.pause_each)
+
+    def test_etcds_are_killed(self):
+        self.check(("etcd",) * 3, self.kill_each)
+
+    @staticmethod
+    def kill_each(cluster):
+        for one in list(cluster.members):
+            one.kill()
+            cluster.leader()
+            one.start()
+
+    @staticmethod
+    def pause_each(cluster):
+        for one in list(cluster.members):
+            one.pause()
+            cluster.leader()
+            one.resume()
+            one.wait_healthy()
+
+    def check(self, kinds, fault):
+        with Cluster(kinds) as cluster:
+            cluster.start()
+            cluster.leader()
+            urls = ",".join(one.url for one in cluster.members)
+            watchers = [Probe(urls, "watch", "load") for _ in range(3)]
+            reader = Probe("--read-attempt-timeout-ms", 1000, urls, "read", "load/0", 8)
+            for probe in watchers:
+                self.assertEqual(probe.line(), "created")
+            writers = Probe(urls, "write", "load", 8)
+            worker = threading.Thread(target=fault, args=(cluster,))
+            worker.start()
+            written = writers.rest()
+            read = reader.rest()
+            worker.join()
+            cluster.ctl("put", "load/end", "x")
+            seen = [probe.rest() for probe in watchers]
+            cluster.agree()
+            truth = self.history(cluster)
+        for events in seen:
+            self.assertEqual(events, truth)
+        self.check_writes(written, truth)
+        self.assertRegex(read[-1], r"^read \d+ failed 0$", read)
+
+    def check_writes(self, written, truth):
+        revisions = {event.split()[2]: int(event.split()[0]) for event in truth}
+        counts = {"ok": 0, "no": 0, "unknown": 0}
+        for line in written:
+            outcome, number, rest = line.split(" ", 2)
+            counts[outcome] += 1
+            key = f"load/{number}"
+            if outcome == "ok":
+                self.assertEqual(revisions.get(key), int(rest), line)
+            elif outcome == "no":
+                self.assertNotIn(key, revisions, line)
+        self.assertGreater(counts["ok"], 100, counts)
+
+    @staticmethod
+    def history(cluster):
+        """All events below load/, as a watch of one member from the first revision on tells them."""
+        events = []
+        with cluster.members[0].api() as service:
+            create = rpc.WatchCreateRequest(key=b"load", range_end=b"loae", start_revision=1)
+            call = service.Watch.Watch(iter([rpc.WatchRequest(create_request=create)]))
+            for response in call:
+                for event in response.events:
+                    kv = event.kv
+                    events.append(f"{kv.mod_revision} {'DELETE' if event.type else 'PUT'} {kv.key.decode()} "
+                                  f"{kv.value.decode()}")
+                if events and " load/end " in events[-1]:
+                    call.cancel()
+                    return events
+        raise AssertionError("the watch ended")
+
+
+class EndpointsTest(unittest.TestCase):
+    def test_the_members_advertise_theirs(self):
+        with Cluster(("quorate",) * 3) as cluster:
+            cluster.start()
+            cluster.leader()
+            result = run("client_probe", cluster.members[0].url, "members")
+            self.assertEqual(sorted(result.stdout.split()), sorted(one.url for one in cluster.members))
+
+    def test_a_dead_endpoint_costs_nothing_but_the_error_names_it(self):
+        with member.quorate() as server:
+            server.start()
+            dead = f"http://127.0.0.1:{member.free_port()}"
+            result = run("client_probe", f"{dead},{server.url}", "put", "k", "v")
+            self.assertEqual(result.stdout, "ok\n")
+        result = run("client_probe", dead, "put", "k", "v")
+        self.assertRegex(result.stdout, f"^DEADLINE_EXCEEDED: context deadline exceeded: no connection to {dead}: .*refused")
+
+
+class PackageTest(unittest.TestCase):
+    """The installed component is enough to build a program elsewhere."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(dir=places.scratch()))
+        cls.addClassCleanup(shutil.rmtree, cls.root)
+        cls.prefix = cls.root / "prefix"
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", cls.prefix, "--component", "client"], check=True,
+                       capture_output=True)
+        cls.source = cls.root / "source"
+        cls.source.mkdir()
+        shutil.copy(EXAMPLES / "keys.cc", cls.source / "program.cc")
+
+    def check(self, program, environment=None):
+        with member.quorate() as server:
+            server.start()
+            result = subprocess.run([program, server.url], capture_output=True, text=True, check=False,
+                                    env={**os.environ, **(environment or {})})
+            self.assertEqual(result.stdout.splitlines(), ExamplesTest.EXPECTED["keys"], result.stderr)
+
+    def library_directory(self):
+        return next(self.prefix.rglob("pkgconfig")).parent
+
+    def test_only_the_client_is_installed(self):
+        self.assertFalse([path for path in self.prefix.rglob("*") if "quorate_" in path.name])
+        headers = self.prefix / "include/quorate"
+        self.assertEqual({path.name for path in headers.iterdir()}, {"client", "proto"})
+
+    def test_each_header_stands_alone(self):
+        lines = [f"#include <quorate/client/{path.name}>\n" for path in (self.prefix / "include/quorate/client").iterdir()]
+        for number, line in enumerate(sorted(lines)):
+            (self.source / "header.cc").write_text(line)
+            subprocess.run(["c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{self.prefix}/include",
+                            f"-isystem{self.prefix}/include/quorate/proto", self.source / "header.cc"], check=True)
+
+    def test_cmake(self):
+        (self.source / "CMakeLists.txt").write_text(textwrap.dedent("""
+            cmake_minimum_required(VERSION 3.25)
+            project(outside CXX)
+            find_package(QuorateClient REQUIRED)
+            add_library(object OBJECT program.cc)
+            target_link_libraries(object PUBLIC QuorateClient::client)
+            add_executable(program $<TARGET_OBJECTS:object>)
+            target_link_libraries(program QuorateClient::client)
+            add_executable(program_static $<TARGET_OBJECTS:object>)
+            target_link_libraries(program_static QuorateClient::client_static)
+            """))
+        build = self.root / "build"
+        for command in (["cmake", "-G", "Ninja", "-S", self.source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}"],
+                        ["cmake", "--build", build]):
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.check(build / "program")
+        self.check(build / "program_static")
+
+    def test_pkg_config(self):
+        directory = self.library_directory()
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(directory / "pkgconfig")}
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "quorate-client"], capture_output=True, text=True,
+                               check=True, env=environment).stdout.split()
+        program = self.root / "with_pkg_config"
+        subprocess.run(["c++", "-std=c++20", self.source / "program.cc", "-o", program, *flags], check=True)
+        self.check(program, {"LD_LIBRARY_PATH": str(directory)})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
