@@ -127,7 +127,7 @@ void Balancer::Observe(const std::shared_ptr<Endpoint>& endpoint) {
   if (!observed_.emplace(endpoint.get(), endpoint).second) return;
   const grpc_connectivity_state state = endpoint->State();
   if (state == GRPC_CHANNEL_TRANSIENT_FAILURE) Endpoint::LearnConnectError(endpoint, &loop_);
-  endpoint->channel().NotifyOnStateChange(state, Clock::now() + kObserveFor, loop_.queue(),
+  endpoint->channel().NotifyOnStateChange(state, ToGrpc(Clock::now() + kObserveFor), loop_.queue(),
                                           loop_.Tag([this, one = endpoint.get()](bool) {
                                             const auto keep = observed_.extract(one);
                                             if (!waiting_.empty()) Serve();

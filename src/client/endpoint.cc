@@ -82,7 +82,7 @@ void Endpoint::LearnConnectError(const std::shared_ptr<Endpoint>& self, Loop* lo
   };
   auto probe = std::make_shared<Probe>();
   self->learning_ = true;
-  probe->context.set_deadline(Clock::now() + std::chrono::milliseconds(100));
+  probe->context.set_deadline(ToGrpc(Clock::now() + std::chrono::milliseconds(100)));
   const grpc::ByteBuffer empty(nullptr, 0);
   probe->reader =
       self->stub_.PrepareUnaryCall(&probe->context, "/grpc.health.v1.Health/Check", empty, loop->queue());

@@ -9,6 +9,12 @@ thread_local const Loop* running_loop = nullptr;
 
 }  // namespace
 
+gpr_timespec ToGrpc(Clock::time_point time) {
+  if (time == Clock::time_point::max()) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(time - Clock::now());
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_nanos(left.count(), GPR_TIMESPAN));
+}
+
 void Timer::Cancel() {
   if (!state_) return;
   state_->task = nullptr;
@@ -54,7 +60,7 @@ void Loop::Set(Timer* timer, Clock::time_point when, Task task) {
   state->task = std::move(task);
   timer->state_ = state;
   grpc::Alarm& alarm = state->alarm;
-  alarm.Set(&queue_, when, Tag([state = std::move(state)](bool) {
+  alarm.Set(&queue_, ToGrpc(when), Tag([state = std::move(state)](bool) {
     // The task may set or destroy the timer.
     if (const Task due = std::exchange(state->task, nullptr)) due();
   }));

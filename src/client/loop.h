@@ -5,6 +5,7 @@
 // L2: the thread ends only after everything that was started on the queue has come back.
 #pragma once
 
+#include <grpc/support/time.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 
@@ -18,7 +19,11 @@
 
 namespace quorate::client {
 
-using Clock = std::chrono::system_clock;  // What gRPC takes for deadlines.
+// Not the system's: a lease must not be given up because somebody sets the clock.
+using Clock = std::chrono::steady_clock;
+
+// time_point::max() is "never".
+gpr_timespec ToGrpc(Clock::time_point time);
 
 // Destroying it cancels. Loop thread.
 class Timer {

@@ -40,11 +40,13 @@ StatusOr<bool> Mutex::Enter(const CallOptions& call) {
 
 Status Mutex::Lock(const CallOptions& call) {
   const TimeLeft time(call);
+  const bool held = !key_.empty();
   const StatusOr<bool> entered = Enter(time.ForCall());
   if (!entered.ok()) {
+    if (held || OutcomeOf(entered.status()) == Outcome::kNotDone) return entered.status();
     // The key may be there all the same, and would keep others out.
-    if (OutcomeOf(entered.status()) == Outcome::kUnknown) key_ = SessionKey(prefix_, session_.lease());
-    return key_.empty() ? entered.status() : GiveUp(entered.status());
+    key_ = SessionKey(prefix_, session_.lease());
+    return GiveUp(entered.status());
   }
   if (*entered) return absl::OkStatus();
   if (const Status status = WaitForTurn(&session_, prefix_, revision_, time, call.stop); !status.ok()) {

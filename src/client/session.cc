@@ -21,8 +21,10 @@ Session::Session(Client* client, int64_t lease, std::chrono::seconds ttl,
     : client_(*client), lease_(lease), ttl_(ttl), keep_alive_(std::move(keep_alive)) {}
 
 Session::~Session() {
-  // What can't be revoked runs out by itself.
-  if (owned_) (void)Close();
+  if (!owned_) return;
+  keep_alive_->Cancel();
+  // What can't be revoked soon runs out by itself.
+  (void)client_.leases().Revoke(lease_);
 }
 
 void Session::Orphan() {

@@ -11,15 +11,15 @@ Stream::Stream(Core* core, const Method& method, std::shared_ptr<Endpoint> endpo
 
 void Stream::Start(bool require_leader, Clock::time_point deadline) {
   core_.Add(shared_from_this());
-  if (deadline != Clock::time_point::max()) context_.set_deadline(deadline);
+  context_.set_deadline(ToGrpc(deadline));
   core_.AddMetadata(&context_, require_leader, method_.with_token);
   call_ = endpoint_->stub().PrepareCall(&context_, method_.path, core_.loop().queue());
   call_->StartCall(core_.loop().Tag([self = shared_from_this()](bool ok) { self->Opened(ok); }));
 }
 
 void Stream::Opened(bool ok) {
-  if (!ok) return Finish();
   open_ = true;
+  if (!ok || cancelled_) return Finish();
   WriteNext();
   if (std::exchange(read_wanted_, false)) Read();
 }
@@ -53,17 +53,19 @@ void Stream::WriteNext() {
 }
 
 void Stream::Read() {
-  if (finishing_) return;
+  if (finishing_ || cancelled_) return;
   if (!open_) {
     read_wanted_ = true;
     return;
   }
   message_.Clear();
+  reading_ = true;
   call_->Read(&message_, core_.loop().Tag([self = shared_from_this()](bool ok) { self->OnRead(ok); }));
 }
 
 void Stream::OnRead(bool ok) {
-  if (!ok) return Finish();
+  reading_ = false;
+  if (!ok || cancelled_) return Finish();
   // A copy: the handler may cancel, which drops it.
   if (const auto handler = events_.message) handler(message_);
 }
@@ -81,9 +83,10 @@ void Stream::End() {
 
 void Stream::Cancel() {
   events_ = {};
+  cancelled_ = true;
   context_.TryCancel();
-  // Without a read under way nobody else would collect the status.
-  if (open_) Finish();
+  // gRPC does not allow it during a read; that one fails soon, and finishes then.
+  if (open_ && !reading_) Finish();
 }
 
 void Stream::CancelWith(const Status& why) {

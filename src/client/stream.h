@@ -59,6 +59,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool writing_ = false;
   bool close_writes_ = false;
   bool read_wanted_ = false;
+  bool reading_ = false;
+  bool cancelled_ = false;
   bool finishing_ = false;
 };
 

@@ -58,7 +58,7 @@ void UnaryCall::Send() {
   const auto bound = core_.options().read_attempt_timeout;
   const bool repeatable = method_.repeatable || options_.repeatable;
   if (repeatable && bound.count() > 0) deadline = std::min(deadline, Clock::now() + bound);
-  context_->set_deadline(deadline);
+  context_->set_deadline(ToGrpc(deadline));
   core_.AddMetadata(context_.get(), options_.require_leader, method_.with_token);
   token_generation_ = core_.token().generation();
   response_.Clear();

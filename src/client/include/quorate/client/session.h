@@ -21,7 +21,7 @@ struct SessionOptions {
 class Session {
  public:
   static StatusOr<std::unique_ptr<Session>> Start(Client* client, const SessionOptions& options = {});
-  // Ends it, and so gives up what belongs to it, as far as the server can be reached within the TTL.
+  // Revokes the lease, if the server can be reached within Options::request_timeout.
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -35,7 +35,7 @@ class Session {
   // Stops renewing, and leaves the lease to run out or to another program. The destructor then revokes
   // nothing.
   void Orphan();
-  // Revokes the lease.
+  // Revokes the lease, trying for as long as it could live.
   Status Close();
 
  private:
