@@ -55,9 +55,13 @@ void UnaryCall::Send() {
   ++attempt_;
   context_ = std::make_unique<grpc::ClientContext>();
   Clock::time_point deadline = deadline_;
+  attempt_bounded_ = false;
   const auto bound = core_.options().read_attempt_timeout;
   const bool repeatable = method_.repeatable || options_.repeatable;
-  if (repeatable && bound.count() > 0) deadline = std::min(deadline, Clock::now() + bound);
+  if (repeatable && bound.count() > 0 && Clock::now() + bound < deadline) {
+    deadline = Clock::now() + bound;
+    attempt_bounded_ = true;
+  }
   context_->set_deadline(ToGrpc(deadline));
   core_.AddMetadata(context_.get(), options_.require_leader, method_.with_token);
   token_generation_ = core_.token().generation();
@@ -91,16 +95,16 @@ void UnaryCall::OnAnswer() {
 }
 
 void UnaryCall::Failed(const Status& status) {
-  const auto now = Clock::now();
-  const bool late = now >= deadline_;
-  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) endpoint_->Failed(now);
+  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) endpoint_->Failed(Clock::now());
+  // The server may see the end of a call's time a moment before us.
+  const bool late = absl::IsDeadlineExceeded(status) && !attempt_bounded_;
   const FailedAttempt attempt{.repeatable = method_.repeatable || options_.repeatable,
                               .never_sent = OutcomeOf(status) == Outcome::kNotDone,
                               .timed_out = absl::IsDeadlineExceeded(status) && !late,
                               .has_user = core_.token().has_user() && method_.with_token,
                               .endpoints = core_.balancer().size()};
   if (OutcomeOf(status) == Outcome::kUnknown) perhaps_done_ = true;
-  if (absl::IsDeadlineExceeded(status) && late) return Finish(OutOfTime());
+  if (late) return Finish(OutOfTime());
   last_error_ = Message(status);
   const NextStep step = AfterFailure(status, attempt);
   const bool retry = step != NextStep::kGiveUp && attempt_ < core_.options().max_attempts &&

@@ -51,8 +51,9 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   std::optional<std::stop_callback<std::function<void()>>> on_stop_;
 
   int attempt_ = 0;
-  bool perhaps_done_ = false;  // An attempt was sent, and nobody knows what became of it.
-  std::string last_error_;     // Of the attempt before.
+  bool attempt_bounded_ = false;  // By read_attempt_timeout, before the end of the call.
+  bool perhaps_done_ = false;     // An attempt was sent, and nobody knows what became of it.
+  std::string last_error_;        // Of the attempt before.
   Balancer::Ticket ticket_ = 0;
   std::shared_ptr<Endpoint> endpoint_;  // Of the attempt under way, or the last one.
   uint64_t token_generation_ = 0;
