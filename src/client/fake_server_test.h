@@ -21,7 +21,7 @@
 
 namespace quorate::client {
 
-class FakeServer : public grpc::CallbackGenericService {
+class FakeServer {
  public:
   // One call, unary or streaming: messages go in and out as bytes.
   class Call : public grpc::ServerGenericBidiReactor {
@@ -72,7 +72,10 @@ class FakeServer : public grpc::CallbackGenericService {
       SendNext();
     }
     void OnCancel() override { End(grpc::Status::CANCELLED); }
-    void OnDone() override { delete this; }
+    void OnDone() override {
+      server_.Gone(this);
+      delete this;
+    }
 
    private:
     // Under mutex_.
@@ -100,7 +103,7 @@ class FakeServer : public grpc::CallbackGenericService {
   using Handler = Call::OnMessage;
 
   FakeServer() { Start(0); }
-  ~FakeServer() override { Stop(); }
+  virtual ~FakeServer() { Stop(); }
 
   // "KV/Range" and what it does with each message. Before the first call to it, or under the test's own
   // order.
@@ -120,26 +123,40 @@ class FakeServer : public grpc::CallbackGenericService {
     server_->Shutdown(std::chrono::system_clock::now());
     server_->Wait();
     server_.reset();
+    service_.reset();
   }
   void Restart() { Start(port_); }
 
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
-    std::map<std::string, std::string> metadata;
-    for (const auto& [name, value] : context->client_metadata()) {
-      metadata.emplace(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
-    }
-    std::string method = context->method();
-    const size_t package = method.rfind('.');
-    return new Call(this, package == std::string::npos ? method : method.substr(package + 1),
-                    std::move(metadata));
-  }
+ protected:
+  // For those who keep calls: it is about to be destroyed. Who overrides it calls Stop in his destructor.
+  virtual void Gone(Call*) {}
 
  private:
+  // gRPC wants a new one for each server.
+  class Service : public grpc::CallbackGenericService {
+   public:
+    explicit Service(FakeServer* server) : server_(*server) {}
+    grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+      std::map<std::string, std::string> metadata;
+      for (const auto& [name, value] : context->client_metadata()) {
+        metadata.emplace(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
+      }
+      const std::string method = context->method();
+      const size_t package = method.rfind('.');
+      return new Call(&server_, package == std::string::npos ? method : method.substr(package + 1),
+                      std::move(metadata));
+    }
+
+   private:
+    FakeServer& server_;
+  };
+
   void Start(int port) {
     grpc::ServerBuilder builder;
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterCallbackGenericService(this);
+    service_ = std::make_unique<Service>(this);
+    builder.RegisterCallbackGenericService(service_.get());
     server_ = builder.BuildAndStart();
   }
   void OnMessage(Call* call, const grpc::ByteBuffer& bytes) {
@@ -160,6 +177,7 @@ class FakeServer : public grpc::CallbackGenericService {
       call->End(grpc::Status::OK);
   }
 
+  std::unique_ptr<Service> service_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   mutable std::mutex mutex_;

@@ -24,7 +24,7 @@ Status KeepAliveState::status() const {
 
 Status KeepAliveState::Wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return end_.has_value(); });
+  changed_.wait(lock, [this] { return told_; });
   return *end_;
 }
 
@@ -33,9 +33,12 @@ void KeepAliveState::End(const Status& why) {
     const std::lock_guard lock(mutex_);
     if (end_) return;
     end_ = why;
-    changed_.notify_all();
   }
+  // Who waits comes last: he may ask for the others.
   ended_.request_stop();
+  const std::lock_guard lock(mutex_);
+  told_ = true;
+  changed_.notify_all();
 }
 
 void LeaseKeeper::Add(const State& state) {

@@ -48,7 +48,8 @@ class KeepAliveState {
   std::stop_source ended_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Status> end_;  // Under mutex_.
+  std::optional<Status> end_;  // This and the next under mutex_.
+  bool told_ = false;          // Its stop token is signalled.
 };
 
 class LeaseKeeper {

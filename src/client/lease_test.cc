@@ -36,12 +36,17 @@ class LeaseServer : public FakeServer {
   }
   void BreakStream(grpc::StatusCode code) {
     const std::lock_guard lock(calls_mutex_);
-    last_call_->End(code, "broken");
+    if (last_call_ != nullptr) last_call_->End(code, "broken");
   }
   std::atomic<int64_t> ttl = 1;
   std::atomic<bool> silent = false;
 
  private:
+  void Gone(ServerCall* call) override {
+    const std::lock_guard lock(calls_mutex_);
+    if (last_call_ == call) last_call_ = nullptr;
+  }
+
   std::mutex calls_mutex_;
   std::condition_variable changed_;
   ServerCall* last_call_ = nullptr;

@@ -60,6 +60,11 @@ class WatchServer : public FakeServer {
   std::atomic<int64_t> compacted = 0;
 
  private:
+  void Gone(ServerCall* call) override {
+    const std::lock_guard lock(store_mutex_);
+    std::erase_if(watchers_, [&](const auto& one) { return one.second.call == call; });
+  }
+
   struct Watcher {
     ServerCall* call;
     int64_t next;
