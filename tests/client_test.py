@@ -4,6 +4,7 @@
 QUORATE_BUILD_DIR  where the examples and client_probe are built (default: beside the server that is tested)
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -34,6 +35,14 @@ def run(program, *arguments, timeout=60, **options):
     """The finished process of one of our programs."""
     return subprocess.run([str(BUILD / "bin" / program), *map(str, arguments)], capture_output=True, text=True,
                           timeout=timeout, check=False, **options)
+
+
+def wait(condition, what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
 
 
 class Probe:
@@ -122,8 +131,8 @@ class OneMemberTest(unittest.TestCase):
                                           env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE,
                                           text=True) as ctl:
                         # It is in the queue, behind ours.
-                        while len(server.ctl("get", "--prefix", "name/", "--keys-only").stdout.split()) < 2:
-                            pass
+                        wait(lambda server=server: len(
+                            server.ctl("get", "--prefix", "name/", "--keys-only").stdout.split()) == 2, "a queue of two")
                         again = run("client_probe", server.url, "trylock", "name")
                         self.assertIn("mutex: Locked by another session", again.stdout)
                         probe.release()
@@ -151,16 +160,18 @@ class OneMemberTest(unittest.TestCase):
         for make in MAKES:
             with self.subTest(make=make.__name__), make() as server:
                 server.start()
-                with Probe(server.url, "keep", 2) as probe:
+                with Probe(server.url, "keep", 5) as probe:
                     lease = int(probe.line().split()[1])
+                    # What is left of it falls, and grows again with each renewal.
+                    left = [5]
+
+                    def renewed_thrice():
+                        request = rpc.LeaseTimeToLiveRequest(ID=lease)
+                        left.append(service.Lease.LeaseTimeToLive(request).TTL)
+                        self.assertGreater(left[-1], 0)
+                        return sum(after > before for before, after in zip(left, left[1:])) >= 3
                     with api.Api(server.endpoint) as service:
-                        # Each time it has nearly run out and is long again, it was renewed.
-                        renewals, last = 0, 2
-                        while renewals < 3:
-                            ttl = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=lease)).TTL
-                            self.assertGreaterEqual(ttl, 0)
-                            renewals += ttl > last
-                            last = ttl
+                        wait(renewed_thrice, "three renewals")
                     probe.release()
                     self.assertEqual(probe.rest(), ["status OK"])
 
@@ -174,7 +185,7 @@ class OneMemberTest(unittest.TestCase):
                 result = run("client_probe", server.url, "snapshot", path)
                 self.assertEqual(result.stdout, "ok\n", result.stderr)
                 status = server.ctl("snapshot", "status", path)
-                self.assertIn("50", status.stdout)
+                self.assertEqual(status.stdout.split(", ")[1], "51")  # The revision.
 
     def test_a_token_that_a_restart_forgot(self):
         for make in MAKES:
@@ -247,7 +258,7 @@ class SecureTest(unittest.TestCase):
         }
         for name, (target, flags) in refused.items():
             with self.subTest(refused=name):
-                result = self.probe(target, *flags)
+                result = self.probe(target, "--timeout-ms", 1500, *flags)
                 self.assertEqual(result.returncode, 1)
                 self.assertRegex(result.stdout, "^DEADLINE_EXCEEDED: context deadline exceeded|^UNAVAILABLE")
         mixed = self.probe(url, *ours[:4], "--key", self.foreign.key)
@@ -295,14 +306,14 @@ class FaultsTest(unittest.TestCase):
             reader = Probe("--read-attempt-timeout-ms", 1000, urls, "read", "load/0", 8)
             for probe in watchers:
                 self.assertEqual(probe.line(), "created")
-            writers = Probe(urls, "write", "load", 8)
-            worker = threading.Thread(target=fault, args=(cluster,))
-            worker.start()
-            written = writers.rest()
-            read = reader.rest()
-            worker.join()
-            cluster.ctl("put", "load/end", "x")
-            seen = [probe.rest() for probe in watchers]
+            writer = Probe(urls, "write", "load", 8)
+            # The members are this thread's to start: they die with the thread that started them.
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                outputs = [pool.submit(probe.rest) for probe in (writer, reader, *watchers)]
+                fault(cluster)
+                written, read = (output.result() for output in outputs[:2])
+                cluster.ctl("put", "load/end", "x")
+                seen = [output.result() for output in outputs[2:]]
             cluster.agree()
             truth = self.history(cluster)
         for events in seen:

@@ -98,6 +98,15 @@ TEST(CallTest, AWriteThatTheServerMayHaveDoneIsUnknown) {
   EXPECT_EQ(OutcomeOf(client->kv().Put("k", "v").status()), Outcome::kUnknown);
 }
 
+TEST(CallTest, AWriteThatWasSentAndHadNoAnswerIsUnknown) {
+  FakeServer silent;
+  silent.On("KV/Put", [](ServerCall*, const grpc::ByteBuffer&) {});
+  const auto client = ConnectTo({silent.url()});
+  const Status status = client->kv().Put("k", "v", {}, {.timeout = milliseconds(300)}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
+}
+
 TEST(CallTest, ARepeatableWriteIsRetried) {
   FakeServer server;
   server.On("KV/Put", FailFirst(1, grpc::UNAVAILABLE, "etcdserver: request timed out", PutResponse()));

@@ -59,7 +59,6 @@ StatusOr<EndpointAddress> ParseEndpoint(std::string_view url) {
     return Bad(url, "has an invalid host");
   }
   address.url = std::string(url);
-  // Also for numbers: gRPC then tells the target apart from the peer that a call has reached.
   address.target = "dns:///" + std::string(rest);
   return address;
 }

@@ -1,11 +1,18 @@
 #include "client/unary_call.h"
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "client/core.h"
 
 namespace quorate::client {
+namespace {
+
+constexpr std::string_view kNoConnection = "failed to connect to all addresses";
+constexpr std::string_view kNoAddress = "DNS resolution failed";
+
+}  // namespace
 
 UnaryCall::UnaryCall(Core* core, const Method& method, grpc::ByteBuffer request, CallOptions options,
                      Done done)
@@ -74,11 +81,10 @@ void UnaryCall::Send() {
 
 Status UnaryCall::AttemptStatus() {
   Status status = FromGrpc(grpc_status_);
-  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
-  // The peer is known from the moment on which the request is on a connection; until then gRPC names the
-  // target.
-  const bool never_sent = context_->peer() == endpoint_->address().target ||
-                          Message(status).starts_with("failed to connect to all addresses");
+  // gRPC's words for a call that found no connection. Nothing else is proof: ClientContext::peer(), too, is
+  // unknown of a request that was sent and had no answer.
+  const bool never_sent = absl::IsUnavailable(status) && (Message(status).starts_with(kNoConnection) ||
+                                                          Message(status).starts_with(kNoAddress));
   return never_sent ? MarkNeverSent(std::move(status)) : status;
 }
 

@@ -1,16 +1,20 @@
 // The C++ client library under a test's control: one task a run, one line of output a fact.
 //
-//   client_probe [--user U:P] [--cacert F] [--cert F --key F] [--insecure-skip-verify] [--server-name N]
-//   ENDPOINTS TASK ARGUMENT...
+//   client_probe FLAG... ENDPOINTS TASK ARGUMENT...
 //
-//   get KEY; put KEY VALUE     one call
-//   watch PREFIX               "created", then "REVISION TYPE KEY VALUE" for each event, until PREFIX/end is
-//   put write PREFIX SECONDS       puts one after the other: "ok N REVISION", "no N ERROR", "unknown N ERROR"
-//   read KEY SECONDS           gets one after the other; the number that failed
-//   lock NAME; elect NAME VALUE    "held KEY" when it has it, until a line comes on standard input
+// Flags: --user U:P, --cacert F, --cert F, --key F, --insecure-skip-verify, --server-name N, --timeout-ms N,
+// --read-attempt-timeout-ms N. Tasks:
+//
+//   get KEY, put KEY VALUE     one call
+//   watch PREFIX               "created", "REVISION TYPE KEY VALUE" for each event, until PREFIX/end is put
+//   write PREFIX SECONDS       puts in sequence: "ok N REVISION", "no N ERROR", "unknown N ERROR"
+//   read KEY SECONDS           gets in sequence; in the end how many failed
+//   lock NAME                  "held KEY" when it has it, until a line comes on standard input
+//   elect NAME VALUE           the same
 //   trylock NAME               the status
-//   keep TTL                   "lease ID", then "ended STATUS"; until a line comes
-//   members; snapshot FILE
+//   keep TTL                   "lease ID", after a line "status STATUS"
+//   members                    the endpoints that they advertise
+//   snapshot FILE
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -188,6 +192,8 @@ qc::Options ParseOptions(Arguments* arguments) {
       tls.key_file = take();
     } else if (flag == "--server-name") {
       tls.server_name = take();
+    } else if (flag == "--timeout-ms") {
+      options.request_timeout = milliseconds(std::stoi(take()));
     } else if (flag == "--read-attempt-timeout-ms") {
       options.read_attempt_timeout = milliseconds(std::stoi(take()));
     } else if (flag == "--user") {
@@ -197,7 +203,7 @@ qc::Options ParseOptions(Arguments* arguments) {
     } else {
       throw std::invalid_argument(flag);
     }
-    if (flag != "--user" && flag != "--read-attempt-timeout-ms") options.tls = tls;
+    if (flag != "--user" && !flag.ends_with("-ms")) options.tls = tls;
   }
   std::istringstream endpoints(take());
   for (std::string endpoint; std::getline(endpoints, endpoint, ',');) options.endpoints.push_back(endpoint);
