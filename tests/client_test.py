@@ -93,7 +93,7 @@ class ExamplesTest(unittest.TestCase):
     EXPECTED = {
         "keys": ["it was red", "now it is green", "fruit/apple", "fruit/plum", "before it was red", "green and blue",
                  "2 deleted"],
-        "transaction": ["OK", "FAILED_PRECONDITION: not enough", "30"],
+        "transaction": ["OK", "FAILED_PRECONDITION: not enough", "OK", "35"],
         "watch": ["config/size is small", "config/size becomes large", "config/size is gone",
                   "config/size becomes medium"],
         "lease": ["alive/host-1 has a lease of 10 s", "0 keys left"],

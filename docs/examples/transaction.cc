@@ -2,7 +2,7 @@
 #include <iostream>
 #include <string>
 
-#include "quorate/client/client.h"
+#include "quorate/client/stm.h"
 
 namespace qc = quorate::client;
 
@@ -30,12 +30,27 @@ qc::Status Transfer(qc::Client& client, int amount) {
 }
 // [/transfer]
 
+// [stm]
+// The same as code that reads and writes as if it were alone.
+qc::Status Deposit(qc::Client& client, int amount) {
+  return qc::Atomically(&client,
+                        [&](qc::Stm* stm) -> qc::Status {
+                          const auto balance = stm->Get("account/b");
+                          if (!balance.ok()) return balance.status();
+                          stm->Put("account/b", std::to_string(std::stoi(balance->value_or("0")) + amount));
+                          return absl::OkStatus();
+                        })
+      .status();
+}
+// [/stm]
+
 int main(int argc, char** argv) {
   const auto client = qc::Client::Connect({.endpoints = {argv + 1, argv + argc}});
   if (!client.ok()) return 1;
   if (!(*client)->kv().Put("account/a", "100").ok() || !(*client)->kv().Put("account/b", "0").ok()) return 1;
   std::cout << Transfer(**client, 30) << "\n";
   std::cout << Transfer(**client, 80) << "\n";
+  std::cout << Deposit(**client, 5) << "\n";
   const auto balance = (*client)->kv().Get("account/b");
   if (!balance.ok()) return 1;
   std::cout << balance->kvs(0).value() << "\n";

@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(
                               "etcdserver: mvcc: database space exceeded", 1},
                     RetryCase{"write_old_auth_revision", false, grpc::INVALID_ARGUMENT,
                               "etcdserver: revision of auth store is old", 3}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& one) { return std::string(one.param.name); });
 
 TEST(CallTest, AWriteThatTheServerMayHaveDoneIsUnknown) {
   FakeServer server;

@@ -6,6 +6,7 @@
 
 #include "client/core.h"
 #include "client/rpc.h"
+#include "quorate/client/txn.h"
 
 namespace quorate::client {
 namespace {

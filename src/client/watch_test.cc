@@ -180,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(All, BrokenStream,
                                          EndCase{"cancelled", grpc::CANCELLED, "etcdserver: watch canceled"},
                                          EndCase{"in_peace", grpc::OK, ""},
                                          EndCase{"internal", grpc::INTERNAL, "stream terminated"}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST(WatchTest, WhatCameBeforeTheFirstEventIsNotLost) {
   WatchServer server;
