@@ -19,6 +19,9 @@ using mvcc::BucketName;
 // As cluster/membership.cc writes it.
 constexpr std::string_view kClusterVersionKey = "clusterVersion";
 
+// Synced as it grows, so that what is reported as done is, and the last sync is short.
+constexpr uint64_t kSyncBytes = 64 << 20;
+
 std::string Number(uint64_t value) {
   std::string bytes(sizeof value, '\0');
   StoreBig64(bytes.data(), value);
@@ -94,9 +97,14 @@ Status CopyDb(FileSystem* files, const std::string& from, const std::string& to,
   open.write = open.create = open.exclusive = true;
   QUORATE_ASSIGN_OR_RETURN(const auto file, files->Open(to, open));
   uint64_t written = 0;
+  uint64_t synced = 0;
   const Status copied = tx.CopyTo([&](std::string_view chunk) -> Status {
     QUORATE_RETURN_IF_ERROR(file->WriteAt(written, chunk));
     written += chunk.size();
+    if (written - synced >= kSyncBytes) {
+      QUORATE_RETURN_IF_ERROR(file->Sync());
+      synced = written;
+    }
     if (report) report("copying", written, tx.size_bytes());
     return absl::OkStatus();
   });
