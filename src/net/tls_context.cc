@@ -104,89 +104,100 @@ StatusOr<std::shared_ptr<TlsContext>> TlsContext::Make(Role role, TlsSettings se
   }
   std::shared_ptr<TlsContext> context(new TlsContext(role, std::move(settings)));
   const std::lock_guard lock(context->mutex_);
-  QUORATE_RETURN_IF_ERROR(context->Load());
+  QUORATE_RETURN_IF_ERROR(context->LoadContext());
+  QUORATE_RETURN_IF_ERROR(context->LoadPolicy());
   return context;
 }
 
-bool TlsContext::AnyChanged() {
+void TlsContext::Refresh() {
   // Each remembers what it sees, so all are asked.
-  const bool changed[] = {cert_.Changed(), key_.Changed(), trust_.Changed(), crl_.Changed()};
-  return changed[0] || changed[1] || changed[2] || changed[3];
-}
-
-StatusOr<TlsSession> TlsContext::NewSession() {
-  const std::lock_guard lock(mutex_);
-  if (AnyChanged()) {
-    if (const Status status = Load(); status.ok()) {
-      LOG_INFO("reloaded TLS files", {"cert-file", cert_.path()}, {"trusted-ca-file", trust_.path()},
-               {"crl-file", crl_.path()});
+  const bool changed[] = {cert_.Changed(), key_.Changed(), trust_.Changed()};
+  if (changed[0] || changed[1] || changed[2]) {
+    if (const Status status = LoadContext(); status.ok()) {
+      LOG_INFO("reloaded TLS files", {"cert-file", cert_.path()}, {"trusted-ca-file", trust_.path()});
     } else {
       LOG_ERROR("TLS files have changed and can't be used; what was read before serves on",
                 {"error", Message(status)}, {"cert-file", cert_.path()}, {"key-file", key_.path()});
     }
   }
+  if (!crl_.Changed()) return;
+  if (const Status status = LoadPolicy(); status.ok()) {
+    LOG_INFO("reloaded the revocation list", {"crl-file", crl_.path()});
+  } else {
+    LOG_ERROR("the revocation list can't be read; certificates are refused until it can",
+              {"error", Message(status)}, {"crl-file", crl_.path()});
+  }
+}
+
+StatusOr<TlsSession> TlsContext::NewSession() {
+  const std::lock_guard lock(mutex_);
+  Refresh();
   SslPtr ssl(SSL_new(context_.get()));
   if (ssl == nullptr) return ResourceExhausted("a TLS session: " + TlsErrorText());
   return TlsSession{std::move(ssl), policy_};
 }
 
-Status TlsContext::Load() {
-  QUORATE_ASSIGN_OR_RETURN(const TlsCiphers ciphers, ParseCipherSuites(settings_.cipher_suites));
+Status TlsContext::LoadPolicy() {
   auto policy = std::make_shared<TlsPolicy>();
   policy->allowed_common_names = settings_.allowed_common_names;
   policy->allowed_hostnames = settings_.allowed_hostnames;
   policy->client = role_ == Role::kClient;
   policy->insecure_skip_verify = settings_.insecure_skip_verify;
-  Status revoked = ReadRevoked(policy.get());
-  // All files are read whatever is wrong with one, so that each knows what was tried.
-  StatusOr<SslContextPtr> built = Build(policy, ciphers);
-  QUORATE_RETURN_IF_ERROR(built.status());
-  QUORATE_RETURN_IF_ERROR(revoked);
-  context_ = *std::move(built);
+  const Status read = ReadRevoked(policy.get());
+  if (!read.ok()) policy->crl_error = Message(read);
   policy_ = std::move(policy);
-  return absl::OkStatus();
+  return read;
 }
 
-StatusOr<SslContextPtr> TlsContext::Build(std::shared_ptr<const TlsPolicy> policy,
-                                          const TlsCiphers& ciphers) {
-  const bool server = role_ == Role::kServer;
-  SslContextPtr context(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
+Status TlsContext::LoadContext() {
+  SslContextPtr context(SSL_CTX_new(role_ == Role::kServer ? TLS_server_method() : TLS_client_method()));
   SSL_CTX* const c = context.get();
   if (c == nullptr) return Internal("a TLS context: " + TlsErrorText());
+  // Etcd takes keys that OpenSSL's second level refuses.
+  SSL_CTX_set_security_level(c, 1);
+  // All files are read whatever is wrong with one, so that each knows what was tried.
   const Status certificate = UseCertificate(c);
   const Status trust = UseTrust(c);
   QUORATE_RETURN_IF_ERROR(certificate);
   QUORATE_RETURN_IF_ERROR(trust);
-  // Go has no minimum but its own; OpenSSL's second level would refuse keys that etcd takes.
-  SSL_CTX_set_security_level(c, 1);
+  QUORATE_RETURN_IF_ERROR(SetVersions(c));
+  SetVerification(c);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                             SSL_OP_PRIORITIZE_CHACHA);
+  if (role_ == Role::kServer) SSL_CTX_set_alpn_select_cb(c, SelectProtocol, nullptr);
+  context_ = std::move(context);
+  return absl::OkStatus();
+}
+
+Status TlsContext::SetVersions(SSL_CTX* context) {
+  QUORATE_ASSIGN_OR_RETURN(const TlsCiphers ciphers, ParseCipherSuites(settings_.cipher_suites));
   const bool tls12 = !ciphers.tls12.empty();
-  if (tls12 && SSL_CTX_set_cipher_list(c, ciphers.tls12.c_str()) != 1) {
+  if (tls12 && SSL_CTX_set_cipher_list(context, ciphers.tls12.c_str()) != 1) {
     return InvalidArgument("none of the cipher suites is known to OpenSSL: " + ciphers.tls12);
   }
   const int max = ProtocolOf(settings_.max_version);
   if (!tls12 && max == TLS1_2_VERSION) {
     return InvalidArgument("none of --cipher-suites can be used with --tls-max-version TLS1.2");
   }
-  SSL_CTX_set_min_proto_version(c, tls12 ? ProtocolOf(settings_.min_version) : TLS1_3_VERSION);
-  SSL_CTX_set_max_proto_version(c, max);
-  SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384:P-521");
-  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                             SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  const bool asks = server && (settings_.client_cert_auth || trust_.named());
+  SSL_CTX_set_min_proto_version(context, tls12 ? ProtocolOf(settings_.min_version) : TLS1_3_VERSION);
+  SSL_CTX_set_max_proto_version(context, max);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384:P-521");
+  return absl::OkStatus();
+}
+
+void TlsContext::SetVerification(SSL_CTX* context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  const bool asks = role_ == Role::kClient || settings_.client_cert_auth || trust_.named();
   if (asks) {
     // A resumed session would be taken without a look at certificate, revocation list and CAs as they are
     // now.
-    SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(c, 0);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
   }
-  if (server) SSL_CTX_set_alpn_select_cb(c, SelectProtocol, nullptr);
-  const bool verify = server ? asks : true;
-  SSL_CTX_set_verify(c, verify ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
+  SSL_CTX_set_verify(context, asks ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE,
                      nullptr);
-  SSL_CTX_set_cert_verify_callback(c, VerifyTlsPeer, const_cast<TlsPolicy*>(policy.get()));
-  return context;
+  SSL_CTX_set_cert_verify_callback(context, VerifyTlsPeer, nullptr);
 }
 
 Status TlsContext::UseCertificate(SSL_CTX* context) {
@@ -209,8 +220,6 @@ Status TlsContext::UseCertificate(SSL_CTX* context) {
     return InvalidArgument("tls: private key does not match public key: " + key_.path() +
                            " is not the key of " + cert_.path());
   }
-  // Its strength is the operator's choice.
-  SSL_CTX_set_security_level(context, 1);
   if (SSL_CTX_use_certificate(context, chain.front().get()) != 1 ||
       SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
     return InvalidArgument(cert_.path() + ": " + TlsErrorText());
@@ -248,7 +257,6 @@ Status TlsContext::UseTrust(SSL_CTX* context) {
 Status TlsContext::ReadRevoked(TlsPolicy* policy) {
   if (!crl_.named()) return absl::OkStatus();
   QUORATE_ASSIGN_OR_RETURN(const std::string text, crl_.Read());
-  policy->has_crl = true;
   std::vector<Owned<X509_CRL>> lists;
   const Owned<BIO> pem = BioOf(text);
   while (Owned<X509_CRL> list{PEM_read_bio_X509_CRL(pem.get(), nullptr, NoPassword, nullptr)}) {

@@ -1,6 +1,7 @@
 // What a TLS connection is made from: certificate, key, trusted CAs, revocation list, allowed names, versions
 // and ciphers, in the files and words of etcd (client/pkg/transport/listener.go, TLSInfo). Files that change
-// are read again for the next connection; while new ones are broken, the old ones serve on.
+// are read again for the next connection; while new ones are broken, the old ones serve on, but for the
+// revocation list: while that can't be read, certificates are refused, as in etcd.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -56,8 +57,9 @@ struct TlsPolicy {
   std::vector<std::string> allowed_hostnames;
   bool client = false;
   bool insecure_skip_verify = false;
-  bool has_crl = false;
   std::unordered_set<std::string> revoked;  // Serial numbers, big-endian, no leading zeros.
+  // Not empty: the revocation list can't be read, and so nobody's certificate can be accepted.
+  std::string crl_error;
 };
 
 // A new connection's; the policy must live as long as the handshake.
@@ -81,12 +83,14 @@ class TlsContext {
 
  private:
   TlsContext(Role role, TlsSettings settings);
-  Status Load();
-  StatusOr<SslContextPtr> Build(std::shared_ptr<const TlsPolicy> policy, const TlsCiphers& ciphers);
+  Status LoadContext();
+  Status LoadPolicy();
+  void Refresh();
   Status UseCertificate(SSL_CTX* context);
   Status UseTrust(SSL_CTX* context);
+  Status SetVersions(SSL_CTX* context);
+  void SetVerification(SSL_CTX* context);
   Status ReadRevoked(TlsPolicy* policy);
-  bool AnyChanged();
 
   const Role role_;
   const TlsSettings settings_;

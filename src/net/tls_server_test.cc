@@ -205,8 +205,17 @@ TEST_F(TlsServerTest, RefusedClientsLearnWhy) {
   UseClient({.common_name = "thief", .serial = 7});
   EXPECT_THAT(Get(), StartsWith("HTTP/1.1 200"));
   // Read again for the next connection, without a restart.
-  directory_.Write("crl", authority_.Revoke({7}));
+  const std::string crl = directory_.Write("crl", authority_.Revoke({7}));
   EXPECT_EQ("", Get());
+  UseClient({.common_name = "honest"});
+  EXPECT_THAT(Get(), StartsWith("HTTP/1.1 200"));
+  // Without a list nobody can tell who is revoked.
+  std::filesystem::remove(crl);
+  EXPECT_EQ("", Get());
+  directory_.Write("crl", "no list");
+  EXPECT_EQ("", Get());
+  directory_.Write("crl", authority_.Revoke({7}));
+  EXPECT_THAT(Get(), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(TlsServerTest, SlowHandshakesEnd) {

@@ -107,6 +107,7 @@ TlsStream::TlsStream(TlsSession session) : ssl_(std::move(session.ssl)), policy_
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
+  check_.policy = policy_.get();
   SSL_set_app_data(ssl_.get(), &check_);
 }
 

@@ -85,11 +85,11 @@ bool NameAllowed(const CertificateNames& names, const TlsPolicy& policy) {
 
 }  // namespace
 
-int VerifyTlsPeer(X509_STORE_CTX* store, void* policy_pointer) {
-  const auto& policy = *static_cast<const TlsPolicy*>(policy_pointer);
+int VerifyTlsPeer(X509_STORE_CTX* store, void*) {
   const auto* const ssl =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* const check = static_cast<TlsPeerCheck*>(SSL_get_app_data(ssl));
+  const TlsPolicy& policy = *check->policy;
   const auto refuse = [&](int error, std::string why) {
     check->failure = std::move(why);
     X509_STORE_CTX_set_error(store, error);
@@ -111,11 +111,10 @@ int VerifyTlsPeer(X509_STORE_CTX* store, void* policy_pointer) {
   if (!UseAllowed(store, policy.client ? XKU_SSL_SERVER : XKU_SSL_CLIENT)) {
     return refuse(X509_V_ERR_INVALID_PURPOSE, "x509: certificate specifies an incompatible key usage");
   }
-  if (policy.has_crl) {
-    const std::string serial = RevokedSerial(store, policy);
-    if (!serial.empty()) {
-      return refuse(X509_V_ERR_CERT_REVOKED, "transport: certificate serial " + Hex(serial) + " revoked");
-    }
+  if (!policy.crl_error.empty()) return refuse(X509_V_ERR_UNABLE_TO_GET_CRL, policy.crl_error);
+  const std::string serial = policy.revoked.empty() ? std::string() : RevokedSerial(store, policy);
+  if (!serial.empty()) {
+    return refuse(X509_V_ERR_CERT_REVOKED, "transport: certificate serial " + Hex(serial) + " revoked");
   }
   const CertificateNames names = NamesOf(X509_STORE_CTX_get0_cert(store));
   if (policy.client) {

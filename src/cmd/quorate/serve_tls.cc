@@ -80,19 +80,16 @@ Status UseGenerated(const Options& options, const std::string& side, const std::
 
 void WarnOfClearText(const std::vector<Url>& urls, const net::TlsSettings& settings,
                      const std::string& side) {
-  const std::string scheme = side == "peer" ? "HTTP" : "http or unix";
   const std::string flag = side == "peer" ? "--peer-client-cert-auth" : "--client-cert-auth";
   const std::string key = side + "-url";
   for (const Url& url : urls) {
     if (url.IsTls() || (side == "peer" && url.IsUnix())) continue;
+    const std::string scheme = url.IsUnix() ? "scheme is unix while " : "scheme is HTTP while ";
     if (!settings.empty()) {
-      LOG_WARN("scheme is " + scheme + " while key and cert files are present; ignoring key and cert files",
-               {key, url.String()});
+      LOG_WARN(scheme + "key and cert files are present; ignoring key and cert files", {key, url.String()});
     }
     if (settings.client_cert_auth) {
-      LOG_WARN(
-          "scheme is " + scheme + " while " + flag + " is enabled; ignoring client cert auth for this URL",
-          {key, url.String()});
+      LOG_WARN(scheme + flag + " is enabled; ignoring client cert auth for this URL", {key, url.String()});
     }
   }
 }
