@@ -102,7 +102,9 @@ class PosixMapping final : public Mapping {
 
 class PosixFile final : public File {
  public:
-  PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  // `on_failed_sync` outlives it.
+  PosixFile(int descriptor, std::string path, const PosixFileSystem::OnFailedSync* on_failed_sync)
+      : descriptor_(descriptor), path_(std::move(path)), on_failed_sync_(*on_failed_sync) {}
   ~PosixFile() override { ::close(descriptor_); }
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
@@ -137,8 +139,10 @@ class PosixFile final : public File {
 
   // Not repeated on EINTR: whether a second call reports the pages lost by the first is not known.
   Status Sync() override {
-    if (::fdatasync(descriptor_) != 0) return ErrnoStatus(errno, "sync", path_);
-    return absl::OkStatus();
+    if (::fdatasync(descriptor_) == 0) return absl::OkStatus();
+    const int error = errno;
+    if (on_failed_sync_) on_failed_sync_(path_);
+    return ErrnoStatus(error, "sync", path_);
   }
 
   Status Truncate(uint64_t size) override {
@@ -188,6 +192,7 @@ class PosixFile final : public File {
 
   const int descriptor_;
   const std::string path_;
+  const PosixFileSystem::OnFailedSync& on_failed_sync_;
 };
 
 Status Lock(int descriptor, LockKind kind, const std::string& path) {
@@ -259,7 +264,7 @@ StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, c
     descriptor = ::open(path.c_str(), flags, static_cast<mode_t>(options.mode));
   } while (descriptor < 0 && errno == EINTR);
   if (descriptor < 0) return ErrnoStatus(errno, "open", path);
-  auto file = std::make_unique<PosixFile>(descriptor, path);
+  auto file = std::make_unique<PosixFile>(descriptor, path, &on_failed_sync_);
   QUORATE_RETURN_IF_ERROR(Lock(descriptor, options.lock, path));
   return file;
 }
@@ -327,6 +332,7 @@ Status PosixFileSystem::SyncDirectory(const std::string& directory) {
   const int result = ::fsync(descriptor);
   const int error = errno;
   ::close(descriptor);
+  if (result != 0 && on_failed_sync_) on_failed_sync_(directory);
   if (result != 0) return ErrnoStatus(error, "sync directory", directory);
   return absl::OkStatus();
 }

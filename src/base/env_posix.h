@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/env.h"
@@ -17,7 +19,7 @@ namespace quorate {
 // FailedPrecondition, EINVAL and ENAMETOOLONG InvalidArgument; all else is Internal.
 Status ErrnoStatus(int error, std::string_view action, std::string_view path);
 
-// Thread-safe, without state.
+// Thread-safe. Its files must not outlive it.
 class PosixFileSystem : public FileSystem {
  public:
   StatusOr<std::unique_ptr<File>> Open(const std::string& path, const OpenOptions& options) override;
@@ -28,6 +30,14 @@ class PosixFileSystem : public FileSystem {
   StatusOr<std::vector<std::string>> List(const std::string& directory) override;
   StatusOr<FileInfo> Stat(const std::string& path) override;
   Status SyncDirectory(const std::string& directory) override;
+
+  // Runs when a Sync or a SyncDirectory has failed, on the thread where it did, before the caller hears of it;
+  // perhaps on several at once. Set before the first use.
+  using OnFailedSync = std::function<void(const std::string& path)>;
+  void set_on_failed_sync(OnFailedSync fn) { on_failed_sync_ = std::move(fn); }
+
+ private:
+  OnFailedSync on_failed_sync_;
 };
 
 class SystemClock : public Clock {

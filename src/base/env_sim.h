@@ -11,11 +11,13 @@
 //   at all,
 //     whatever becomes of its neighbours: the part is a range cut at any byte or at a sector of 512 bytes. Of
 //     the unsynced changes of a directory's names a prefix survives. The seed decides.
-//   - Kill() is the death of the process: nothing is lost.
+//   - Kill() is the death of the process: nothing is lost, but for what a failed Sync has lost already.
 //   - After either, open files fail with Unavailable for ever, and locks are free.
 //   - A Sync that fails has made a random part durable and lost the rest: later Syncs succeed and do not
 //   bring it back
-//     (what Linux does; https://wiki.postgresql.org/wiki/Fsync_Errors).
+//     (what Linux does; https://wiki.postgresql.org/wiki/Fsync_Errors). Readers go on to see all of it, as if
+//     nothing had happened, until Kill() or Crash(); after a Kill() they see it or not, as the seed decides.
+//   - Of thousands of unsynced changes of one file the oldest become durable.
 //   - A full disk gives ResourceExhausted; a write then leaves the part that fitted. Use is the sum of the
 //   sizes of all
 //     files that have a name.
@@ -148,6 +150,11 @@ class SimFileSystem final : public FileSystem {
   StatusOr<FileInfo> Stat(const std::string& path) override;
   Status SyncDirectory(const std::string& directory) override;
 
+  // Runs when a Sync or a SyncDirectory has failed, on the thread where it did, before the caller hears of it;
+  // perhaps on several at once. Set before the first use.
+  using OnFailedSync = std::function<void(const std::string& path)>;
+  void set_on_failed_sync(OnFailedSync fn) { on_failed_sync_ = std::move(fn); }
+
   // See the fault model. May be called from the hook: the operation under way then fails if it is on an open
   // file.
   void Crash();
@@ -167,6 +174,7 @@ class SimFileSystem final : public FileSystem {
   void set_byte_tears(bool byte_tears);
 
   void set_capacity_bytes(uint64_t bytes);
+  uint64_t capacity_bytes() const;
   uint64_t used_bytes() const;
 
   // Inverts one bit (0 to 7) of a file, on the disk and in memory. The offset lies within the file.
@@ -216,6 +224,8 @@ class SimFileSystem final : public FileSystem {
   void CrashContents(Node& node);
   // Makes a random part of the file's unsynced changes durable, and forgets the rest.
   void SurviveInPart(Node& node);
+  // Each file of which a sync has failed is read from the disk again, or not.
+  void MayDropCache(Node& node);
   uint64_t RoomBytes() const;
 
   mutable std::mutex mutex_;
@@ -225,10 +235,12 @@ class SimFileSystem final : public FileSystem {
   std::vector<Order> orders_;
   Hook hook_;
   Residency residency_;
+  OnFailedSync on_failed_sync_;
   uint64_t capacity_bytes_ = UINT64_MAX;
   bool byte_tears_ = true;
   uint64_t operations_ = 0;
-  uint64_t epoch_ = 0;  // Counts crashes and kills; an open file of an older epoch is dead.
+  bool cache_lies_ = false;  // Of any file.
+  uint64_t epoch_ = 0;       // Counts crashes and kills; an open file of an older epoch is dead.
 };
 
 }  // namespace quorate

@@ -1,6 +1,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +11,9 @@
 
 namespace quorate {
 namespace {
+
+// The kernel writes what is old by itself, sooner or later.
+constexpr ptrdiff_t kUnsyncedChangesMax = 4096;
 
 Status DeadHandle(const std::string& path) {
   return Unavailable(path + ": opened before the simulated crash; open it again");
@@ -25,6 +30,10 @@ void SimFileSystem::Node::Change(ContentChange change) {
     if (end > start) mapping->Refresh(start, end - start);
   }
   changes.push_back(std::move(change));
+  if (std::ssize(changes) < kUnsyncedChangesMax) return;
+  const auto old = changes.begin() + kUnsyncedChangesMax / 2;
+  for (auto it = changes.begin(); it != old; ++it) it->Apply(image_durable);
+  changes.erase(changes.begin(), old);
 }
 
 Status SimFileSystem::Node::Lock(LockKind kind, uint64_t epoch, const std::string& path) {
@@ -119,13 +128,17 @@ class SimFile final : public File {
 
   Status Sync() override {
     Status before = files_->Before(SimOperation::kSync, path_);
-    std::lock_guard lock(files_->mutex_);
-    if (Dead()) return DeadHandle(path_);
-    if (before.ok()) {
-      node_->Sync();
-    } else {
+    {
+      std::lock_guard lock(files_->mutex_);
+      if (Dead()) return DeadHandle(path_);
+      if (before.ok()) {
+        node_->Sync();
+        return before;
+      }
       files_->SurviveInPart(*node_);
+      node_->cache_lies = files_->cache_lies_ = true;
     }
+    if (files_->on_failed_sync_) files_->on_failed_sync_(path_);
     return before;
   }
 

@@ -294,6 +294,14 @@ void SimFileSystem::CrashContents(Node& node) {
   }
   SurviveInPart(node);
   node.image = node.image_durable.Clone();
+  node.cache_lies = false;
+}
+
+void SimFileSystem::MayDropCache(Node& node) {
+  for (const auto& [name, child] : node.children) MayDropCache(*child);
+  if (!node.cache_lies || random_.Below(2) == 0) return;
+  node.image = node.image_durable.Clone();
+  for (const ContentChange& change : node.changes) change.Apply(node.image);
 }
 
 void SimFileSystem::Crash() {
@@ -301,11 +309,13 @@ void SimFileSystem::Crash() {
   ++epoch_;
   CrashNames();
   CrashContents(*root_);
+  cache_lies_ = false;
 }
 
 void SimFileSystem::Kill() {
   std::lock_guard lock(mutex_);
   ++epoch_;
+  if (cache_lies_) MayDropCache(*root_);
 }
 
 void SimFileSystem::set_before_operation(Hook hook) {
@@ -327,6 +337,11 @@ void SimFileSystem::set_byte_tears(bool byte_tears) {
 void SimFileSystem::set_capacity_bytes(uint64_t bytes) {
   std::lock_guard lock(mutex_);
   capacity_bytes_ = bytes;
+}
+
+uint64_t SimFileSystem::capacity_bytes() const {
+  std::lock_guard lock(mutex_);
+  return capacity_bytes_;
 }
 
 uint64_t SimFileSystem::RoomBytes() const {

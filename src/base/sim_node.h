@@ -42,6 +42,7 @@ struct SimFileSystem::Node {
   SparseBytes image_durable;
   std::vector<ContentChange> changes;  // What separates the two, oldest first.
   std::vector<SimMapping*> mappings;
+  bool cache_lies = false;  // A sync has failed: `image` may show what neither of the others holds.
 
   // Locks taken in an older epoch are void.
   uint64_t lock_epoch = 0;

@@ -13,6 +13,7 @@ Status Store::Compact(int64_t revision, std::function<void()> done) {
     return CompactedError();
   }
   if (revision > current_revision_) return FutureRevisionError();
+  if (options_.hash_compactions) jobs_->AddCompactionHash(revision);
   compacted_revision_ = revision;
   backend_->Put(Bucket::kMeta, kScheduledCompactKey, EncodeRevision({revision, 0}, false).view());
   // The wish is durable before the work begins to show.
@@ -45,8 +46,8 @@ bool Store::Jobs::busy() const {
 void Store::Jobs::Step(size_t budget) {
   if (!hashes_.empty()) {
     const std::shared_ptr<HashKvJob> job = hashes_.front();
-    store_->index_.KeepStep(&job->pass, job->revision, job->result.compact_revision, budget, &job->kept,
-                            &job->keeps_any);
+    store_->index_.KeepStep(&job->pass, job->revision, job->result.compact_revision, job->tombstone_counts,
+                            budget, &job->kept, &job->keeps_any);
     if (!job->pass.done) return;
     hashes_.pop_front();
     ComputeHash(job);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/crc32c.h"
+#include "base/logging.h"
 #include "mvcc/store_jobs.h"
 
 namespace quorate::mvcc {
@@ -16,6 +17,14 @@ constexpr std::array<std::string_view, 3> kHashIgnored = {kConsistentIndexKey, k
 }  // namespace
 
 void Store::HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done) {
+  const auto kept = std::find_if(compaction_hashes_.begin(), compaction_hashes_.end(),
+                                 [revision](const CompactionHash& one) { return one.revision == revision; });
+  if (kept != compaction_hashes_.end()) {
+    const HashKvResult result{kept->hash, kept->compact_revision, current_revision_};
+    env_.executor->Submit(
+        Lane::kRead, [] {}, [done = std::move(done), result] { done(result); });
+    return;
+  }
   const bool compacted = options_.keep_tombstone_at_compaction ? revision < compacted_revision_
                                                                : revision <= compacted_revision_;
   Status error;
@@ -30,14 +39,44 @@ void Store::HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)>
   jobs_->AddHashKv(revision == 0 ? current_revision_ : std::max<int64_t>(revision, -1), std::move(done));
 }
 
-void Store::Jobs::AddHashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done) {
+std::shared_ptr<Store::Jobs::HashKvJob> Store::Jobs::NewHashKv(int64_t revision) const {
   auto job = std::make_shared<HashKvJob>();
   job->revision = revision;
   job->result.compact_revision = store_->compacted_revision_;
   job->result.current_revision = store_->current_revision_;
   job->skip_tombstone = store_->options_.keep_tombstone_at_compaction;
   job->view = store_->backend_->View();
+  return job;
+}
+
+void Store::Jobs::AddHashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done) {
+  auto job = NewHashKv(revision);
   job->done = std::move(done);
+  hashes_.push_back(std::move(job));
+}
+
+void Store::Jobs::AddCompactionHash(int64_t revision) {
+  if (!compactions_.empty()) {
+    LOG_INFO("previous compaction was interrupted, skip storing compaction hash value",
+             {"compact-revision", revision});
+    return;
+  }
+  auto job = NewHashKv(revision);
+  job->tombstone_counts = store_->options_.keep_tombstone_at_compaction;
+  job->done = [weak = weak_from_this(), revision](const StatusOr<HashKvResult>& result) {
+    const std::shared_ptr<Jobs> self = weak.lock();
+    if (self == nullptr) return;
+    if (!result.ok()) {
+      LOG_WARN("failed to hash a compaction", {"compact-revision", revision},
+               {"error", Message(result.status())});
+      return;
+    }
+    LOG_INFO("storing new hash", {"hash", uint64_t{result->hash}}, {"revision", revision},
+             {"compact-revision", result->compact_revision});
+    std::vector<CompactionHash>& hashes = self->store_->compaction_hashes_;
+    hashes.push_back({revision, result->compact_revision, result->hash});
+    if (hashes.size() > kCompactionHashesMax) hashes.erase(hashes.begin());
+  };
   hashes_.push_back(std::move(job));
 }
 

@@ -104,16 +104,18 @@ void KeyIndex::CompactStep(Pass* pass, int64_t at, bool keep_tombstone, size_t b
   }
 }
 
-void KeyIndex::KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget,
+void KeyIndex::KeepStep(Pass* pass, int64_t at, int64_t only_until, bool tombstone_counts, size_t budget,
                         std::vector<Revision>* kept, bool* any) const {
   KeyTree::Place place = Resume(*pass);
   const KeyNode* last = nullptr;
-  KeyVersion version;
   for (; budget > 0 && !place.end(); --budget, place.Advance()) {
     last = place.node();
-    if (!VersionAt(*last, at, &version)) continue;
+    const int64_t newest = NewestAt(*last, at);
+    if (newest < 0) continue;
+    const KeyRecord& record = RecordAt(*last, static_cast<uint32_t>(newest));
+    if (record.tombstone && !(tombstone_counts && record.main == at)) continue;
     *any = true;
-    if (version.modified.main <= only_until) kept->push_back(version.modified);
+    if (record.main <= only_until) kept->push_back(record.revision());
   }
   pass->done = place.end();
   if (last != nullptr) {

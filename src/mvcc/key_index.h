@@ -61,9 +61,10 @@ class KeyIndex {
                    std::vector<DroppedRecord>* dropped);
   // What a compaction at `at` would keep (etcd: treeIndex.Keep): of each key the newest record with main <=
   // at, unless it is a tombstone. Those with main <= only_until are listed, in order of keys; *any tells
-  // whether there are any at all.
-  void KeepStep(Pass* pass, int64_t at, int64_t only_until, size_t budget, std::vector<Revision>* kept,
-                bool* any) const;
+  // whether there are any at all. `tombstone_counts`: a tombstone at exactly `at` is one of them, as in the
+  // compaction itself (etcd: treeIndex.Compact).
+  void KeepStep(Pass* pass, int64_t at, int64_t only_until, bool tombstone_counts, size_t budget,
+                std::vector<Revision>* kept, bool* any) const;
 
   // Rebuilds an empty index from records given in ascending order of revision. `created` and `version` are
   // the stored pair's and count only where the key is new to the index, since what came before has been

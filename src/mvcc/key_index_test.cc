@@ -262,7 +262,7 @@ TEST(KeyIndexTest, KeepNamesWhatACompactionWouldKeep) {
   std::vector<Revision> kept;
   bool any = false;
   KeyIndex::Pass pass;
-  while (!pass.done) index.KeepStep(&pass, 4, 4, 1, &kept, &any);
+  while (!pass.done) index.KeepStep(&pass, 4, 4, false, 1, &kept, &any);
   EXPECT_EQ(kept, (std::vector<Revision>{{2, 0}}));
   EXPECT_TRUE(any);
 }

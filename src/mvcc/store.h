@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/env.h"
 #include "base/status.h"
@@ -41,12 +42,23 @@ struct StoreOptions {
   // out, and may be asked for at the compacted revision itself). False is the rule of 3.4.23.
   bool keep_tombstone_at_compaction = false;
   size_t compaction_batch = 1000;  // Deletions a commit.
+  // Each compaction first hashes what it begins with (see CompactionHashes), for which a reader thread reads
+  // the whole key space up to there.
+  bool hash_compactions = false;
 };
 
 struct HashKvResult {
   uint32_t hash = 0;
   int64_t compact_revision = 0;
   int64_t current_revision = 0;
+};
+// What a compaction at `revision` began with: the key space up to there, after the compaction before it.
+struct CompactionHash {
+  int64_t revision = 0;
+  int64_t compact_revision = 0;  // Of the compaction before; -1: there was none.
+  uint32_t hash = 0;
+
+  friend bool operator==(const CompactionHash&, const CompactionHash&) = default;
 };
 struct HashResult {
   uint32_t hash = 0;
@@ -103,8 +115,13 @@ class Store {
   // --- hashes
   // -----------------------------------------------------------------------------------------------------
   // revision <= 0: the current one. Errors: CompactedError (at the compacted revision too, but for
-  // keep_tombstone_at_compaction), FutureRevisionError. `done` runs in a later round, errors too.
+  // keep_tombstone_at_compaction), FutureRevisionError. `done` runs in a later round, errors too. At the
+  // revision of a compaction whose hash is kept: that one, as in etcd since 3.5.
   void HashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done);
+  // Of the last kCompactionHashesMax compactions, oldest first (hash_compactions). Left out are compactions
+  // that began before the one before them had ended, or that another process began (etcd #15919).
+  static constexpr size_t kCompactionHashesMax = 10;
+  const std::vector<CompactionHash>& CompactionHashes() const { return compaction_hashes_; }
   // The whole db, meta/consistent_index left out.
   void Hash(std::function<void(StatusOr<HashResult>)> done);
 
@@ -146,6 +163,7 @@ class Store {
   KeyIndex index_;
   int64_t current_revision_ = 1;
   int64_t compacted_revision_ = -1;
+  std::vector<CompactionHash> compaction_hashes_;
   bool in_txn_ = false;
   EventBatch events_;  // Of the open transaction; reused.
   std::function<void(const EventBatch&)> observer_;

@@ -18,7 +18,7 @@ namespace quorate::mvcc {
 //
 // A hash needs one pass over the index too. It goes before any compaction's: so the index is as it was when
 // the hash was asked for, or compacted at a revision that the hash lies above, which makes no difference to
-// it.
+// it. The file may go on to be compacted: the hash has a view of its own.
 class Store::Jobs : public std::enable_shared_from_this<Store::Jobs> {
  public:
   explicit Jobs(Store* store) : store_(store) {}
@@ -28,6 +28,9 @@ class Store::Jobs : public std::enable_shared_from_this<Store::Jobs> {
   // Runs `done` when the last compaction so far has ended.
   void AfterCompactions(std::function<void()> done);
   void AddHashKv(int64_t revision, std::function<void(StatusOr<HashKvResult>)> done);
+  // Hashes what a compaction at `revision`, which is to be added next, begins with, and keeps the hash in the
+  // store. Not while another compaction is under way.
+  void AddCompactionHash(int64_t revision);
 
   bool busy() const;
   void Step(size_t budget);
@@ -50,6 +53,7 @@ class Store::Jobs : public std::enable_shared_from_this<Store::Jobs> {
     int64_t revision = 0;
     HashKvResult result;
     bool skip_tombstone = false;
+    bool tombstone_counts = false;  // See KeyIndex::KeepStep.
     ReadView view;
     KeyIndex::Pass pass;
     std::vector<Revision> kept;  // Of those up to the compacted revision.
@@ -59,6 +63,7 @@ class Store::Jobs : public std::enable_shared_from_this<Store::Jobs> {
     Status Compute();
   };
 
+  std::shared_ptr<HashKvJob> NewHashKv(int64_t revision) const;
   void StepDelete(Compaction& compaction);
   void Sort(const std::shared_ptr<Compaction>& compaction);
   void Finish();

@@ -282,6 +282,65 @@ TEST(StoreTest, RangeAtBoundsOfHistory) {
   EXPECT_FALSE(IsCompacted(FutureRevisionError()));
 }
 
+// --- hashes of compactions
+
+TEST(StoreTest, CompactionsAreHashed) {
+  World world(1);
+  world.store_options.hash_compactions = true;
+  world.store_options.keep_tombstone_at_compaction = true;
+  ASSERT_TRUE(world.Open().ok());
+  Store& store = *world.store;
+  for (int i = 0; i < 8; ++i) PutOne(store, i % 2 == 0 ? "a" : "b", std::to_string(i));  // Revisions 2 to 9.
+  const uint32_t first = world.HashKv(5)->hash;
+  ASSERT_TRUE(store.Compact(5, {}).ok());
+  // The next begins before this one has ended: who knows what it finds.
+  ASSERT_TRUE(store.Compact(6, {}).ok());
+  world.Settle();
+  EXPECT_EQ(store.CompactionHashes(), (std::vector<CompactionHash>{{5, -1, first}}));
+  const uint32_t second = world.HashKv(8)->hash;
+  ASSERT_TRUE(store.Compact(8, {}).ok());
+  world.Settle();
+  EXPECT_EQ(store.CompactionHashes(), (std::vector<CompactionHash>{{5, -1, first}, {8, 6, second}}));
+  // Asked for that very revision, the store answers with what is kept, and still knows what is compacted.
+  const auto kept = world.HashKv(8);
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(kept->hash, second);
+  EXPECT_EQ(kept->compact_revision, 6);
+  EXPECT_EQ(kept->current_revision, 9);
+  EXPECT_EQ(world.HashKv(7).status(), CompactedError());
+  for (int i = 0; i < 20; ++i) {
+    PutOne(store, "c", "");
+    ASSERT_TRUE(store.Compact(store.current_revision(), {}).ok());
+    world.Settle();
+  }
+  EXPECT_EQ(store.CompactionHashes().size(), Store::kCompactionHashesMax);
+  EXPECT_EQ(store.CompactionHashes().back().revision, store.current_revision());
+}
+
+// etcd keeps the tombstone at the compacted revision, so what lies below counts as compacted, even where the
+// compaction leaves no living key.
+TEST(StoreTest, ACompactionAtTheLastDeletionHashesWhatItKeeps) {
+  World world(1);
+  world.store_options.hash_compactions = true;
+  world.store_options.keep_tombstone_at_compaction = true;
+  ASSERT_TRUE(world.Open().ok());
+  Store& store = *world.store;
+  PutOne(store, "a", "1");  // 2
+  ASSERT_TRUE(store.Compact(2, {}).ok());
+  world.Settle();
+  DeleteOne(store, "a");  // 3
+  ASSERT_TRUE(store.Compact(3, {}).ok());
+  world.Settle();
+  uint32_t crc = crc32c::Value("key");
+  crc = crc32c::Extend(crc, EncodeRevision({3, 0}, true).view());
+  KeyValue deleted;
+  deleted.key = "a";
+  std::string bytes(EncodedSize(deleted), '\0');
+  Encode(deleted, bytes.data());
+  crc = crc32c::Extend(crc, bytes);
+  EXPECT_EQ(store.CompactionHashes().back(), (CompactionHash{3, 2, crc}));
+}
+
 // --- the store against the model
 // ---------------------------------------------------------------------------------------
 

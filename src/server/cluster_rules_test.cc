@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cluster/membership_errors.h"
+#include "server/compact_hash_rules.h"
 #include "server/corruption_monitor.h"
 #include "server/errors.h"
 #include "server/reconfiguration.h"
@@ -222,6 +223,39 @@ TEST(Corruption, Periodically) {
   EXPECT_EQ(find({Peer(2, Hash(8, 6, 11))}, after), 2u);
   EXPECT_EQ(find({Peer(2, Unavailable("away"))}, after), std::nullopt);
   EXPECT_EQ(find({}, Hash(8, 3, 10)), 1u);
+}
+
+TEST(Corruption, OfCompactions) {
+  const mvcc::CompactionHash own{10, 3, 7};
+  const auto same = Hash(7, 3, 12);
+  const auto other = Hash(8, 3, 12);
+  const auto another = Hash(9, 3, 12);
+  const auto older = Hash(8, 2, 12);
+  const struct {
+    std::vector<PeerHash> peers;
+    bool settled;
+    bool all_equal;
+    std::vector<uint64_t> corrupt;
+  } cases[] = {
+      {{}, true, true, {}},
+      {{Peer(2, same), Peer(3, same)}, true, true, {}},
+      {{Peer(2, same), Peer(3, Unavailable("away"))}, false, false, {}},
+      {{Peer(2, same), Peer(3, older)}, false, false, {}},
+      {{Peer(2, other), Peer(3, same)}, true, false, {2}},
+      // The leader is the one.
+      {{Peer(2, other), Peer(3, other)}, true, false, {1}},
+      // Nobody has a majority: one of two, three different ones, one that is away.
+      {{Peer(2, other)}, true, false, {0}},
+      {{Peer(2, other), Peer(3, another)}, true, false, {0}},
+      {{Peer(2, other), Peer(3, Unavailable("away"))}, true, false, {0}},
+      {{Peer(2, same), Peer(3, same), Peer(4, other), Peer(5, another)}, true, false, {4, 5}},
+  };
+  for (const auto& c : cases) {
+    const CompactHashVerdict verdict = JudgeCompactHash(1, own, c.peers);
+    EXPECT_EQ(verdict.settled, c.settled);
+    EXPECT_EQ(verdict.all_equal, c.all_equal);
+    EXPECT_EQ(verdict.corrupt, c.corrupt);
+  }
 }
 
 TEST(Corruption, Json) {

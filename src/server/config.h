@@ -45,6 +45,8 @@ struct Config {
   // What a new cluster starts at (--new-cluster-version).
   cluster::Version initial_cluster_version = cluster::kInitialClusterVersion;
   int64_t corrupt_check_interval_nanos = 0;  // --corrupt-check-time; 0: never.
+  // --compact-hash-check-time, with the gate CompactHashCheck; 0: never, and compactions are not hashed.
+  int64_t compact_hash_check_interval_nanos = 0;
 
   uint64_t snapshot_count = 10'000;
   uint64_t snapshot_catchup_entries = 5'000;

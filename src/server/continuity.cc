@@ -1,5 +1,6 @@
 #include "server/continuity.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cinttypes>
 #include <vector>
@@ -17,6 +18,8 @@ constexpr std::string_view kRunMagic = "quorate-run";
 constexpr std::string_view kVersion = "1";
 constexpr std::string_view kRunning = "running";
 constexpr size_t kLineBytesMax = 1024;
+// Of the file in the run directory; within one page, so that a write of it is never seen in part.
+constexpr size_t kRunBytes = 1024;
 constexpr uint32_t kFileMode = 0600;
 constexpr uint32_t kDirectoryMode = 0700;
 
@@ -88,14 +91,17 @@ StatusOr<Epoch> DecodeEpoch(std::string_view line) {
 }
 
 std::string EncodeRunRecord(const RunRecord& record) {
-  return Sealed(std::string(kRunMagic) + " " + std::string(kVersion) + " " + EpochWords(record.epoch) + " " +
-                record.boot_id + " " +
-                (record.end_index ? std::to_string(*record.end_index) : std::string(kRunning)) + " " +
-                std::to_string(record.position.term) + " " + Hex(record.position.vote) + " " +
-                std::to_string(record.position.index));
+  std::string line = Sealed(std::string(kRunMagic) + " " + std::string(kVersion) + " " +
+                            EpochWords(record.epoch) + " " + record.boot_id + " " +
+                            (record.end_index ? std::to_string(*record.end_index) : std::string(kRunning)) +
+                            " " + std::to_string(record.position.term) + " " + Hex(record.position.vote) +
+                            " " + std::to_string(record.position.index));
+  line.resize(std::max(line.size(), kRunBytes), '\n');
+  return line;
 }
 
 StatusOr<RunRecord> DecodeRunRecord(std::string_view line) {
+  while (line.ends_with("\n\n")) line.remove_suffix(1);
   QUORATE_ASSIGN_OR_RETURN(const auto words, Words(line, kRunMagic, 8));
   RunRecord record;
   QUORATE_ASSIGN_OR_RETURN(record.epoch, ParseEpoch(words));
@@ -107,6 +113,10 @@ StatusOr<RunRecord> DecodeRunRecord(std::string_view line) {
   QUORATE_ASSIGN_OR_RETURN(record.position.vote, cluster::ParseId(words[6]));
   QUORATE_ASSIGN_OR_RETURN(record.position.index, ParseNumber(words[7]));
   return record;
+}
+
+std::string RunRecordName(uint64_t member_id, const std::string& own_dir) {
+  return Hex(member_id) + "-" + Hex(crc32c::Value(own_dir + "/epoch")) + ".epoch";
 }
 
 StartFinding Judge(const std::optional<Epoch>& stored, const std::optional<RunRecord>& run,
@@ -150,7 +160,7 @@ StartFinding Continuity::Examine(uint64_t member_id, const LogPosition& disk) {
   const bool usable = !run_dir_.empty() && !boot_id_.empty() && boot_id_.find(' ') == std::string::npos &&
                       boot_id_.size() < kLineBytesMax / 4;
   if (usable) {
-    run_path_ = run_dir_ + "/" + Hex(member_id) + "-" + Hex(crc32c::Value(path_)) + ".epoch";
+    run_path_ = run_dir_ + "/" + RunRecordName(member_id, own_dir_);
     run = ReadRecord<RunRecord>(files_, run_path_, DecodeRunRecord);
   }
   return Judge(epoch_, run, boot_id_, disk);
@@ -181,20 +191,33 @@ Status Continuity::Advance(const LogPosition& position, std::optional<raft::Inde
   return absl::OkStatus();
 }
 
-void Continuity::SaveWitness(const LogPosition& position) { WriteRun(position, std::nullopt); }
+void Continuity::SaveWitness(const LogPosition& position) {
+  if (run_file_ == nullptr) return;
+  SayThatRunFailed(run_file_->WriteAt(0, EncodeRunRecord({*epoch_, boot_id_, position, std::nullopt})));
+}
 
 void Continuity::WriteRun(const LogPosition& position, std::optional<raft::Index> end_index) {
+  run_file_.reset();
   if (run_path_.empty() || !epoch_) return;
   Status written = files_->CreateDirectories(run_dir_, kDirectoryMode);
   if (written.ok()) {
     written = files_->WriteAtomically(run_path_, EncodeRunRecord({*epoch_, boot_id_, position, end_index}),
                                       kFileMode);
   }
-  if (!written.ok() && !run_failed_) {
-    LOG_WARN("the next start will not be continuous: can't write to the run directory", {"path", run_path_},
-             {"error", Message(written)});
+  if (written.ok()) {
+    auto opened = files_->Open(run_path_, {.write = true});
+    written = opened.status();
+    if (opened.ok()) run_file_ = *std::move(opened);
   }
-  run_failed_ = !written.ok();
+  SayThatRunFailed(written);
+}
+
+void Continuity::SayThatRunFailed(const Status& status) {
+  if (!status.ok() && !run_failed_) {
+    LOG_WARN("the next start will not be continuous: can't write to the run directory", {"path", run_path_},
+             {"error", Message(status)});
+  }
+  run_failed_ = !status.ok();
 }
 
 Status Continuity::Remove() {

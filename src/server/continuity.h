@@ -2,20 +2,23 @@
 // in it, renewed at every start and every clean end; the same epoch lies in a directory that does not survive
 // a boot of the machine (/run). Equal epochs of one boot show continuity. A newer epoch in /run is proof that
 // the data directory was set back. Beside the epoch /run holds how far the member's log had come, for images
-// that were taken while the process ran.
+// that were taken while the process ran: written before anything that shows it leaves the process, so that it
+// is exact. That takes one small write into memory, since what does not survive a boot lies there.
 //
 // Files, one line each, closed by its CRC-32C:
 //   <data-dir>/quorate/epoch         "quorate-epoch 1 LINEAGE SEQUENCE NONCE crc=HEX"
 //   <run-dir>/ID-HASH.epoch          "quorate-run 1 LINEAGE SEQUENCE NONCE BOOT END TERM VOTE INDEX crc=HEX"
 // LINEAGE is chosen when the first is made; END is the log's last index after a clean end and "running"
-// before. TERM, VOTE and INDEX are what other members may have seen. A file that can't be read counts as
-// none. The first is durable before the second is written, so that a crash in between looks like nothing
-// worse than a start without /run.
+// before. TERM, VOTE and INDEX are what other members may have seen. The second is filled up with line feeds,
+// so that it can be written over in place. A file that can't be read counts as none. The first is durable
+// before the second is written, so that a crash in between looks like nothing worse than a start without
+// /run.
 //
-// Owner: the core's thread, except for SaveWitness, which may run on another while nothing else does.
+// Owner: the core's thread, except for Begin, which may run on another while nothing else does.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +51,9 @@ StatusOr<Epoch> DecodeEpoch(std::string_view line);
 std::string EncodeRunRecord(const RunRecord& record);
 StatusOr<RunRecord> DecodeRunRecord(std::string_view line);
 
+// The name of the second file in the run directory.
+std::string RunRecordName(uint64_t member_id, const std::string& own_dir);
+
 enum class Finding { kContinuous, kUnknown, kWentBack };
 struct StartFinding {
   Finding finding = Finding::kUnknown;
@@ -74,7 +80,7 @@ class Continuity {
   // A new epoch for this process, after Examine; any one thread. An error of the run directory is only
   // logged.
   Status Begin(const LogPosition& position, const Numbers& numbers);
-  // How far the log has come, into the run directory only.
+  // How far the log has come, into the run directory only. Never waits for a disk.
   void SaveWitness(const LogPosition& position);
   // A new epoch for the next start.
   Status End(const LogPosition& position, raft::Index end_index);
@@ -84,6 +90,7 @@ class Continuity {
  private:
   Status Advance(const LogPosition& position, std::optional<raft::Index> end_index, const Numbers& numbers);
   void WriteRun(const LogPosition& position, std::optional<raft::Index> end_index);
+  void SayThatRunFailed(const Status& status);
 
   FileSystem* const files_;
   Random* const random_;
@@ -92,6 +99,7 @@ class Continuity {
   const std::string run_dir_;
   const std::string boot_id_;
   std::string run_path_;  // Empty: no run directory.
+  std::unique_ptr<File> run_file_;
   std::optional<Epoch> epoch_;
   bool run_failed_ = false;
 };

@@ -1,11 +1,13 @@
 #include "server/corruption_monitor.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/logging.h"
 #include "cluster/member.h"
 #include "rpc.pb.h"
+#include "server/compact_hash_rules.h"
 #include "server/errors.h"
 #include "server/member.h"
 
@@ -153,11 +155,14 @@ std::optional<uint64_t> FindCorrupt(uint64_t local_id, int64_t revision, const m
 
 // ---- the checks ----
 
-CorruptionMonitor::CorruptionMonitor(Member* member, int64_t interval_nanos)
-    : member_(*member), interval_nanos_(interval_nanos), next_nanos_(member->now() + interval_nanos) {
-  if (interval_nanos_ == 0) return;
+CorruptionMonitor::CorruptionMonitor(Member* member, int64_t interval_nanos,
+                                     int64_t compactions_interval_nanos)
+    : member_(*member),
+      periodic_{interval_nanos, member->now() + interval_nanos},
+      compactions_{compactions_interval_nanos, member->now() + compactions_interval_nanos} {
+  if (interval_nanos == 0) return;
   LOG_INFO("enabled corruption checking", log::HexId("local-member-id", member_.id()),
-           log::Duration("interval", interval_nanos_));
+           log::Duration("interval", interval_nanos));
 }
 CorruptionMonitor::~CorruptionMonitor() = default;
 
@@ -258,6 +263,48 @@ void CorruptionMonitor::Finish(const std::shared_ptr<Check>& check) {
   });
 }
 
+// ---- compactions ----
+
+// Newest first, until one settles it.
+struct CorruptionMonitor::CompactionCheck {
+  std::vector<mvcc::CompactionHash> unchecked;  // Oldest first.
+  uint64_t checked = 0;
+  std::function<void()> done;
+};
+
+void CorruptionMonitor::CheckCompactions(std::function<void()> done) {
+  LOG_INFO("starting compact hash check", log::HexId("local-member-id", member_.id()),
+           log::Duration("timeout", member_.config().request_timeout_nanos()));
+  const auto check = std::make_shared<CompactionCheck>();
+  for (const mvcc::CompactionHash& hash : member_.store().CompactionHashes()) {
+    if (hash.revision > compaction_checked_) check->unchecked.push_back(hash);
+  }
+  check->done = std::move(done);
+  CheckNextCompaction(check);
+}
+
+void CorruptionMonitor::CheckNextCompaction(const std::shared_ptr<CompactionCheck>& check) {
+  if (check->unchecked.empty()) {
+    LOG_INFO("finished compaction hash check", {"number-of-hashes-checked", check->checked});
+    return check->done();
+  }
+  const mvcc::CompactionHash hash = check->unchecked.back();
+  check->unchecked.pop_back();
+  ++check->checked;
+  AskPeers(hash.revision, [this, check, hash](const std::vector<PeerHash>& peers) {
+    const CompactHashVerdict verdict = JudgeCompactHash(member_.id(), hash, peers);
+    for (const uint64_t id : verdict.corrupt) RaiseAlarm(id);
+    if (verdict.all_equal) {
+      LOG_INFO("successfully checked hash on whole cluster",
+               {"number-of-peers-checked", uint64_t{peers.size()}}, {"revision", hash.revision},
+               {"compactRevision", hash.compact_revision});
+      compaction_checked_ = std::max(compaction_checked_, hash.revision);
+    }
+    if (verdict.settled) check->unchecked.clear();
+    CheckNextCompaction(check);
+  });
+}
+
 void CorruptionMonitor::RaiseAlarm(uint64_t member_id) {
   if (member_.alarms().Has(member_id, AlarmType::kCorrupt)) return;
   LOG_ERROR("a member's data differ from the others': raising the alarm CORRUPT",
@@ -273,18 +320,27 @@ void CorruptionMonitor::RaiseAlarm(uint64_t member_id) {
                   });
 }
 
-void CorruptionMonitor::Tick() {
-  if (interval_nanos_ == 0 || member_.now() < next_nanos_) return;
-  next_nanos_ = member_.now() + interval_nanos_;
+bool CorruptionMonitor::IsDue(Schedule* schedule) {
+  if (schedule->interval_nanos == 0 || member_.now() < schedule->next_nanos) return false;
+  schedule->next_nanos = member_.now() + schedule->interval_nanos;
   // One that never ended (its store was replaced by a leader's snapshot) has been given up with the
   // leadership.
-  if (!member_.is_leader()) under_way_ = false;
-  if (!member_.is_leader() || under_way_) return;
-  under_way_ = true;
-  CheckNow([this](const Status& status) {
-    under_way_ = false;
-    if (!status.ok()) LOG_WARN("failed to check hash KV", {"error", Message(status)});
-  });
+  if (!member_.is_leader()) schedule->under_way = false;
+  if (!member_.is_leader() || schedule->under_way) return false;
+  schedule->under_way = true;
+  return true;
+}
+
+void CorruptionMonitor::Tick() {
+  if (IsDue(&periodic_)) {
+    CheckNow([this](const Status& status) {
+      periodic_.under_way = false;
+      if (!status.ok()) LOG_WARN("failed to check hash KV", {"error", Message(status)});
+    });
+  }
+  if (IsDue(&compactions_)) {
+    CheckCompactions([this] { compactions_.under_way = false; });
+  }
 }
 
 }  // namespace quorate::server

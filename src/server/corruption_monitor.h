@@ -45,8 +45,9 @@ std::optional<uint64_t> FindCorrupt(uint64_t local_id, int64_t revision, const m
 
 class CorruptionMonitor {
  public:
-  // `interval_nanos`: of the periodic check (--corrupt-check-time); 0: none.
-  CorruptionMonitor(Member* member, int64_t interval_nanos);
+  // `interval_nanos`: of the periodic check (--corrupt-check-time); 0: none. `compactions_interval_nanos`: of
+  // the check of what compactions began with (--compact-hash-check-time); 0: none.
+  CorruptionMonitor(Member* member, int64_t interval_nanos, int64_t compactions_interval_nanos);
   ~CorruptionMonitor();
   CorruptionMonitor(const CorruptionMonitor&) = delete;
   CorruptionMonitor& operator=(const CorruptionMonitor&) = delete;
@@ -58,19 +59,30 @@ class CorruptionMonitor {
   void CheckInitially(std::function<void(const Status&)> done);
   // On the leader, once; `done` with an error when it could not be carried out.
   void CheckNow(std::function<void(const Status&)> done);
+  // On the leader, once: the newest compaction hash that all members have is compared. `done` when it is.
+  void CheckCompactions(std::function<void()> done);
 
  private:
   struct Check;
+  struct CompactionCheck;
+  // One kind of check, at its interval, on the leader only, never two at once.
+  struct Schedule {
+    int64_t interval_nanos = 0;  // 0: never.
+    int64_t next_nanos = 0;
+    bool under_way = false;
+  };
 
   void AskPeers(int64_t revision, std::function<void(std::vector<PeerHash>)> done);
   void Finish(const std::shared_ptr<Check>& check);
+  bool IsDue(Schedule* schedule);
+  void CheckNextCompaction(const std::shared_ptr<CompactionCheck>& check);
   void HashInitially(const std::function<void(const Status&)>& done);
   void RaiseAlarm(uint64_t member_id);
 
   Member& member_;
-  const int64_t interval_nanos_;
-  int64_t next_nanos_ = 0;
-  bool under_way_ = false;
+  Schedule periodic_;
+  Schedule compactions_;
+  int64_t compaction_checked_ = 0;  // The newest revision at which all members were found equal.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -213,6 +213,7 @@ void LostLogGuard::FilterOutgoing(std::vector<raft::Message>* messages) {
     campaigned_ |= message.type == raft::MessageType::kVote;
     if (message.from == facts_.member_id) shown_.Note(message);
   }
+  SaveWitness(hooks_.status());
 }
 
 // ---- time ----
@@ -225,13 +226,14 @@ void LostLogGuard::Tick() {
   if (memory_version_ > memory_durable_ && now - memory_saved_nanos_ >= kSaveIntervalNanos) {
     SaveMemory(Lane::kRead);
   }
-  if (now - witness_saved_nanos_ >= kSaveIntervalNanos) SaveWitness();
+  if (!begun_ && !on_probation() && now - begin_tried_nanos_ >= kSaveIntervalNanos) BeginEpoch();
 }
 
 void LostLogGuard::EndOfRound() {
   if (quarantined()) return;
   const raft::BasicStatus status = hooks_.status();
   if (status.soft_state.role == raft::Role::kLeader) campaigned_ = true;
+  SaveWitness(status);
   if (!on_probation()) return;
   const raft::HardState& state = status.hard_state;
   probation_.OnProgress(state.term, state.commit, hooks_.term_at(state.commit));
@@ -324,28 +326,34 @@ LogPosition LostLogGuard::Witness(const raft::BasicStatus& status) const {
   return witness;
 }
 
-// Also begins the epoch of a process that was on probation, once that is over.
-void LostLogGuard::SaveWitness() {
-  const LogPosition witness = Witness(hooks_.status());
-  if (witness_writing_ || facts_.only_voter || on_probation() || (begun_ && witness == witness_saved_))
-    return;
-  witness_writing_ = true;
+// Before what shows it leaves: messages, and the answers to clients, which follow the end of the round.
+void LostLogGuard::SaveWitness(const raft::BasicStatus& status) {
+  if (!begun_) return;
+  const LogPosition witness = Witness(status);
+  if (witness == witness_saved_) return;
   witness_saved_ = witness;
-  witness_saved_nanos_ = env_.clock->MonotonicNanos();
+  continuity_.SaveWitness(witness);
+}
+
+// Of a process that was on probation, once that is over. What it shows meanwhile is written when it has
+// begun; until then its end looks like one on probation.
+void LostLogGuard::BeginEpoch() {
+  if (epoch_beginning_ || facts_.only_voter) return;
+  epoch_beginning_ = true;
+  begin_tried_nanos_ = env_.clock->MonotonicNanos();
+  const LogPosition witness = Witness(hooks_.status());
+  witness_saved_ = witness;
   auto status = std::make_shared<Status>();
   env_.executor->Submit(
       Lane::kRead,
-      [this, witness, status, first = !begun_, numbers = continuity_.Draw()] {
-        if (first) {
-          *status = continuity_.Begin(witness, numbers);
-        } else {
-          continuity_.SaveWitness(witness);
-        }
+      [this, witness, status, numbers = continuity_.Draw()] {
+        *status = continuity_.Begin(witness, numbers);
       },
       [this, status] {
-        witness_writing_ = false;
-        begun_ = begun_ || status->ok();
-        if (!status->ok()) LOG_WARN("the next start will not be continuous", {"error", Message(*status)});
+        epoch_beginning_ = false;
+        begun_ = status->ok();
+        if (begun_) return SaveWitness(hooks_.status());
+        LOG_WARN("the next start will not be continuous", {"error", Message(*status)});
       });
 }
 

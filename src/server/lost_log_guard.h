@@ -14,7 +14,7 @@
 //   campaign  raft->SetMayCampaign(guard->may_campaign()) after Tick and EndOfRound.
 //   Tick      once a tick of the clock (not for ticks that are put forward at the start). A quarantined
 //             member does not tick raft.
-//   end of a round, after raft was drained: EndOfRound().
+//   end of a round, after raft was drained and before clients are answered: EndOfRound().
 //   Close     after the log was closed: Close(); only then is the next start continuous.
 //   requests  while quarantined(): every RPC fails with ErrQuarantined(), /health and /readyz say
 //             quarantine_reason(), /livez passes; nothing is proposed, no member of the cluster is answered
@@ -27,7 +27,8 @@
 //  L2  The grant of a vote reaches raft only after it is on this member's disk as memory of the other.
 //  L3  What is remembered of another member is never more than what that one has stored.
 //  L4  The epoch in the data directory is durable before the one in the run directory is written.
-//  L5  The only voter of a cluster writes no file of these and is never on probation.
+//  L5  What this member has shown of itself lies in the run directory before it leaves.
+//  L6  The only voter of a cluster writes no file of these and is never on probation.
 //
 // Files, in <data-dir>/quorate/, which etcd ignores: epoch (continuity.h), peer-memory (peer_memory.h),
 // quarantine.json (quarantine.h), rejoin.json (rejoin.h).
@@ -140,7 +141,8 @@ class LostLogGuard {
   void Ask(uint64_t peer);
   void OnAnswer(uint64_t peer, const StatusOr<PeerAnswer>& answer);
   void SaveMemory(Lane lane);
-  void SaveWitness();
+  void SaveWitness(const raft::BasicStatus& status);
+  void BeginEpoch();
   void ReleaseHeld();
   LogPosition Witness(const raft::BasicStatus& status) const;
 
@@ -168,8 +170,8 @@ class LostLogGuard {
   int64_t memory_saved_nanos_ = 0;
   LogPosition witness_saved_;
   bool begun_ = false;  // This process has an epoch; not while it is on probation.
-  bool witness_writing_ = false;
-  int64_t witness_saved_nanos_ = 0;
+  bool epoch_beginning_ = false;
+  int64_t begin_tried_nanos_ = 0;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -13,6 +13,8 @@
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
 #include "server/member.h"
+#include "server/own_directory.h"
+#include "server/sync_failure.h"
 #include "wal/log_reader.h"
 
 namespace quorate::server {
@@ -154,6 +156,10 @@ StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& 
       LOG_WARN("check file permission", {"path", config.data_dir}, {"expected", "0700"});
     }
   }
+  // Before anything is read: it may not be what the disk holds.
+  QUORATE_RETURN_IF_ERROR(RepairAfterFailedSync(
+      env.files, SyncFailureMark(env.files, config.data_dir, config.lost_log),
+      {member->dirs_.wal, member->dirs_.db, OwnDirectory(config.data_dir) + "/peer-memory"}));
   QUORATE_ASSIGN_OR_RETURN(const bool has_log, HasLog(config, env.files));
   member->first_start_ = !has_log;
   if (!has_log) QUORATE_RETURN_IF_ERROR(member->CreateFirstLog());
@@ -393,6 +399,7 @@ StatusOr<Member::Parts> Member::OpenParts() const {
   store_options.compaction_batch = config_.compaction_batch_limit;
   // Else a watch from there on would miss the deletion (etcd #19179; since 3.4.34).
   store_options.keep_tombstone_at_compaction = true;
+  store_options.hash_compactions = config_.compact_hash_check_interval_nanos > 0;
   QUORATE_ASSIGN_OR_RETURN(parts.store,
                            mvcc::Store::Open(env_, parts.backend.get(), parts.lessor.get(), store_options));
   QUORATE_ASSIGN_OR_RETURN(auto alarms, Alarms::Load(parts.backend.get()));

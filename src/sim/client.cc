@@ -1,6 +1,7 @@
 #include "sim/client.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "sim/front.h"
@@ -45,6 +46,7 @@ void Client::Ask(Request request, Node* of, std::function<void(const Operation&)
   operation.id = id;
   operation.client = options_.number;
   operation.request = std::move(request);
+  operation.request.user = options_.user;
   operation.asked = world_.now();
   operation.member = node == nullptr ? -1 : node->index();
   open_[id] = std::move(done);
@@ -232,8 +234,54 @@ void LeaseClient::OnAnswer(const Operation& operation) {
   std::erase_if(held_, [&](const Held& held) { return held.id == operation.request.lease; });
 }
 
+Request AuthClient::Change(AuthChange change, std::string key, std::string value, std::string end) {
+  Request request;
+  request.kind = OpKind::kAuth;
+  request.change = change;
+  request.key = std::move(key);
+  request.value = std::move(value);
+  request.end = std::move(end);
+  return request;
+}
+
+Request AuthClient::ChoosePermission() {
+  Request range;
+  RandomRange(&range);
+  constexpr AuthChange kChanges[] = {AuthChange::kGrantRead, AuthChange::kGrantWrite, AuthChange::kGrantBoth,
+                                     AuthChange::kGrantBoth, AuthChange::kRevokePermission};
+  return Change(kChanges[random_.Below(std::size(kChanges))], range.key, Chance(80) ? "r0" : "r1", range.end);
+}
+
+Request AuthClient::Choose() {
+  const Request beginning[] = {
+      Change(AuthChange::kUserAdd, "root"),  Change(AuthChange::kGrantRole, "root", "root"),
+      Change(AuthChange::kRoleAdd, "r0"),    Change(AuthChange::kGrantBoth, "k00", "r0", "k10"),
+      Change(AuthChange::kUserAdd, "alice"), Change(AuthChange::kGrantRole, "alice", "r0"),
+      Change(AuthChange::kEnable, ""),
+  };
+  if (prepared_ < std::size(beginning)) return beginning[prepared_];
+  const uint64_t dice = random_.Below(100);
+  if (dice < 50) return ChoosePermission();
+  if (dice < 60) return Change(Chance(70) ? AuthChange::kEnable : AuthChange::kDisable, "");
+  if (dice < 70) return Change(Chance(70) ? AuthChange::kUserAdd : AuthChange::kUserDelete, "alice");
+  if (dice < 85) {
+    return Change(Chance(70) ? AuthChange::kGrantRole : AuthChange::kRevokeRole, "alice",
+                  Chance(70) ? "r0" : "r1");
+  }
+  return Change(Chance(80) ? AuthChange::kRoleAdd : AuthChange::kRoleDelete, Chance(70) ? "r0" : "r1");
+}
+
+// A step whose answer was lost may be done; what is refused is done, or can't be.
+void AuthClient::OnAnswer(const Operation& operation) {
+  if (operation.answered >= 0 && !absl::IsUnavailable(operation.response.status)) ++prepared_;
+}
+
 Request OperatorClient::Choose() {
   Request request;
+  if (options_.disarms && Chance(20)) {
+    request.kind = OpKind::kDisarm;
+    return request;
+  }
   const uint64_t dice = random_.Below(100);
   if (dice < 30) {
     request.kind = OpKind::kCompact;

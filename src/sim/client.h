@@ -25,6 +25,8 @@ struct ClientOptions {
   int64_t timeout_nanos = 3 * kSecond;
   int keys = 20;
   bool big_values = false;
+  bool disarms = false;  // The alarm NOSPACE, now and then.
+  std::string user;      // In whose name it asks, where authentication is on.
 };
 
 // Asks; what it asks is the subclass's choice.
@@ -111,6 +113,23 @@ class LeaseClient : public Client {
 
   std::vector<Held> held_;
   int64_t granted_ = 0;
+};
+
+// Makes users and roles, switches authentication on, and goes on to change all that. What "alice" may do is
+// what it gives her; "root" may do everything.
+class AuthClient : public Client {
+ public:
+  using Client::Client;
+
+ protected:
+  Request Choose() override;
+  void OnAnswer(const Operation& operation) override;
+
+ private:
+  static Request Change(AuthChange change, std::string key, std::string value = {}, std::string end = {});
+  Request ChoosePermission();
+
+  size_t prepared_ = 0;  // Steps of the beginning that are done.
 };
 
 // Compacts, defragments, takes snapshots, compares hashes, moves the leader.

@@ -119,8 +119,15 @@ void FaultInjector::Begin(const Fault& fault) {
       now.loss = static_cast<int>(fault.number);
       now.duplication = now.reordering = static_cast<int>(fault.number) / 2;
       now.delay_spread = fault.number * kMillisecond / 5;
-      return Until(fault.duration, [this, before] { world_.network->conditions() = before; });
+      return Until(fault.duration, [this, before] {
+        const int damage = world_.network->conditions().damage;
+        world_.network->conditions() = before;
+        world_.network->conditions().damage = damage;
+      });
     }
+    case FaultKind::kBadBytes:
+      world_.network->conditions().damage = static_cast<int>(fault.number);
+      return Until(fault.duration, [this] { world_.network->conditions().damage = 0; });
     case FaultKind::kPowerLossOfAll:
       for (Node* node : hooks_.nodes()) {
         restart_at_[node->index()] = world_.now() + fault.duration;

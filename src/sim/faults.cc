@@ -43,6 +43,7 @@ class Planner {
     weights_.assign(std::begin(kWeights), std::end(kWeights));
     if (options.disk_faults)
       weights_.insert(weights_.end(), std::begin(kDiskWeights), std::end(kDiskWeights));
+    if (options.bad_bytes) weights_.push_back({FaultKind::kBadBytes, 10});
     if (options.disks_set_back) ChooseForSetBacks();
     for (const Weight& weight : weights_) total_ += weight.weight;
   }
@@ -111,6 +112,7 @@ class Planner {
         fault.number = 1 + Below(options_.members - 1);
         break;
       case FaultKind::kBadNetwork:
+      case FaultKind::kBadBytes:
         fault.number = 5 + Below(150);
         break;
       case FaultKind::kSlowDisk:
@@ -127,8 +129,6 @@ class Planner {
         fault.a = 0;
         fault.b = static_cast<int>(Below(2));
         fault.number = Below(6) == 0 ? at + 1 : Mean(5 * kSecond);
-        // What a member remembers of itself across a restart may be a second old.
-        if (fault.b != 0) fault.number = std::max(fault.number, 2 * kSecond);
         break;
       default:
         break;
@@ -161,13 +161,13 @@ class Planner {
 
 bool NamesMember(FaultKind kind) {
   return kind != FaultKind::kPowerLossOfAll && kind != FaultKind::kSplit && kind != FaultKind::kBadNetwork &&
-         kind != FaultKind::kAddLearner && kind != FaultKind::kPromote;
+         kind != FaultKind::kBadBytes && kind != FaultKind::kAddLearner && kind != FaultKind::kPromote;
 }
 
 }  // namespace
 
 std::string_view FaultName(FaultKind kind) {
-  static constexpr std::array<std::string_view, 24> kNames = {"power-loss",
+  static constexpr std::array<std::string_view, 25> kNames = {"power-loss",
                                                               "kill",
                                                               "crash-at-operation",
                                                               "kill-at-operation",
@@ -181,6 +181,7 @@ std::string_view FaultName(FaultKind kind) {
                                                               "split",
                                                               "flap",
                                                               "bad-network",
+                                                              "bad-bytes",
                                                               "cut-clients",
                                                               "slow-disk",
                                                               "full-disk",

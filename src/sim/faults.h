@@ -24,6 +24,7 @@ enum class FaultKind : uint8_t {
   kSplit,       // Members below `number` from the rest.
   kFlap,        // The line between a and b goes and comes.
   kBadNetwork,  // Loss, duplicates, reordering, delay between all; `number` says how bad, in thousandths.
+  kBadBytes,    // Frames between all are cut or changed on their way; `number` of a thousand.
   kCutClients,  // Member a from all clients.
   kSlowDisk,    // `number` times as slow.
   kFullDisk,    // Member a has `number` bytes left.
@@ -59,6 +60,7 @@ struct PlanOptions {
   int64_t interval = 0;  // Mean time between two faults.
   bool disk_faults = true;
   bool member_changes = false;
+  bool bad_bytes = false;
   // Instead of what loses power: the disk of one member is set back in time.
   bool disks_set_back = false;
   // With it: nothing else happens, so that everybody can be asked what he remembers.

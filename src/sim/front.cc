@@ -95,11 +95,17 @@ SimpleAnswer FromProto(const pb::ResponseOp& op) {
   return answer;
 }
 
-// Proposes the request; `read` takes what the response message says.
+// As rpc finds it out from a token: with the permissions of now.
+auth::AuthInfo Who(server::Member& member, const std::string& user) {
+  if (!member.auth().enabled() || user.empty()) return {};
+  return {user, member.auth().revision()};
+}
+
+// Proposes the request in the name of the user; `read` takes what the response message says.
 template <typename Proto, typename Read>
-void Propose(server::Member& member, EntryKind kind, const google::protobuf::Message& request, Answer reply,
-             Read read) {
-  member.Propose(kind, request.SerializeAsString(), {},
+void Propose(server::Member& member, EntryKind kind, const google::protobuf::Message& request,
+             const std::string& user, Answer reply, Read read) {
+  member.Propose(kind, request.SerializeAsString(), Who(member, user),
                  [reply, read](const Status& status, std::string_view bytes) {
                    if (!status.ok()) return reply(Failed(status));
                    Proto message;
@@ -114,6 +120,9 @@ void Propose(server::Member& member, EntryKind kind, const google::protobuf::Mes
 constexpr auto kNothing = [](const auto&, Response*) {};
 
 Response ReadRange(server::Member& member, const Request& request) {
+  const Status permitted =
+      member.auth().IsRangePermitted(Who(member, request.user), request.key, request.end);
+  if (!permitted.ok()) return Failed(permitted);
   mvcc::RangeOptions options;
   options.key = request.key;
   options.range_end = request.end;
@@ -145,7 +154,7 @@ void Range(Node& node, const Request& request, const Answer& reply) {
 }
 
 void Txn(Node& node, const Request& request, const Answer& reply) {
-  Propose<pb::TxnResponse>(node.member(), EntryKind::kTxn, TxnProto(request), reply,
+  Propose<pb::TxnResponse>(node.member(), EntryKind::kTxn, TxnProto(request), request.user, reply,
                            [](const pb::TxnResponse& txn, Response* response) {
                              response->succeeded = txn.succeeded();
                              for (const auto& op : txn.responses())
@@ -192,6 +201,95 @@ void ChangeMembers(Node& node, const Request& request, const Answer& reply) {
   });
 }
 
+void GrantPermission(Node& node, const Request& request, authpb::Permission::Type type, const Answer& reply) {
+  pb::AuthRoleGrantPermissionRequest grant;
+  grant.set_name(request.value);
+  grant.mutable_perm()->set_permtype(type);
+  grant.mutable_perm()->set_key(request.key);
+  grant.mutable_perm()->set_range_end(request.end);
+  Propose<pb::AuthRoleGrantPermissionResponse>(node.member(), EntryKind::kAuthRoleGrantPermission, grant,
+                                               request.user, reply, kNothing);
+}
+
+void ChangeUsers(Node& node, const Request& request, const Answer& reply) {
+  server::Member& member = node.member();
+  const std::string& user = request.user;
+  switch (request.change) {
+    case AuthChange::kUserAdd: {
+      pb::AuthUserAddRequest add;
+      add.set_name(request.key);
+      add.mutable_options()->set_no_password(true);
+      return Propose<pb::AuthUserAddResponse>(member, EntryKind::kAuthUserAdd, add, user, reply, kNothing);
+    }
+    case AuthChange::kUserDelete: {
+      pb::AuthUserDeleteRequest erase;
+      erase.set_name(request.key);
+      return Propose<pb::AuthUserDeleteResponse>(member, EntryKind::kAuthUserDelete, erase, user, reply,
+                                                 kNothing);
+    }
+    case AuthChange::kGrantRole: {
+      pb::AuthUserGrantRoleRequest grant;
+      grant.set_user(request.key);
+      grant.set_role(request.value);
+      return Propose<pb::AuthUserGrantRoleResponse>(member, EntryKind::kAuthUserGrantRole, grant, user, reply,
+                                                    kNothing);
+    }
+    case AuthChange::kRevokeRole: {
+      pb::AuthUserRevokeRoleRequest revoke;
+      revoke.set_name(request.key);
+      revoke.set_role(request.value);
+      return Propose<pb::AuthUserRevokeRoleResponse>(member, EntryKind::kAuthUserRevokeRole, revoke, user,
+                                                     reply, kNothing);
+    }
+    case AuthChange::kRoleAdd: {
+      pb::AuthRoleAddRequest add;
+      add.set_name(request.key);
+      return Propose<pb::AuthRoleAddResponse>(member, EntryKind::kAuthRoleAdd, add, user, reply, kNothing);
+    }
+    case AuthChange::kRoleDelete: {
+      pb::AuthRoleDeleteRequest erase;
+      erase.set_role(request.key);
+      return Propose<pb::AuthRoleDeleteResponse>(member, EntryKind::kAuthRoleDelete, erase, user, reply,
+                                                 kNothing);
+    }
+    case AuthChange::kGrantRead:
+      return GrantPermission(node, request, authpb::Permission::READ, reply);
+    case AuthChange::kGrantWrite:
+      return GrantPermission(node, request, authpb::Permission::WRITE, reply);
+    case AuthChange::kGrantBoth:
+      return GrantPermission(node, request, authpb::Permission::READWRITE, reply);
+    case AuthChange::kRevokePermission: {
+      pb::AuthRoleRevokePermissionRequest revoke;
+      revoke.set_role(request.value);
+      revoke.set_key(request.key);
+      revoke.set_range_end(request.end);
+      return Propose<pb::AuthRoleRevokePermissionResponse>(member, EntryKind::kAuthRoleRevokePermission,
+                                                           revoke, user, reply, kNothing);
+    }
+    case AuthChange::kEnable:
+      return Propose<pb::AuthEnableResponse>(member, EntryKind::kAuthEnable, pb::AuthEnableRequest(), user,
+                                             reply, kNothing);
+    case AuthChange::kDisable:
+      return Propose<pb::AuthDisableResponse>(member, EntryKind::kAuthDisable, pb::AuthDisableRequest(), user,
+                                              reply, kNothing);
+  }
+}
+
+// One after the other; the last one's answer is the answer.
+void Disarm(server::Member& member, std::vector<server::Alarm> alarms, const Answer& reply) {
+  if (alarms.empty()) return reply(Failed(absl::OkStatus()));
+  pb::AlarmRequest off;
+  off.set_action(pb::AlarmRequest::DEACTIVATE);
+  off.set_memberid(alarms.back().member_id);
+  off.set_alarm(pb::NOSPACE);
+  alarms.pop_back();
+  member.Propose(EntryKind::kAlarm, off.SerializeAsString(), {},
+                 [&member, alarms = std::move(alarms), reply](const Status& status, std::string_view) {
+                   if (!status.ok()) return reply(Failed(status));
+                   Disarm(member, alarms, reply);
+                 });
+}
+
 void KeepAlive(Node& node, const Request& request, const Answer& reply) {
   node.cluster_life().leases().Renew(request.lease,
                                      [lease = request.lease, reply](const StatusOr<int64_t>& ttl) {
@@ -209,7 +307,7 @@ void ServeLease(Node& node, const Request& request, const Answer& reply) {
     pb::LeaseGrantRequest grant;
     grant.set_id(request.lease);
     grant.set_ttl(request.ttl);
-    return Propose<pb::LeaseGrantResponse>(node.member(), EntryKind::kLeaseGrant, grant, reply,
+    return Propose<pb::LeaseGrantResponse>(node.member(), EntryKind::kLeaseGrant, grant, request.user, reply,
                                            [](const pb::LeaseGrantResponse& granted, Response* response) {
                                              response->lease = granted.id();
                                              response->ttl = granted.ttl();
@@ -217,7 +315,8 @@ void ServeLease(Node& node, const Request& request, const Answer& reply) {
   }
   pb::LeaseRevokeRequest revoke;
   revoke.set_id(request.lease);
-  Propose<pb::LeaseRevokeResponse>(node.member(), EntryKind::kLeaseRevoke, revoke, reply, kNothing);
+  Propose<pb::LeaseRevokeResponse>(node.member(), EntryKind::kLeaseRevoke, revoke, request.user, reply,
+                                   kNothing);
 }
 
 void ServeWrite(Node& node, const Request& request, const Answer& reply) {
@@ -225,19 +324,21 @@ void ServeWrite(Node& node, const Request& request, const Answer& reply) {
   if (request.kind == OpKind::kPut) {
     pb::PutRequest put;
     FillPut(op, &put);
-    return Propose<pb::PutResponse>(node.member(), EntryKind::kPut, put, reply, kNothing);
+    return Propose<pb::PutResponse>(node.member(), EntryKind::kPut, put, request.user, reply, kNothing);
   }
   if (request.kind == OpKind::kDelete) {
     pb::DeleteRangeRequest range;
     FillDelete(op, &range);
-    return Propose<pb::DeleteRangeResponse>(node.member(), EntryKind::kDeleteRange, range, reply,
+    return Propose<pb::DeleteRangeResponse>(node.member(), EntryKind::kDeleteRange, range, request.user,
+                                            reply,
                                             [](const pb::DeleteRangeResponse& deleted, Response* response) {
                                               response->deleted = deleted.deleted();
                                             });
   }
   pb::CompactionRequest compaction;
   compaction.set_revision(request.revision);
-  Propose<pb::CompactionResponse>(node.member(), EntryKind::kCompaction, compaction, reply, kNothing);
+  Propose<pb::CompactionResponse>(node.member(), EntryKind::kCompaction, compaction, request.user, reply,
+                                  kNothing);
 }
 
 }  // namespace
@@ -267,6 +368,12 @@ void Serve(Node& node, const Request& request, std::function<void(Response)> rep
     case OpKind::kMemberPromote:
     case OpKind::kMemberRemove:
       return ChangeMembers(node, request, reply);
+    case OpKind::kDisarm:
+      return Disarm(node.member(), node.member().alarms().Get(server::AlarmType::kNoSpace), reply);
+    case OpKind::kAuth:
+      return ChangeUsers(node, request, reply);
+    case OpKind::kAlarm:  // Members raise it by themselves.
+      return reply(Failed(InvalidArgument("no client asks for it")));
     case OpKind::kMoveLeader:
       return node.member().TransferLeadership(request.member,
                                               [reply](const Status& status) { reply(Failed(status)); });

@@ -32,10 +32,10 @@ std::string Describe(const Compare& compare) {
 }  // namespace
 
 std::string_view OpName(OpKind kind) {
-  static constexpr std::array<std::string_view, 15> kNames = {
-      "range",    "put",        "delete",         "txn",           "compact",
-      "grant",    "revoke",     "keepalive",      "hash-kv",       "defragment",
-      "snapshot", "member-add", "member-promote", "member-remove", "move-leader"};
+  static constexpr std::array<std::string_view, 18> kNames = {
+      "range",          "put",           "delete",      "txn",        "compact",  "grant",
+      "revoke",         "keepalive",     "hash-kv",     "defragment", "snapshot", "member-add",
+      "member-promote", "member-remove", "move-leader", "disarm",     "alarm",    "auth"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -82,6 +82,8 @@ std::string Describe(const Request& request) {
   if (request.limit != 0) text += " limit=" + std::to_string(request.limit);
   if (request.serializable) text += " serializable";
   if (request.member != 0) text += " member=" + std::to_string(request.member);
+  if (request.kind == OpKind::kAuth) text += " change=" + std::to_string(static_cast<int>(request.change));
+  if (!request.user.empty()) text += " by=" + request.user;
   for (const Compare& compare : request.compares) text += " if " + Describe(compare);
   for (const SimpleOp& op : request.then) text += " then " + Describe(op);
   for (const SimpleOp& op : request.otherwise) text += " else " + Describe(op);

@@ -49,6 +49,23 @@ enum class OpKind : uint8_t {
   kMemberPromote,
   kMemberRemove,
   kMoveLeader,
+  kDisarm,  // All alarms NOSPACE.
+  kAlarm,   // One alarm NOSPACE on or off; only as an entry of the log.
+  kAuth,    // A change of users or roles.
+};
+enum class AuthChange : uint8_t {
+  kUserAdd,     // key: the user.
+  kUserDelete,  // key.
+  kGrantRole,   // key: the user, value: the role.
+  kRevokeRole,
+  kRoleAdd,  // key: the role.
+  kRoleDelete,
+  kGrantRead,  // value: the role; key, end.
+  kGrantWrite,
+  kGrantBoth,
+  kRevokePermission,
+  kEnable,
+  kDisable,
 };
 std::string_view OpName(OpKind kind);
 
@@ -80,8 +97,11 @@ struct Request {
   bool serializable = false;
   std::vector<Compare> compares;
   std::vector<SimpleOp> then, otherwise;
-  uint64_t member = 0;   // Promote, remove, move: whom.
-  std::string peer_url;  // Add.
+  uint64_t member = 0;    // Promote, remove, move: whom.
+  std::string peer_url;   // Add.
+  bool activate = false;  // Of an alarm.
+  AuthChange change = AuthChange::kEnable;
+  std::string user;  // Who asks, where authentication is on.
 };
 
 struct SimpleAnswer {

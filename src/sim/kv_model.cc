@@ -218,9 +218,29 @@ Response KvModel::Revoke(int64_t lease) {
   return response;
 }
 
+// What is refused while a member has the alarm: a transaction for any put in it, whichever way it would go.
+bool KvModel::NeedsSpace(const Request& request) const {
+  const auto puts = [](const std::vector<SimpleOp>& ops) {
+    return std::any_of(ops.begin(), ops.end(), [](const SimpleOp& op) { return op.kind == OpKind::kPut; });
+  };
+  switch (request.kind) {
+    case OpKind::kPut:
+    case OpKind::kLeaseGrant:
+      return true;
+    case OpKind::kTxn:
+      return puts(request.then) || puts(request.otherwise);
+    default:
+      return false;
+  }
+}
+
 Response KvModel::Apply(const Request& request) {
   Response response;
   response.revision = revision_;
+  if (capped() && NeedsSpace(request)) {
+    response.status = ResourceExhausted("no space");
+    return response;
+  }
   switch (request.kind) {
     case OpKind::kPut:
     case OpKind::kDelete:
@@ -250,6 +270,13 @@ Response KvModel::Apply(const Request& request) {
       return response;
     case OpKind::kLeaseRevoke:
       return Revoke(request.lease);
+    case OpKind::kAlarm:
+      if (request.activate) {
+        no_space_.insert(request.member);
+      } else {
+        no_space_.erase(request.member);
+      }
+      return response;
     default:
       return response;
   }

@@ -36,6 +36,7 @@ class KvModel {
   // The answer; its status is an error where the entry is refused and changes nothing.
   Response Apply(const Request& request);
   const std::map<int64_t, std::set<std::string>>& leases() const { return leases_; }
+  bool capped() const { return !no_space_.empty(); }
 
  private:
   struct Version {
@@ -45,6 +46,7 @@ class KvModel {
 
   void Commit(std::vector<Event> events);
   void AttachLeases(const std::vector<Event>& events);
+  bool NeedsSpace(const Request& request) const;
   bool LeasesKnown(const Request& request) const;
   bool ReadsKnown(const Request& request) const;
   Response Revoke(int64_t lease);
@@ -54,6 +56,7 @@ class KvModel {
   std::map<std::string, std::vector<Version>> versions_;
   std::vector<std::vector<Event>> events_;  // From revision 2 on.
   std::map<int64_t, std::set<std::string>> leases_;
+  std::set<uint64_t> no_space_;  // Members with the alarm.
 };
 
 }  // namespace quorate::sim

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/endian.h"
+
 namespace quorate::sim {
 
 void Network::Block(int from, int to) { ++blocked_[{from, to}]; }
@@ -47,6 +49,32 @@ void Network::Send(int from, int to, int channel, Task arrive, Task lost) {
       }
     });
   }
+}
+
+Network::Damage Network::MayDamage(std::string* frame) {
+  constexpr size_t kLengthBytes = 8;
+  if (frame->size() <= kLengthBytes || !Chance(conditions_.damage)) return Damage::kNone;
+  const auto kind = static_cast<Damage>(1 + random_.Below(3));
+  switch (kind) {
+    case Damage::kCut:
+      frame->resize(random_.Below(frame->size()));
+      break;
+    case Damage::kTooLong: {
+      // By a little, or by so much that nobody should believe it.
+      const uint64_t length = frame->size() - kLengthBytes + 1 + (random_.Next() >> random_.Below(64));
+      StoreBig64(frame->data(), length);
+      break;
+    }
+    case Damage::kBits:
+      for (uint64_t i = 1 + random_.Below(4); i > 0; --i) {
+        char& byte = (*frame)[random_.Below(frame->size())];
+        byte = static_cast<char>(byte ^ 1 << random_.Below(8));
+      }
+      break;
+    case Damage::kNone:
+      break;
+  }
+  return kind;
 }
 
 void Network::SendReliably(int from, int to, int channel, int64_t extra_delay, Task arrive, Task broken) {

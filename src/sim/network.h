@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +20,7 @@ struct NetworkConditions {
   int loss = 0;
   int duplication = 0;
   int reordering = 0;
+  int damage = 0;  // Of a frame's bytes.
   int64_t delay_least = 50 * kMicrosecond;
   int64_t delay_spread = 200 * kMicrosecond;
 };
@@ -42,6 +44,16 @@ class Network {
   // A message of a connection: no loss but by a cut, no duplicate, in order. `broken` runs when it can't
   // arrive.
   void SendReliably(int from, int to, int channel, int64_t extra_delay, Task arrive, Task broken = {});
+
+  // What a broken line does to the bytes of a frame, whose first eight are its length.
+  enum class Damage : uint8_t {
+    kNone,
+    kCut,      // The connection breaks off within the frame.
+    kTooLong,  // The length says more than there is.
+    kBits,     // Some are others.
+  };
+  // As the conditions have it.
+  Damage MayDamage(std::string* frame);
 
   uint64_t sent() const { return sent_; }
   uint64_t lost() const { return lost_; }

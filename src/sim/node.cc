@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "server/continuity.h"
+#include "server/own_directory.h"
+#include "server/sync_failure.h"
 
 namespace quorate::sim {
 namespace {
@@ -41,6 +44,8 @@ Node::Node(World* world, NodeOptions options)
   // A log takes a cut within a sector for damage, and real disks don't make one.
   files_.set_byte_tears(false);
   files_.set_before_operation([this](SimOperation op, const std::string&) { return OnDiskOperation(op); });
+  if (options_.marks_failed_syncs)
+    files_.set_on_failed_sync([this](const std::string& path) { MarkFailedSync(path); });
 }
 
 Node::~Node() {
@@ -58,11 +63,42 @@ server::Config Node::ConfigOfProcess() {
   return config;
 }
 
+// As the program does it. No process dies between the failure and the mark, and the mark needs no room on the
+// disk: the run directory is in memory.
+void Node::MarkFailedSync(const std::string& path) {
+  const bool own_access = std::exchange(own_access_, true);
+  const uint64_t capacity = files_.capacity_bytes();
+  files_.set_capacity_bytes(UINT64_MAX);
+  server::SyncFailureMark(&files_, options_.config.data_dir, ConfigOfProcess().lost_log).Set(path);
+  files_.set_capacity_bytes(capacity);
+  own_access_ = own_access;
+}
+
+// An etcd keeps nothing of what our own kind keeps beside its data, and trusts its disk at every start: a
+// member that remembers nobody, has no mark, and finds that its last process left the directory as it is.
+void Node::ForgetAsEtcd() {
+  const bool own_access = std::exchange(own_access_, true);
+  const server::LostLogOptions lost_log = ConfigOfProcess().lost_log;
+  const std::string own = server::OwnDirectory(options_.config.data_dir);
+  QUORATE_CHECK(files_.RemoveAll(own).ok());
+  if (member_id_ != 0) {
+    const server::Epoch epoch{1, 1, 1};
+    QUORATE_CHECK(server::MakeOwnDirectory(&files_, own).ok());
+    QUORATE_CHECK(files_.CreateDirectories(lost_log.run_dir, 0700).ok());
+    QUORATE_CHECK(files_.WriteAtomically(own + "/epoch", server::EncodeEpoch(epoch), 0600).ok());
+    const std::string run = lost_log.run_dir + "/" + server::RunRecordName(member_id_, own);
+    const server::RunRecord record{epoch, lost_log.boot_id, {}, std::nullopt};
+    QUORATE_CHECK(files_.WriteAtomically(run, server::EncodeRunRecord(record), 0600).ok());
+  }
+  own_access_ = own_access;
+}
+
 bool Node::Start() {
   QUORATE_CHECK(member_ == nullptr);
   ++life_;
   dying_ = false;
   SyncClock();
+  if (options_.etcd_like) ForgetAsEtcd();
   auto opened =
       server::Member::Open(ConfigOfProcess(), {&files_, &clock_, &random_, &executor_}, &transport_);
   crashed_opening_ = dying_;
@@ -189,9 +225,8 @@ void Node::OnFatal(const Status& status) {
   if (world_.now() > excused_until_) {
     world_.trace->Fail("no-death-without-cause", ActorName(index()) + " ended itself: " + status.ToString());
   }
-  // After a failed sync the page cache shows what the disk has not, and a process that starts on it would
-  // build on sand, as the original does: here the machine is started anew.
-  Crash(files_sync_may_fail_);
+  // After a failed sync the page cache shows what the disk has not; the next process must not build on that.
+  Crash(false);
 }
 
 // ---- events ----
@@ -274,7 +309,8 @@ void Node::OnApplied(const raft::Entry& entry) {
   if (!up()) return;
   // A database that came ahead of the log holds later entries already.
   const bool ahead = member_->backend().consistent_index() > entry.index;
-  world_.truth->OnApplied(index(), entry, ahead ? -1 : member_->store().current_revision());
+  world_.truth->OnApplied(index(), entry, ahead ? -1 : member_->store().current_revision(),
+                          {member_->auth().enabled(), member_->auth().revision()});
 }
 
 uint64_t Node::Keep(std::unique_ptr<Session> session) {

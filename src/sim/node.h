@@ -34,7 +34,9 @@ struct NodeOptions {
   uint64_t seed = 0;
   server::Config config;
   int64_t clock_rate_ppm = 0;  // How much too fast it runs.
-  bool etcd_like = false;      // It does not answer what no etcd would.
+  // It answers nothing that no etcd would, and its next process knows no more than an etcd's.
+  bool etcd_like = false;
+  bool marks_failed_syncs = true;
   // The process has ended, by itself or by a fault. Runs later, in an event of its own.
   std::function<void(Node*)> on_end;
 };
@@ -99,7 +101,6 @@ class Node {
   // The nth operation of that kind from now fails.
   void FailOperation(SimOperation operation, uint64_t nth) {
     Excuse(INT64_MAX);  // Who knows when the nth comes.
-    files_sync_may_fail_ |= operation == SimOperation::kSync;
     files_.InjectError(operation, nth);
   }
   std::map<std::string, std::string> CopyDisk();
@@ -115,6 +116,8 @@ class Node {
  private:
   Status OnDiskOperation(SimOperation op);
   void OnFatal(const Status& status);
+  void MarkFailedSync(const std::string& path);
+  void ForgetAsEtcd();
   void OnApplied(const raft::Entry& entry);
   void ScheduleTick();
   void Tick();
@@ -152,7 +155,6 @@ class Node {
   int64_t clock_synced_at_ = 0;
   int64_t excused_until_ = -1;
   bool crashed_opening_ = false;
-  bool files_sync_may_fail_ = false;
   bool set_back_ = false;
   uint64_t boots_ = 1;
   bool own_access_ = false;       // The simulator itself reads or writes the disk.

@@ -100,8 +100,16 @@ void NodeTransport::SendOne(const raft::Message& message) {
                       {"reject", message.reject}});
   if (to == nullptr || !to->up() || !Knows(message.to)) return Lost(message.to);
   const int channel = message.type == raft::MessageType::kApp ? kAppends : kMessages;
-  const auto arrive = [this, to, message, life = to->life()] {
-    if (to->Lives(life)) Deliver(to, message);
+  std::string bytes;
+  auto damage = Network::Damage::kNone;
+  if (world_.wire != nullptr) {
+    bytes = world_.wire->encode(message);
+    damage = world_.network->MayDamage(&bytes);
+  }
+  const auto arrive = [this, to, message, bytes, damage, life = to->life()] {
+    if (!to->Lives(life)) return;
+    if (world_.wire == nullptr) return Deliver(to, message);
+    DeliverBytes(to, message, bytes, damage);
   };
   const auto lost = [this, id = message.to] { Lost(id); };
   // A proposal that arrived twice would be executed twice; no stream of the peer protocol repeats one.
@@ -110,6 +118,26 @@ void NodeTransport::SendOne(const raft::Message& message) {
   } else {
     world_.network->Send(node_.index(), to->index(), channel, arrive, lost);
   }
+}
+
+// What was damaged is lost with its connection, whatever could still be made of it: the checksums of TCP see
+// to that. What is only half there, or says that it is longer than it is, must give nothing in any case.
+void NodeTransport::DeliverBytes(Node* to, const raft::Message& sent, const std::string& bytes,
+                                 Network::Damage damage) {
+  const auto messages = world_.wire->decode(to->member_id(), node_.member_id(), bytes);
+  if (damage == Network::Damage::kNone) {
+    if (messages.ok() && messages->size() == 1) return Deliver(to, messages->front());
+    return world_.trace->Fail("whole-message-arrives", ActorName(node_.index()) + " sent " +
+                                                           std::string(raft::Describe(sent.type)) + ": " +
+                                                           messages.status().ToString());
+  }
+  world_.trace->Note(to->index(), "gets-damaged-bytes",
+                     {{"how", static_cast<int>(damage)}, {"status", messages.status().ToString()}});
+  if (damage != Network::Damage::kBits && messages.ok() && !messages->empty()) {
+    world_.trace->Fail("half-a-message",
+                       ActorName(to->index()) + " made a message of bytes that were cut off");
+  }
+  Lost(sent.to);
 }
 
 void NodeTransport::Deliver(Node* to, const raft::Message& message) {

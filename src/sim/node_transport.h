@@ -39,6 +39,7 @@ class NodeTransport final : public server::Transport {
   bool Knows(uint64_t id) const { return peers_.contains(id) || remotes_.contains(id); }
   void SendOne(const raft::Message& message);
   void Deliver(Node* to, const raft::Message& message);
+  void DeliverBytes(Node* to, const raft::Message& sent, const std::string& bytes, Network::Damage damage);
   void Lost(uint64_t to);
   void Transmit(const std::shared_ptr<Transfer>& transfer);
   void TakeIn(Node* to, const std::shared_ptr<Transfer>& transfer);

@@ -29,49 +29,6 @@ std::string MemberName(int index) { return "m" + std::to_string(index); }
 
 }  // namespace
 
-SimulationOptions OptionsForSeed(uint64_t seed) {
-  SeededRandom random(seed * 7 + 3);
-  SimulationOptions options;
-  options.seed = seed;
-  const uint64_t dice = random.Below(10);
-  options.members = dice < 2 ? 1 : dice < 8 ? 3 : 5;
-  options.member_changes = options.members > 1 && random.Below(3) == 0;
-  options.disk_faults = random.Below(2) == 0;
-  options.fault_interval = static_cast<int64_t>(1 + random.Below(12)) * 300 * kMillisecond;
-  options.think_nanos = static_cast<int64_t>(2 + random.Below(60)) * kMillisecond;
-  options.key_clients = 2 + static_cast<int>(random.Below(5));
-  options.lease_clients = 1 + static_cast<int>(random.Below(2));
-  options.watchers = 1 + static_cast<int>(random.Below(4));
-  if (random.Below(4) == 0) options.etcd_like_member = static_cast<int>(random.Below(3));
-  return options;
-}
-
-SimulationOptions OptionsWithSetBacks(uint64_t seed) {
-  SimulationOptions options = OptionsForSeed(seed);
-  options.members = std::max(options.members, 3);  // What one member alone has lost is lost.
-  options.disks_set_back = true;
-  options.strict_probation = seed % 2 == 0;
-  options.member_changes = false;
-  // Who is asked must answer, or the way out through memory is none.
-  if (!options.strict_probation) options.etcd_like_member = -1;
-  return options;
-}
-
-std::vector<Fault> PlanFor(const SimulationOptions& options) {
-  if (!options.faults) return {};
-  PlanOptions plan;
-  plan.seed = options.seed * 11 + 5;
-  plan.members = options.members;
-  plan.begin = 2 * kSecond;
-  plan.end = plan.begin + options.load_nanos;
-  plan.interval = options.fault_interval;
-  plan.disk_faults = options.disk_faults;
-  plan.member_changes = options.member_changes;
-  plan.disks_set_back = options.disks_set_back;
-  plan.undisturbed = !options.strict_probation;
-  return MakePlan(plan);
-}
-
 Simulation::Simulation(SimulationOptions options)
     : options_(std::move(options)),
       random_(options_.seed),
@@ -86,6 +43,7 @@ Simulation::Simulation(SimulationOptions options)
   world_.truth = &truth_;
   world_.raft = &raft_;
   world_.history = &history_;
+  world_.wire = options_.wire;
   world_.node_of = [this](uint64_t id) -> Node* {
     for (const auto& node : nodes_) {
       if (node->member_id() == id) return node.get();
@@ -109,9 +67,11 @@ Simulation::Simulation(SimulationOptions options)
   };
   hooks.change_members = [this](const Fault& fault) { ChangeMembers(fault); };
   injector_ = std::make_unique<FaultInjector>(&world_, std::move(hooks));
-  steward_ = std::make_unique<Steward>(
-      &world_, &endpoints_,
-      ClientOptions{.number = 0, .seed = options_.seed * 5, .timeout_nanos = 10 * kSecond});
+  steward_ = std::make_unique<Steward>(&world_, &endpoints_,
+                                       ClientOptions{.number = 0,
+                                                     .seed = options_.seed * 5,
+                                                     .timeout_nanos = 10 * kSecond,
+                                                     .user = options_.users ? "root" : ""});
 }
 
 Simulation::~Simulation() { restarts_ = false; }
@@ -134,7 +94,7 @@ server::Config Simulation::ConfigFor(int index) {
   config.backend_batch_operations = 20 + random.Below(200);
   config.compaction_batch_limit = 5 + random.Below(50);
   config.watch_progress_interval_nanos = kSecond;
-  config.quota_backend_bytes = -1;
+  config.quota_backend_bytes = options_.quota_bytes > 0 ? options_.quota_bytes : -1;
   config.strict_reconfig_check = random.Below(3) == 0;
   config.lease_checkpoint = random.Below(3) == 0;
   config.bcrypt_cost = 4;
@@ -151,6 +111,7 @@ Node* Simulation::AddNode(server::Config config) {
   options.config = std::move(config);
   options.clock_rate_ppm = static_cast<int64_t>(random_.Below(kClockSpreadPpm)) - kClockSpreadPpm / 2;
   options.etcd_like = options.index == options_.etcd_like_member;
+  options.marks_failed_syncs = options_.marks_failed_syncs;
   options.on_end = [this](Node* node) { OnEnd(node); };
   nodes_.push_back(std::make_unique<Node>(&world_, std::move(options)));
   return nodes_.back().get();
@@ -196,18 +157,27 @@ void Simulation::StartClients() {
     options.think_nanos = options_.think_nanos;
     options.timeout_nanos = options_.client_timeout_nanos;
     options.big_values = options_.seed % 3 == 0;
+    if (options_.users) options.user = "root";
     return options;
   };
   for (int i = 0; i < options_.key_clients; ++i) {
-    clients_.push_back(std::make_unique<KeyClient>(&world_, &endpoints_, next()));
+    ClientOptions key = next();
+    if (options_.users && i % 2 == 1) key.user = "alice";
+    clients_.push_back(std::make_unique<KeyClient>(&world_, &endpoints_, key));
   }
   for (int i = 0; i < options_.lease_clients; ++i) {
     ClientOptions lease = next();
     lease.think_nanos *= 4;
     clients_.push_back(std::make_unique<LeaseClient>(&world_, &endpoints_, lease));
   }
+  if (options_.users) {
+    ClientOptions changes = next();
+    changes.think_nanos = 100 * kMillisecond;
+    clients_.push_back(std::make_unique<AuthClient>(&world_, &endpoints_, changes));
+  }
   ClientOptions operations = next();
   operations.think_nanos = 400 * kMillisecond;
+  operations.disarms = options_.quota_bytes > 0;
   clients_.push_back(std::make_unique<OperatorClient>(&world_, &endpoints_, operations));
   for (int i = 0; i < options_.watchers; ++i) {
     WatcherOptions options;

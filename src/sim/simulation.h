@@ -35,6 +35,12 @@ struct SimulationOptions {
   int64_t progress_nanos = 2 * kSecond;  // Mean, between two requests of a watcher for progress.
   int64_t think_nanos = 20 * kMillisecond;
   int64_t client_timeout_nanos = 3 * kSecond;
+  bool bad_bytes = false;      // Frames between members are damaged, too; needs a wire.
+  const Wire* wire = nullptr;  // Not owned.
+  // What the database may take; 0: no limit.
+  int64_t quota_bytes = 0;
+  bool marks_failed_syncs = true;  // False: as a server that thinks nothing of them.
+  bool users = false;              // There are, and what they may do changes.
   bool keep_trace = false;
   // Changes of the members' settings, after the seed has had its say.
   std::function<void(server::Config*)> configure;

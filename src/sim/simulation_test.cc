@@ -11,6 +11,7 @@
 
 #include "base/logging.h"
 #include "base/test_seed.h"
+#include "sim/program/peer_wire.h"
 #include "sim/runner.h"
 #include "sim/scenarios.h"
 
@@ -24,8 +25,9 @@ void BeQuiet() {
   log::Configure({.level = log::Level::kFatal}, &error);
 }
 
-RunResult RunSeed(const SimulationOptions& options) {
+RunResult RunSeed(SimulationOptions options) {
   BeQuiet();
+  options.wire = &PeerWire();
   return RunInChild([&] { return Simulation(options).Run(PlanFor(options)); }, kRunSeconds);
 }
 
@@ -103,6 +105,58 @@ TEST(SimSearch, AServerThatDoesNotSyncIsFound) {
     found += !RunInChild([&] { return Simulation(options).Run(plan); }, kRunSeconds).ok;
   }
   EXPECT_GT(found, 0);
+}
+
+// A codec that makes something of half a frame.
+TEST(SimSearch, ACodecThatTakesHalfAMessageIsFound) {
+  BeQuiet();
+  SimulationOptions options;
+  options.load_nanos = 4 * kSecond;
+  options.member_changes = false;
+  Wire wire = PeerWire();
+  wire.decode = [](uint64_t local, uint64_t remote, std::string_view bytes) {
+    auto messages = PeerWire().decode(local, remote, bytes);
+    if (messages.ok() && messages->empty()) messages->emplace_back();
+    return messages;
+  };
+  Fault fault;
+  fault.kind = FaultKind::kBadBytes;
+  fault.at = 3 * kSecond;
+  fault.duration = kSecond;
+  fault.number = 100;
+  options.wire = &wire;
+  EXPECT_EQ(RunInChild([&] { return Simulation(options).Run({fault}); }, kRunSeconds).check,
+            "half-a-message");
+  options.wire = &PeerWire();
+  EXPECT_TRUE(RunInChild([&] { return Simulation(options).Run({fault}); }, kRunSeconds).ok);
+}
+
+// After a failed sync the process dies and another goes on with what the page cache shows; then the power
+// goes.
+TEST(SimSearch, ASyncThatFailedLosesNothingUnlessItIsForgotten) {
+  BeQuiet();
+  int lost = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    SimulationOptions options;
+    options.seed = seed;
+    options.members = 1;
+    options.load_nanos = 8 * kSecond;
+    options.member_changes = false;
+    std::vector<Fault> plan;
+    for (int64_t at = 3 * kSecond; at < 9 * kSecond; at += kSecond) {
+      Fault fault;
+      fault.kind = at / kSecond % 2 == 1 ? FaultKind::kFailedSync : FaultKind::kPowerLoss;
+      fault.at = at;
+      fault.duration = 100 * kMillisecond;
+      fault.number = fault.kind == FaultKind::kFailedSync ? 3 : 0;
+      plan.push_back(fault);
+    }
+    const RunResult result = RunInChild([&] { return Simulation(options).Run(plan); }, kRunSeconds);
+    EXPECT_TRUE(result.ok) << "seed " << seed << ": " << result.check << ": " << result.failure;
+    options.marks_failed_syncs = false;
+    lost += !RunInChild([&] { return Simulation(options).Run(plan); }, kRunSeconds).ok;
+  }
+  EXPECT_GT(lost, 0);
 }
 
 }  // namespace

@@ -127,6 +127,16 @@ std::optional<Request> DecodeLogEntry(const raft::Entry& entry, bool* understood
       request.lease = revoke.id();
       return request;
     }
+    case server::EntryKind::kAlarm: {
+      pb::AlarmRequest alarm;
+      *understood = Parse(view.body, &alarm) &&
+                    (alarm.action() == pb::AlarmRequest::GET || alarm.alarm() == pb::NOSPACE);
+      if (alarm.action() == pb::AlarmRequest::GET) return std::nullopt;
+      request.kind = OpKind::kAlarm;
+      request.member = alarm.memberid();
+      request.activate = alarm.action() == pb::AlarmRequest::ACTIVATE;
+      return request;
+    }
     case server::EntryKind::kRange:
     case server::EntryKind::kLeaseCheckpoint:
     case server::EntryKind::kClusterVersionSet:
@@ -162,11 +172,36 @@ void Truth::CheckUnique(const Request& request, int64_t revision) {
   }
 }
 
-void Truth::Learn(int member, const raft::Entry& entry) {
+// True when the entry is about users: then there is nothing more in it.
+bool Truth::LearnAuth(const raft::Entry& entry, const AuthState& auth) {
+  server::EntryView view;
+  if (entry.type != raft::EntryType::kNormal || entry.data.empty() ||
+      cluster::IsV2Request(entry.data.view()) || !server::DecodeEntry(entry.data.view(), &view) ||
+      !AuthModel::Concerns(view)) {
+    return false;
+  }
+  modelled_ = auth_.Learn(view, auth) && modelled_;
+  return true;
+}
+
+bool Truth::Permits(const raft::Entry& entry, const Request& request) const {
+  server::EntryView view;
+  return server::DecodeEntry(entry.data.view(), &view) &&
+         auth_.Permits(std::string(view.header.username), view.header.auth_revision, request,
+                       model_.leases());
+}
+
+void Truth::Learn(int member, const raft::Entry& entry, const AuthState& auth) {
+  if (LearnAuth(entry, auth)) return;
   bool understood = true;
   const auto request = DecodeLogEntry(entry, &understood);
   if (!understood) modelled_ = false;
   if (!request || !modelled_) return;
+  if (!Permits(entry, *request)) {
+    return trace_.Note(
+        member, "first-to-refuse",
+        {{"index", entry.index}, {"request", Describe(*request)}, {"revision", model_.revision()}});
+  }
   const int64_t before = model_.revision();
   const Response response = model_.Apply(*request);
   if (model_.revision() > before) {
@@ -183,7 +218,7 @@ void Truth::Learn(int member, const raft::Entry& entry) {
               {{"index", entry.index}, {"request", Describe(*request)}, {"revision", model_.revision()}});
 }
 
-void Truth::OnApplied(int member, const raft::Entry& entry, int64_t store_revision) {
+void Truth::OnApplied(int member, const raft::Entry& entry, int64_t store_revision, const AuthState& auth) {
   const uint64_t fingerprint = Fingerprint(entry.data.view()) ^ static_cast<uint64_t>(entry.type);
   if (entry.index > applied_.size() + 1) {
     return trace_.Fail("log-without-gaps", ActorName(member) + " applied index " +
@@ -191,8 +226,8 @@ void Truth::OnApplied(int member, const raft::Entry& entry, int64_t store_revisi
                                                std::to_string(applied_.size() + 1));
   }
   if (entry.index == applied_.size() + 1) {
-    applied_.push_back({entry.term, fingerprint, 0, scheduler_.now()});
-    Learn(member, entry);
+    applied_.push_back({entry.term, fingerprint, 0, auth, scheduler_.now()});
+    Learn(member, entry, auth);
     applied_.back().revision = modelled_ ? model_.revision() : store_revision;
   }
   Applied& known = applied_[entry.index - 1];
@@ -208,6 +243,13 @@ void Truth::OnApplied(int member, const raft::Entry& entry, int64_t store_revisi
     trace_.Fail("same-revision", ActorName(member) + " is at revision " + std::to_string(store_revision) +
                                      " after index " + std::to_string(entry.index) + ", it should be " +
                                      std::to_string(known.revision));
+  }
+  if (known.auth != auth) {
+    trace_.Fail("same-users", ActorName(member) + " is at auth revision " + std::to_string(auth.revision) +
+                                  (auth.enabled ? " (on)" : " (off)") + " after index " +
+                                  std::to_string(entry.index) + ", it should be " +
+                                  std::to_string(known.auth.revision) +
+                                  (known.auth.enabled ? " (on)" : " (off)"));
   }
 }
 

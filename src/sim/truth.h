@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "raft/types.h"
+#include "sim/auth_model.h"
 #include "sim/kv_model.h"
 #include "sim/trace.h"
 
 namespace quorate::sim {
 
 // The request in a normal entry; none when it holds none that changes keys, leases or the compacted revision.
-// `understood` gets false for what the model does not follow (users, alarms).
+// `understood` gets false for what the model does not follow (users are followed by AuthModel).
 std::optional<Request> DecodeLogEntry(const raft::Entry& entry, bool* understood);
 
 class Truth {
@@ -24,6 +25,7 @@ class Truth {
     uint64_t term = 0;
     uint64_t fingerprint = 0;  // Of type and data.
     int64_t revision = 0;      // After it.
+    AuthState auth;            // After it.
     int64_t first_at = 0;
   };
   struct Lease {
@@ -34,8 +36,9 @@ class Truth {
 
   Truth(const Scheduler* scheduler, Trace* trace) : scheduler_(*scheduler), trace_(*trace) {}
 
-  // `store_revision`: of the member after the entry; -1 when its database was ahead of the entry.
-  void OnApplied(int member, const raft::Entry& entry, int64_t store_revision);
+  // `store_revision`, `auth`: of the member after the entry; -1 when its database was ahead of the entry, and
+  // nothing is known.
+  void OnApplied(int member, const raft::Entry& entry, int64_t store_revision, const AuthState& auth = {});
 
   // False once something was applied that the model does not follow: then only equality is known.
   bool modelled() const { return modelled_; }
@@ -47,12 +50,15 @@ class Truth {
   const std::map<int64_t, Lease>& leases() const { return leases_; }
 
  private:
-  void Learn(int member, const raft::Entry& entry);
+  void Learn(int member, const raft::Entry& entry, const AuthState& auth);
+  bool LearnAuth(const raft::Entry& entry, const AuthState& auth);
+  bool Permits(const raft::Entry& entry, const Request& request) const;
   void CheckUnique(const Request& request, int64_t revision);
 
   const Scheduler& scheduler_;
   Trace& trace_;
   KvModel model_;
+  AuthModel auth_;
   bool modelled_ = true;
   std::vector<Applied> applied_;     // From index 1 on.
   std::vector<int64_t> first_seen_;  // From revision 2 on.

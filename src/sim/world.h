@@ -11,6 +11,7 @@
 #include "sim/scheduler.h"
 #include "sim/trace.h"
 #include "sim/truth.h"
+#include "sim/wire.h"
 
 namespace quorate::sim {
 
@@ -23,6 +24,7 @@ struct World {
   Truth* truth = nullptr;
   RaftMonitor* raft = nullptr;
   History* history = nullptr;
+  const Wire* wire = nullptr;  // Null: messages travel as they are.
   // The machine on which the member with this ID runs, or ran last; null: none.
   std::function<Node*(uint64_t member_id)> node_of;
 

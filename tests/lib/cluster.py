@@ -153,6 +153,12 @@ class ClusterMember(member.Member):
             kvs = service.KV.Range(request, timeout=timeout, metadata=metadata).kvs
             return kvs[0].value.decode() if kvs else None
 
+    def log_in(self, user, password):
+        """Metadata for requests in that name."""
+        with self.api() as service:
+            answer = service.Auth.Authenticate(rpc.AuthenticateRequest(name=user, password=password))
+            return (("token", answer.token),)
+
     def fill(self, count, size=20, prefix="fill/", metadata=None):
         """So many Puts, many at once; the last one's revision."""
         with self.api() as service:

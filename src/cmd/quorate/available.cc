@@ -8,16 +8,10 @@
 namespace quorate::cmd {
 namespace {
 
-constexpr std::string_view kDiscoveryText =
-    "v3 discovery comes with a later release of Quorate; until then name the members with --initial-cluster, "
-    "or let --discovery-srv find them in DNS";
-
 std::string_view Reason(Later later) {
   switch (later) {
     case Later::kNow:
       return "";
-    case Later::kDiscovery:
-      return kDiscoveryText;
     case Later::kTracing:
       return "distributed tracing comes with a later release of Quorate; leave it out";
     case Later::kLogRotation:

@@ -113,7 +113,6 @@ void AddMember(std::vector<Flag>* t) {
 }
 
 void AddClustering(std::vector<Flag>* t) {
-  const Later later = Later::kDiscovery;
   const std::vector<Flag> rows = {
       {"initial-advertise-peer-urls", kUrls, kClustering, AT_URLS(initial_advertise_peer_urls),
        "http://localhost:2380", "List of this member's peer URLs to advertise to the rest of the cluster."},
@@ -129,9 +128,9 @@ void AddClustering(std::vector<Flag>* t) {
       {"advertise-client-urls", kUrls, kClustering, AT_URLS(advertise_client_urls), "http://localhost:2379",
        "List of this member's client URLs to advertise to the public."},
       {"discovery-token", kString, kClustering, AT_STRING(discovery.token), "",
-       "V3 discovery: discovery token for the etcd cluster to be bootstrapped.", later, "", "-"},
+       "V3 discovery: discovery token for the etcd cluster to be bootstrapped.", Later::kNow, "", "-"},
       {"discovery-endpoints", kStringSet, kClustering, AT_STRINGS(discovery.endpoints), "",
-       "V3 discovery: List of gRPC endpoints of the discovery service.", later, "", "-"},
+       "V3 discovery: List of gRPC endpoints of the discovery service.", Later::kNow, "", "-"},
       {"discovery-dial-timeout", kDuration, kClustering, AT_INT(discovery.dial_timeout_nanos), "2s",
        "V3 discovery: dial timeout for client connections.", Later::kNow, "", "-"},
       {"discovery-request-timeout", kDuration, kClustering, AT_INT(discovery.request_timeout_nanos), "5s",

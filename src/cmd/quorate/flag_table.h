@@ -44,7 +44,7 @@ enum class Section {
 };
 
 // Why a setting that differs from its default can't be served by this release.
-enum class Later { kNow, kDiscovery, kTracing, kLogRotation, kV2Proxy, kV2Discovery, kV2Emulation };
+enum class Later { kNow, kTracing, kLogRotation, kV2Proxy, kV2Discovery, kV2Emulation };
 
 using Field = std::variant<std::monostate, bool& (*)(Options&), int64_t& (*)(Options&),
                            uint64_t& (*)(Options&), std::string& (*)(Options&),

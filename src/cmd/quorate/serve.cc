@@ -26,6 +26,7 @@
 #include "cmd/quorate/serve_lost_log.h"
 #include "cmd/quorate/serve_settings.h"
 #include "cmd/quorate/serve_tls.h"
+#include "cmd/quorate/serve_token_discovery.h"
 #include "net/loop.h"
 #include "net/server.h"
 #include "peer/bootstrap.h"
@@ -35,6 +36,7 @@
 #include "rpc/services.h"
 #include "server/cluster_life.h"
 #include "server/member.h"
+#include "server/sync_failure.h"
 
 namespace quorate::cmd {
 namespace {
@@ -131,10 +133,12 @@ class Program {
         executor_(kReaderThreads, [this] { loop_.Post([this] { executor_.RunCompletions(); }); }),
         env_{&files_, &clock_, &random_, &executor_},
         config_(ToServerConfig(options)),
+        sync_failure_(&files_, config_.data_dir, config_.lost_log),
         server_(&loop_, ToNetOptions(options)),
         http_server_(&loop_, ToNetOptions(options)),
         transport_(&loop_, env_, {config_.advertise_peer_urls, config_.election_ticks * config_.tick_nanos}),
         peer_server_(&loop_, peer::PeerServerOptions()) {
+    files_.set_on_failed_sync([this](const std::string& path) { sync_failure_.Set(path); });
     config_.on_fatal = [](const Status& status) {
       LOG_ERROR(
           "the disk can't be trusted any more; the process ends now and starts again from what is durable",
@@ -267,9 +271,18 @@ class Program {
   // has known it before.
   Status AskOthers() {
     QUORATE_ASSIGN_OR_RETURN(had_log_, server::Member::HasLog(config_, &files_));
+    const bool discovers = !options_.discovery.endpoints.empty();
+    if (had_log_ && discovers) {
+      LOG_WARN("discovery token is ignored since cluster already initialized; valid logs are found",
+               {"discovery-token", options_.discovery.token});
+    }
     if (had_log_) return absl::OkStatus();
     if (rejoining_) return JoinAnew();
-    QUORATE_ASSIGN_OR_RETURN(config_.initial_cluster, FindInitialCluster(options_));
+    if (discovers) {
+      QUORATE_RETURN_IF_ERROR(Discover());
+    } else {
+      QUORATE_ASSIGN_OR_RETURN(config_.initial_cluster, FindInitialCluster(options_));
+    }
     // As the original: without a CA of the cluster's own, the domain vouches for its members.
     if (!options_.discovery.srv.empty() && options_.peer_tls.trusted_ca_file.empty() &&
         config_.initial_cluster.find("https://") != std::string::npos) {
@@ -291,6 +304,23 @@ class Program {
       return absl::OkStatus();
     }
     return Join(std::move(options));
+  }
+
+  // --discovery-token; as long as it takes until all members are there.
+  Status Discover() {
+    if (!config_.new_cluster) {
+      return InvalidArgument(
+          "--initial-cluster-state existing: a discovery token makes new clusters only; to join one that is "
+          "there "
+          "give --initial-cluster as \"member add\" prints it");
+    }
+    TokenDiscovery discovery(&loop_, &options_);
+    return WaitFor([&](auto done) {
+      discovery.Start([this, done](const StatusOr<std::string>& initial_cluster) {
+        if (initial_cluster.ok()) config_.initial_cluster = *initial_cluster;
+        done(initial_cluster.status());
+      });
+    });
   }
 
   Status Join(peer::BootstrapOptions options) {
@@ -409,6 +439,7 @@ class Program {
   const Env env_;
   server::Config config_;
   ServerTls tls_;
+  server::SyncFailureMark sync_failure_;
   std::unique_ptr<server::Member> member_;
   std::unique_ptr<server::ClusterLife> life_;
   std::unique_ptr<peer::MemberEvents> events_;

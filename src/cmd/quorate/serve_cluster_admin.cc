@@ -1,11 +1,5 @@
 #include "cmd/quorate/serve_cluster_admin.h"
 
-#include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
-#include <grpcpp/security/credentials.h>
-
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -14,63 +8,18 @@
 #include <utility>
 #include <vector>
 
+#include "cmd/quorate/serve_grpc_endpoint.h"
 #include "rpc.pb.h"
 
 namespace quorate::cmd {
 namespace {
-
-constexpr std::chrono::seconds kCallTimeout(3);
-
-Status FromGrpc(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  return MakeStatus(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
 
 // Worth asking another member.
 bool MayHelpElsewhere(const Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
-// "http://host:port" as libgrpc++ wants it.
-StatusOr<std::string> Target(const std::string& url) {
-  constexpr std::string_view kPlain = "http://";
-  if (!url.starts_with(kPlain)) {
-    return FailedPrecondition("can't talk to " + url + ": only http:// endpoints can be used for rejoining");
-  }
-  return url.substr(kPlain.size());
-}
-
-// One endpoint, one call at a time, blocking.
-class Endpoint {
- public:
-  explicit Endpoint(const std::string& target)
-      : channel_(grpc::CreateChannel(target, grpc::InsecureChannelCredentials())) {}
-
-  template <typename Response, typename Request>
-  StatusOr<Response> Call(const std::string& method, const Request& request, const std::string& token) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
-    if (!token.empty()) context.AddMetadata("token", token);
-    grpc::CompletionQueue queue;
-    grpc::TemplatedGenericStub<Request, Response> stub(channel_);
-    auto reader = stub.PrepareUnaryCall(&context, "/etcdserverpb." + method, request, &queue);
-    reader->StartCall();
-    Response response;
-    grpc::Status status;
-    reader->Finish(&response, &status, nullptr);
-    void* tag = nullptr;
-    bool ok = false;
-    queue.Next(&tag, &ok);
-    queue.Shutdown();
-    while (queue.Next(&tag, &ok)) {
-    }
-    if (!status.ok()) return FromGrpc(status);
-    return response;
-  }
-
- private:
-  std::shared_ptr<grpc::Channel> channel_;
-};
+constexpr std::string_view kPlain = "http://";
 
 class GrpcClusterAdmin final : public server::ClusterAdmin {
  public:
@@ -82,6 +31,7 @@ class GrpcClusterAdmin final : public server::ClusterAdmin {
       ending_ = true;
     }
     wake_.notify_one();
+    canceller_.Cancel();
     thread_.join();
   }
 
@@ -195,28 +145,24 @@ class GrpcClusterAdmin final : public server::ClusterAdmin {
   }
   template <typename Response, typename Request>
   StatusOr<Response> AskOne(const std::string& url, const std::string& method, const Request& request) {
-    QUORATE_ASSIGN_OR_RETURN(const std::string target, Target(url));
-    Endpoint endpoint(target);
+    if (!url.starts_with(kPlain)) {
+      return FailedPrecondition("can't talk to " + url +
+                                ": only http:// endpoints can be used for rejoining");
+    }
+    QUORATE_ASSIGN_OR_RETURN(const auto endpoint, GrpcEndpoint::Make(url, GrpcOptions(), &canceller_));
     std::string token;
     if (!user_.name.empty()) {
-      etcdserverpb::AuthenticateRequest login;
-      login.set_name(user_.name);
-      login.set_password(user_.password);
-      const auto authenticated =
-          endpoint.Call<etcdserverpb::AuthenticateResponse>("Auth/Authenticate", login, "");
-      // Without authentication the cluster refuses to log anybody in, and needs nobody to be.
-      if (authenticated.ok()) {
-        token = authenticated->token();
-      } else if (!absl::IsFailedPrecondition(authenticated.status())) {
-        return authenticated.status();
-      }
+      QUORATE_ASSIGN_OR_RETURN(token, endpoint->Authenticate(user_.name, user_.password));
     }
-    return endpoint.Call<Response>(method, request, token);
+    Response response;
+    QUORATE_RETURN_IF_ERROR(endpoint->Call(method, request, &response, token));
+    return response;
   }
 
   net::Loop& loop_;
   const RecoverUser user_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
+  GrpcCanceller canceller_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::string> endpoints_;  // This and the next two under mutex_.

@@ -31,7 +31,8 @@ server::Config ToServerConfig(const Options& o) {
   c.advertise_peer_urls = ToStrings(o.initial_advertise_peer_urls);
   c.advertise_client_urls = ToStrings(o.advertise_client_urls);
   c.initial_cluster = o.initial_cluster;
-  c.initial_cluster_token = o.initial_cluster_token;
+  // As etcd has it: the token of the discovery service makes the IDs, too.
+  c.initial_cluster_token = o.discovery.token.empty() ? o.initial_cluster_token : o.discovery.token;
   c.new_cluster = o.initial_cluster_state == "new";
   c.force_new_cluster = o.force_new_cluster;
   c.tick_nanos = o.heartbeat_interval_ms * 1'000'000;
@@ -63,6 +64,7 @@ server::Config ToServerConfig(const Options& o) {
   c.auth_token_ttl_nanos = static_cast<int64_t>(o.auth_token_ttl_seconds) * 1'000'000'000;
   c.warning_apply_nanos = o.warning_apply_duration_nanos;
   c.corrupt_check_interval_nanos = o.corrupt_check_time_nanos;
+  if (o.gates.compact_hash_check) c.compact_hash_check_interval_nanos = o.compact_hash_check_time_nanos;
   // Checked by Validate.
   c.lost_log = ToLostLogOptions(o);
   if (const auto version = cluster::ParseVersion(o.new_cluster_version + ".0"); version.ok()) {
@@ -89,9 +91,6 @@ void WarnOfSettingsWithoutEffect(const Options& o) {
   if (o.enable_pprof) warn("--enable-pprof", "there is no Go runtime to profile; use perf");
   if (o.metrics == "extensive")
     warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
-  if (o.gates.compact_hash_check) {
-    warn("CompactHashCheck", "hashes are compared by --corrupt-check-time only in this release");
-  }
   if (o.bootstrap_defrag_threshold_megabytes > 0) {
     warn("--bootstrap-defrag-threshold-megabytes",
          "free pages are used again; defragment while serving instead");

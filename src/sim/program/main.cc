@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/logging.h"
+#include "sim/program/peer_wire.h"
 #include "sim/runner.h"
 #include "sim/scenarios.h"
 #include "sim/simulation.h"
@@ -64,6 +65,7 @@ void Usage() {
 SimulationOptions OptionsFor(const Arguments& arguments, uint64_t seed) {
   SimulationOptions options = arguments.set_back ? OptionsWithSetBacks(seed) : OptionsForSeed(seed);
   if (arguments.members > 0) options.members = arguments.members;
+  options.wire = &PeerWire();
   return options;
 }
 
