@@ -4,6 +4,7 @@ the fuzzer starts. The formats are told where the project's own codecs are; noth
 
 import gzip
 import pathlib
+import re
 import struct
 
 SEEDS = pathlib.Path(__file__).resolve().parent / "seeds"
@@ -386,7 +387,25 @@ def lost_log_seeds():
           b'"peer-urls":["http://a:1"],"endpoints":["http://b:2"],"initial-cluster":"m=http://a:1"}')
 
 
+# Requests to the JSON gateway (fuzz_json.cc); the first byte is the place of the path among all, sorted.
+
+
+def json_seeds():
+    source = (SEEDS.parents[1] / "src/gateway/routes.cc").read_text()
+    paths = sorted(re.findall(r'\{"(/v3/[^"]+)"', source))
+    for path, body in (
+            ("/v3/kv/range", r'{"key":"Zm9v","rangeEnd":"Zm-_","limit":"5","sort_order":"DESCEND","sort_target":2}'),
+            ("/v3/kv/put", r'{"key":"Zm9v","value":"YmFy","lease":1.50e1,"prev_kv":true,"nosuch":[{"a":null}]}'),
+            ("/v3/kv/txn", r'{"compare":[{"key":"YQ==","target":"MOD","mod_revision":"0"}],"success":[{"request_put":{"key":"YQ=="}},'
+                           r'{"request_txn":{"failure":[{"requestRange":{}}]}}]}'),
+            ("/v3/watch", r'{"create_request":{"key":"YQ==","filters":["NOPUT",1]}} {"cancel_request":{"watch_id":-1}}'),
+            ("/v3/auth/user/add", r'{"name":"\u0061\ud83d\ude00\n\"<&>","password":null,"options":{"no_password":false}}'),
+            ("/v3/cluster/member/add", r'{"peerURLs":["http://a:1","http://b:2"],"isLearner":true}')):
+        write("json", path.rsplit("/", 1)[1], bytes([paths.index(path)]), body.encode())
+
+
 if __name__ == "__main__":
+    json_seeds()
     lost_log_seeds()
     peer_seeds()
     wal_seeds()

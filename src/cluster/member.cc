@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/endian.h"
-#include "cluster/go_json.h"
+#include "base/go_json.h"
 #include "raft/confchange_codec.h"
 
 namespace quorate::cluster {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster/go_json.h"
+#include "base/go_json.h"
 #include "raft/confchange_codec.h"
 
 namespace quorate::cluster {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "cluster/go_json.h"
+#include "base/go_json.h"
 
 namespace quorate::cluster {
 namespace {

@@ -60,6 +60,7 @@ class CallHandle {
 
  protected:
   friend class Http2Connection;
+  friend class LocalCall;
   CallHandle(H2Stream* stream, uint64_t generation, uint32_t method_index)
       : stream_(stream), generation_(generation), method_index_(method_index) {}
   H2Stream* live() const;  // Null when the call is over.
@@ -90,6 +91,7 @@ class UnaryCall : public CallHandle {
 
  private:
   friend class Http2Connection;
+  friend class LocalCall;
   using CallHandle::CallHandle;
 };
 
@@ -117,6 +119,7 @@ class StreamCall : public CallHandle {
 
  private:
   friend class Http2Connection;
+  friend class LocalCall;
   using CallHandle::CallHandle;
 };
 

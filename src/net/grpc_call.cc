@@ -1,7 +1,8 @@
 #include <cstring>
 
+#include "net/call_carrier.h"
 #include "net/grpc.h"
-#include "net/http2_connection.h"
+#include "net/h2_stream.h"
 
 namespace quorate::net {
 namespace {
@@ -35,12 +36,12 @@ std::optional<std::string_view> CallHandle::metadata(std::string_view name) cons
 
 std::string_view CallHandle::peer() const {
   const H2Stream* s = live();
-  return s == nullptr ? std::string_view() : s->connection->peer();
+  return s == nullptr ? std::string_view() : s->carrier->peer();
 }
 
 std::string_view CallHandle::tls_common_name() const {
   const H2Stream* s = live();
-  return s == nullptr ? std::string_view() : s->connection->tls_common_name();
+  return s == nullptr ? std::string_view() : s->carrier->tls_common_name();
 }
 
 std::optional<int64_t> CallHandle::deadline() const {
@@ -57,12 +58,12 @@ void UnaryCall::Respond(std::span<const std::string_view> pieces) {
 
 char* UnaryCall::RespondInPlace(size_t size) {
   H2Stream* s = live();
-  return s == nullptr ? nullptr : s->connection->RespondInPlace(s, size);
+  return s == nullptr ? nullptr : s->carrier->RespondInPlace(s, size);
 }
 
 void UnaryCall::Fail(Code code, std::string_view message) {
   H2Stream* s = live();
-  if (s != nullptr) s->connection->Finish(s, code, message);
+  if (s != nullptr) s->carrier->Finish(s, code, message);
 }
 
 void UnaryCall::OnCancel(std::function<void(Code)> fn) {
@@ -79,22 +80,22 @@ void StreamCall::Send(std::span<const std::string_view> pieces) {
 
 char* StreamCall::SendInPlace(size_t size) {
   H2Stream* s = live();
-  return s == nullptr ? nullptr : s->connection->SendInPlace(s, size);
+  return s == nullptr ? nullptr : s->carrier->SendInPlace(s, size);
 }
 
 bool StreamCall::full() const {
   H2Stream* s = live();
-  return s != nullptr && s->connection->Full(s);
+  return s != nullptr && s->carrier->Full(s);
 }
 
 size_t StreamCall::pending_bytes() const {
   const H2Stream* s = live();
-  return s == nullptr ? 0 : s->connection->pending_bytes(s);
+  return s == nullptr ? 0 : s->carrier->pending_bytes(s);
 }
 
 void StreamCall::Finish(Code code, std::string_view message) {
   H2Stream* s = live();
-  if (s != nullptr) s->connection->Finish(s, code, message);
+  if (s != nullptr) s->carrier->Finish(s, code, message);
 }
 
 }  // namespace quorate::net

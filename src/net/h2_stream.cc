@@ -35,6 +35,7 @@ H2Stream* StreamPool::Acquire() {
 
 void StreamPool::Release(H2Stream* s) {
   QUORATE_CHECK(!s->open && s->timer.idle() && s->handler == nullptr && s->exchange == nullptr);
+  s->carrier = nullptr;
   s->connection = nullptr;
   s->kind = H2Stream::Kind::kNew;
   s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;

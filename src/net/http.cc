@@ -79,6 +79,10 @@ void HttpReply::PauseBody(bool paused) {
   if (!closed()) exchange_->PauseBody(paused);
 }
 
+bool HttpReply::TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink) {
+  return !closed() && exchange_->TakeOver(headers, std::move(sink));
+}
+
 std::string_view HttpReason(int status) {
   const boost::beast::string_view text =
       boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(static_cast<unsigned>(status)));

@@ -35,6 +35,8 @@ struct HttpRequest {
   void SetTarget(std::string_view t);
 };
 
+class HttpBodySink;
+
 // Internal: one request in progress, whatever its protocol version.
 class HttpExchange {
  public:
@@ -46,6 +48,7 @@ class HttpExchange {
   virtual bool closed() const = 0;
   // Of a request whose body goes to an HttpBodySink.
   virtual void PauseBody(bool) {}
+  virtual bool TakeOver(const HttpHeaders&, std::shared_ptr<HttpBodySink>) { return false; }
 
   std::function<void()> on_closed;
   std::function<void()> on_writable;
@@ -76,6 +79,10 @@ class HttpReply {
   void OnWritable(std::function<void()> fn);
   // While paused, an HttpBodySink gets at most what has been read already, and the client must wait.
   void PauseBody(bool paused);
+  // Answers 101 with these headers; from then on there is no HTTP on the connection: what the client sends
+  // goes to the sink's OnBytes (the sink's other methods are not called), Write() sends bytes as they are,
+  // End() closes after them. False, and nothing done: not the request of an HTTP/1.1 connection.
+  bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink);
 
  private:
   std::shared_ptr<HttpExchange> exchange_;

@@ -141,12 +141,24 @@ void Http1Connection::LoseExchange() {
 void Http1Connection::PauseBody(bool paused) {
   if (sink_ == nullptr || body_paused_ == paused) return;
   body_paused_ = paused;
+  if (raw_) return connection_->MarkDirty();
   if (paused) {
     server_->loop_impl()->CancelTimer(&timer_);
   } else {
     SetInputTimer();
     connection_->MarkDirty();  // AfterFlush goes on.
   }
+}
+
+bool Http1Connection::TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink) {
+  if (http10_ || sink_ != nullptr || closing_) return false;
+  raw_ = true;
+  sink_ = std::move(sink);
+  chunked_ = no_body_ = false;
+  AppendHead(101, headers, std::nullopt, true);
+  keep_alive_ = false;
+  connection_->MarkDirty();
+  return true;
 }
 
 void Http1Connection::SetInputTimer() {
@@ -169,7 +181,14 @@ void Http1Connection::ProcessInput() {
   processing_ = false;
 }
 
+void Http1Connection::TakeRaw() {
+  const std::shared_ptr<HttpBodySink> sink = sink_;
+  sink->OnBytes(in_.view());
+  in_.Clear();
+}
+
 bool Http1Connection::ParseOne() {
+  if (raw_) return TakeRaw(), true;
   if (parser_ == nullptr) {
     parser_ = std::make_unique<Http1Parser>();
     parser_->beast.header_limit(

@@ -38,6 +38,7 @@ class Http1Connection : public Protocol {
   void End(bool complete);
   size_t pending_bytes() const { return out_.size() + connection_->output_bytes(); }
   void PauseBody(bool paused);
+  bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink);
 
  private:
   // Parses and dispatches as long as there are whole requests and no exchange is under way, or the body of
@@ -45,6 +46,8 @@ class Http1Connection : public Protocol {
   void ProcessInput();
   // Parses what is there of one request; true when it was dispatched.
   bool ParseOne();
+  // Of a connection that was taken over.
+  void TakeRaw();
   // The headers of a request are there: who takes its body? False: nobody.
   bool OnHeader();
   // The request being parsed, without its body.
@@ -78,6 +81,7 @@ class Http1Connection : public Protocol {
   bool head_request_ = false;
   bool chunked_ = false;
   bool no_body_ = false;
+  bool raw_ = false;  // Taken over: no HTTP any more.
   bool wants_writable_ = false;
 };
 
@@ -92,6 +96,11 @@ class Http1Exchange : public HttpExchange {
   bool closed() const override { return connection_ == nullptr; }
   void PauseBody(bool paused) override {
     if (connection_ != nullptr) connection_->PauseBody(paused);
+  }
+  bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink) override {
+    if (connection_ == nullptr || begun_) return false;
+    begun_ = connection_->TakeOver(headers, std::move(sink));
+    return begun_;
   }
   bool begun() const { return begun_; }
   // The connection is gone.

@@ -167,6 +167,7 @@ void Http2Connection::OnLost() {
 H2Stream* Http2Connection::AddStream(int32_t id) {
   H2Stream* s = server_->pool().Acquire();
   ++s->generation;
+  s->carrier = this;
   s->connection = this;
   s->id = id;
   s->next = streams_;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/call_carrier.h"
 #include "net/connection.h"
 #include "net/h2_stream.h"
 #include "net/http.h"
@@ -19,7 +20,7 @@ namespace quorate::net {
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
 // (2) queued_bytes_ is the sum of out.size() over them; (3) assembly_bytes_ that of reader.buffered_bytes()
 // and body.
-class Http2Connection : public Protocol {
+class Http2Connection : public Protocol, public CallCarrier {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
   ~Http2Connection() override;
@@ -33,16 +34,16 @@ class Http2Connection : public Protocol {
   void OnLost() override;
   void Drain() override;
 
-  // The calls' side. The stream is open, except where said.
-  char* RespondInPlace(H2Stream* s, size_t size);
-  char* SendInPlace(H2Stream* s, size_t size);
-  // At or above kStreamPendingHigh; then OnWritable() is owed.
-  bool Full(H2Stream* s);
-  // Ends the call with a status after what is queued. The handler is not told.
-  void Finish(H2Stream* s, Code code, std::string_view message);
-  size_t pending_bytes(const H2Stream* s) const { return s->out.size() + connection_->output_bytes(); }
-  std::string_view peer() const { return connection_->peer(); }
-  std::string_view tls_common_name() const { return connection_->tls_common_name(); }
+  // The calls' side.
+  char* RespondInPlace(H2Stream* s, size_t size) override;
+  char* SendInPlace(H2Stream* s, size_t size) override;
+  bool Full(H2Stream* s) override;
+  void Finish(H2Stream* s, Code code, std::string_view message) override;
+  size_t pending_bytes(const H2Stream* s) const override {
+    return s->out.size() + connection_->output_bytes();
+  }
+  std::string_view peer() const override { return connection_->peer(); }
+  std::string_view tls_common_name() const override { return connection_->tls_common_name(); }
 
   // The exchanges' side.
   void BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length);

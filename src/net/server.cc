@@ -18,6 +18,7 @@
 #include "base/logging.h"
 #include "net/connection.h"
 #include "net/grpc_framing.h"
+#include "net/local_call.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
 
@@ -229,12 +230,27 @@ void ServerImpl::Bury(Connection* connection) {
   --stats.connections_open;
 }
 
+// A receiver may answer by a connection of this server: so this comes before the connections are written.
+void ServerImpl::DeliverOwed() {
+  if (owed_.empty()) return;
+  const std::vector<std::weak_ptr<LocalCall>> owed = std::exchange(owed_, {});
+  for (const std::weak_ptr<LocalCall>& weak : owed) {
+    if (const std::shared_ptr<LocalCall> call = weak.lock(); call != nullptr) call->Deliver();
+  }
+}
+
 void ServerImpl::EndOfRound() {
+  DeliverOwed();
   dirty_now_.swap(dirty_);
   for (Connection* connection : dirty_now_) connection->Flush();
   dirty_now_.clear();
   // Marked while flushing: there is more to write or to answer, in a round that does not wait.
   if (!dirty_.empty()) loop_impl_->SkipNextWait();
+  // Likewise when what a local call waits for has left by now.
+  for (const std::weak_ptr<LocalCall>& weak : owed_) {
+    const std::shared_ptr<LocalCall> call = weak.lock();
+    if (call != nullptr && call->due()) loop_impl_->SkipNextWait();
+  }
   // Destructors of services may bury more.
   while (!buried_handlers_.empty()) {
     std::vector<std::unique_ptr<StreamHandler>> handlers;

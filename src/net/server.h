@@ -104,6 +104,7 @@ class Server {
   Loop* loop() const;
 
  private:
+  friend class LocalCall;
   std::unique_ptr<ServerImpl> impl_;
 };
 

@@ -17,6 +17,7 @@
 namespace quorate::net {
 
 class Connection;
+class LocalCall;
 class LoopImpl;
 
 struct Method {
@@ -60,6 +61,8 @@ class ServerImpl {
   void Bury(Connection* connection);
   // The handler is destroyed at the end of the round.
   void Bury(std::unique_ptr<StreamHandler> handler) { buried_handlers_.push_back(std::move(handler)); }
+  // Something is owed to the call's receiver or handler: see to it at the end of the round.
+  void AddOwed(const std::shared_ptr<LocalCall>& call) { owed_.push_back(call); }
   // The connection has output to write at the end of the round; once per round, see Connection::MarkDirty.
   void AddDirty(Connection* connection) { dirty_.push_back(connection); }
 
@@ -90,6 +93,7 @@ class ServerImpl {
 
  private:
   void EndOfRound();
+  void DeliverOwed();
   void CloseAll();
   void FinishDrain();
   void AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
@@ -112,6 +116,7 @@ class ServerImpl {
   std::unique_ptr<TlsDoor> door_;  // With the first TLS connection.
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::vector<std::weak_ptr<LocalCall>> owed_;  // Local calls.
   std::vector<Connection*> dirty_;
   std::vector<Connection*> dirty_now_;
   std::vector<std::unique_ptr<Connection>> buried_;

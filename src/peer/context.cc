@@ -14,6 +14,11 @@ net::HttpHeaders Context::RequestHeaders() const {
   return headers;
 }
 
+Status Context::Step(raft::Message message) {
+  if (message.type == raft::MessageType::kApp) ++metrics.appends_received;
+  return events->Step(std::move(message));
+}
+
 void Context::ReportUnreachable(uint64_t id) {
   unreachable_.insert(id);
   if (unreachable_.size() > 1) return;  // Posted already.

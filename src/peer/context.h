@@ -34,6 +34,9 @@ class Context : public std::enable_shared_from_this<Context> {
   int64_t dial_timeout_nanos() const { return 1'000'000'000 + election_timeout_nanos; }
   int64_t now() const { return env.clock->MonotonicNanos(); }
 
+  // A message from another member, to the member; after Start only.
+  Status Step(raft::Message message);
+
   // These reach PeerEvents in a later round; unreachability of one member once a round.
   void ReportUnreachable(uint64_t id);
   void ReportSnapshot(uint64_t id, bool ok);

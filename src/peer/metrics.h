@@ -17,6 +17,26 @@ struct SnapshotMetrics {
   server::Histogram<10> duration{0.1, 2};  // ..._total_duration_seconds
 };
 
+// Probes of one other member and what they took, in milliseconds.
+struct RoundTrips {
+  uint64_t count = 0;
+  uint64_t failures = 0;
+  double last = 0;
+  double min = 0;
+  double max = 0;
+  double sum = 0;
+  double square_sum = 0;
+
+  void Observe(double millis) {
+    min = count == 0 || millis < min ? millis : min;
+    max = millis > max ? millis : max;
+    last = millis;
+    sum += millis;
+    square_sum += millis * millis;
+    ++count;
+  }
+};
+
 // Of one other member.
 struct PeerMetrics {
   bool known = false;                           // etcd_network_known_peers: it is in the configuration now.
@@ -26,6 +46,7 @@ struct PeerMetrics {
   uint64_t sent_failures = 0;                   // etcd_network_peer_sent_failures_total {To}
   uint64_t received_bytes = 0;                  // etcd_network_peer_received_bytes_total {From}
   server::Histogram<16> round_trip{0.0001, 2};  // etcd_network_peer_round_trip_time_seconds {To}
+  RoundTrips probes;                            // /v2/stats/leader
   SnapshotMetrics snapshot_send;                // {To}
   SnapshotMetrics snapshot_receive;             // {From}
 };
@@ -36,6 +57,9 @@ struct Metrics {
   // senders can't fill the memory: what is beyond goes to ID 0.
   static constexpr size_t kPeersMax = 256;
   std::map<uint64_t, PeerMetrics> peers;
+  // Messages of the kind that carries entries (/v2/stats/self).
+  uint64_t appends_sent = 0;
+  uint64_t appends_received = 0;
   // etcd_network_peer_received_failures_total {From}: by address of the sender, without port; bounded
   // likewise.
   std::map<std::string, uint64_t> received_failures;

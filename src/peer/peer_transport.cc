@@ -101,6 +101,7 @@ class PeerTransport::Impl : public PeerDirectory {
   void Send(std::vector<raft::Message> messages) {
     if (context_->events == nullptr) return;
     for (raft::Message& message : messages) {
+      if (message.type == raft::MessageType::kApp) ++context_->metrics.appends_sent;
       if (Peer* const peer = Find(message.to)) {
         peer->Send(std::move(message));
       } else if (const auto it = remotes_.find(message.to); it != remotes_.end()) {

@@ -77,6 +77,7 @@ void Prober::OnEnd() {
   if (!remote)
     return OnFailed(Unavailable("unexpected answer to a probe, status " + std::to_string(status_)));
   const int64_t round_trip = context_->now() - sent_nanos_;
+  context_->metrics.Of(peer_id_).probes.Observe(static_cast<double>(round_trip) / 1e6);
   round_trip_nanos_ = round_trip_nanos_ == 0
                           ? round_trip
                           : static_cast<int64_t>(kSmoothing * static_cast<double>(round_trip_nanos_) +
@@ -87,6 +88,7 @@ void Prober::OnEnd() {
 }
 
 void Prober::OnFailed(const Status& status) {
+  ++context_->metrics.Of(peer_id_).probes.failures;
   healthy_ = false;
   error_ = quorate::Message(status);
   picker_->Unreachable(authority_);

@@ -62,17 +62,34 @@ net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) con
   return headers;
 }
 
-void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
-  net::HttpHeaders headers = CommonHeaders(request);
+bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) {
   if (!request.secure && !HostAllowed(request.host)) {
     LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
-    return SendError(
-        reply, std::move(headers), 421,
-        "etcd received your request, but the Host header \"" + request.host +
-            "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
-            "against DNS rebinding (CVE-2018-5702).");
+    SendError(reply, CommonHeaders(request), 421,
+              "etcd received your request, but the Host header \"" + request.host +
+                  "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
+                  "against DNS rebinding (CVE-2018-5702).");
+    return false;
   }
-  if (request.method == "OPTIONS") return reply.Send(200, headers, {});
+  if (request.method == "OPTIONS") reply.Send(200, CommonHeaders(request), {});
+  return request.method != "OPTIONS";
+}
+
+void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
+  if (!Admit(request, reply)) return;
+  for (const HttpDoor& door : doors_) {
+    if (door.owns(request.path)) return door.handle(request, std::move(reply), CommonHeaders(request));
+  }
+  Serve(request, std::move(reply));
+}
+
+void HttpService::HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply) {
+  if (!Admit(request, reply)) return;
+  Serve(request, std::move(reply));
+}
+
+void HttpService::Serve(const net::HttpRequest& request, net::HttpReply reply) {
+  net::HttpHeaders headers = CommonHeaders(request);
   const std::string& path = request.path;
   const bool known = path == "/health" || path == "/version" || path == "/metrics" ||
                      path.starts_with("/livez") || path.starts_with("/readyz");

@@ -1,13 +1,17 @@
-// Plain HTTP on the client port: /health, /livez, /readyz, /version, /metrics. Core thread only.
+// Plain HTTP on the client port: /health, /livez, /readyz, /version, /metrics, and what other doors own: the
+// JSON gateway and the second-generation API. Core thread only.
 #pragma once
 
 #include <functional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "net/http.h"
 #include "rpc/health_checks.h"
+#include "rpc/v2_stats.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
@@ -17,6 +21,15 @@ struct HttpOptions {
   std::set<std::string> host_whitelist = {"*"};  // Host headers that are served; "*": all.
   // Prometheus text of parts that rpc does not know, for the end of /metrics; may be empty.
   std::function<std::string()> further_metrics = {};
+  PeerStatsSource peer_stats = {};  // For /v2/stats; may be empty.
+  bool json_gateway = true;         // --enable-grpc-gateway
+  bool client_cert_auth = false;    // --client-cert-auth
+};
+
+// Answers the requests whose paths it owns; the headers go with every answer.
+struct HttpDoor {
+  std::function<bool(std::string_view path)> owns;
+  std::function<void(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers)> handle;
 };
 
 class HttpService {
@@ -25,9 +38,18 @@ class HttpService {
   HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
               HttpOptions options);
 
+  // Before the first request.
+  void AddDoor(HttpDoor door) { doors_.push_back(std::move(door)); }
+
+  // On the client's addresses.
   void Handle(const net::HttpRequest& request, net::HttpReply reply);
+  // On --listen-metrics-urls: health and metrics, and nothing else.
+  void HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply);
 
  private:
+  // False: answered.
+  bool Admit(const net::HttpRequest& request, net::HttpReply& reply);
+  void Serve(const net::HttpRequest& request, net::HttpReply reply);
   bool HostAllowed(std::string_view host) const;
   net::HttpHeaders CommonHeaders(const net::HttpRequest& request) const;
   void ServeHealth(const net::HttpRequest& request, net::HttpReply reply);
@@ -38,6 +60,7 @@ class HttpService {
   HealthChecks& health_;
   const std::function<std::string()> metrics_;
   const HttpOptions options_;
+  std::vector<HttpDoor> doors_;
 };
 
 }  // namespace quorate::rpc

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "cluster/version.h"
+#include "gateway/json_gateway.h"
 #include "rpc/auth_service.h"
 #include "rpc/call_metrics.h"
 #include "rpc/cluster_service.h"
@@ -16,6 +18,8 @@
 #include "rpc/maintenance_service.h"
 #include "rpc/metrics_page.h"
 #include "rpc/own_service.h"
+#include "rpc/v2_api.h"
+#include "rpc/v2_stats.h"
 #include "rpc/watch_service.h"
 
 namespace quorate::rpc {
@@ -36,6 +40,9 @@ struct Services::All {
         health(&context),
         own(&context),
         checks(member),
+        v2_stats(member, http_options.peer_stats),
+        json_gateway(http_options.json_gateway),
+        client_cert_auth(http_options.client_cert_auth),
         http(
             member, &checks,
             [this, member] {
@@ -44,12 +51,16 @@ struct Services::All {
             },
             std::move(http_options)) {
     const server::Config& config = member->config();
-    leader_check = loop.Every(std::chrono::nanoseconds(config.election_ticks * config.tick_nanos),
-                              [this] { context.CheckLeader(); });
+    leader_check = loop.Every(std::chrono::nanoseconds(config.election_ticks * config.tick_nanos), [this] {
+      context.CheckLeader();
+      v2_stats.Observe();
+    });
   }
   ~All() { loop.Cancel(leader_check); }
   All(const All&) = delete;
   All& operator=(const All&) = delete;
+
+  void OpenDoors(net::Server* calls);
 
   net::Loop& loop;
   const std::function<std::string()> further_metrics;
@@ -67,9 +78,49 @@ struct Services::All {
   HealthService health;
   OwnService own;
   HealthChecks checks;
+  V2Stats v2_stats;
+  const bool json_gateway;
+  const bool client_cert_auth;
   std::vector<const net::Server*> servers;
   HttpService http;
 };
+
+namespace {
+
+gateway::Era EraOf(server::Member& member) {
+  const auto version = member.membership().version();
+  if (!version || *version < cluster::kVersion35) return gateway::Era::k34;
+  return *version < cluster::kVersion36 ? gateway::Era::k35 : gateway::Era::k36;
+}
+
+// Over gRPC the common name may be the caller's; a request that counts on that here would be surprised.
+void RefuseCommonName(net::HttpReply& reply) {
+  reply.Send(
+      400, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}},
+      "CommonName of client sending a request against gateway will be ignored and not used as expected\n");
+}
+
+}  // namespace
+
+void Services::All::OpenDoors(net::Server* calls) {
+  server::Member* const member = &context.member();
+  auto v2 = std::make_shared<V2Api>(member, calls, &v2_stats);
+  http.AddDoor(
+      {V2Api::Owns, [v2](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
+         v2->Handle(request, std::move(reply), std::move(headers));
+       }});
+  if (!json_gateway) return;
+  auto json = std::make_shared<gateway::JsonGateway>(calls, member->env().executor,
+                                                     [member] { return EraOf(*member); });
+  http.AddDoor(
+      {gateway::JsonGateway::Owns,
+       [this, json](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
+         if (client_cert_auth && !request.tls_common_name.empty() && context.member().auth().enabled()) {
+           return RefuseCommonName(reply);
+         }
+         json->Handle(request, std::move(reply), std::move(headers));
+       }});
+}
 
 Services::Services(server::Member* member, server::ClusterLife* life, net::Loop* loop, HttpOptions http)
     : all_(std::make_unique<All>(member, life, loop, std::move(http))) {}
@@ -87,11 +138,18 @@ void Services::RegisterGrpc(const std::vector<net::Server*>& servers) {
   all_->election.Register(servers);
   all_->health.Register(servers);
   all_->own.Register(servers);
+  all_->OpenDoors(servers.front());
 }
 
 void Services::RegisterHttp(net::Server* server) {
   server->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
     all_->http.Handle(request, std::move(reply));
+  });
+}
+
+void Services::RegisterMetricsHttp(net::Server* server) {
+  server->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
+    all_->http.HandleMetricsOnly(request, std::move(reply));
   });
 }
 

@@ -18,9 +18,12 @@ class Services {
   Services(server::Member* member, server::ClusterLife* life, net::Loop* loop, HttpOptions http);
   ~Services();
 
-  // Before the servers listen; once.
+  // Before the servers listen; once. The doors that turn HTTP requests into calls make them on the first one.
   void RegisterGrpc(const std::vector<net::Server*>& servers);
+  // After RegisterGrpc.
   void RegisterHttp(net::Server* server);
+  // For --listen-metrics-urls: no more than health and metrics.
+  void RegisterMetricsHttp(net::Server* server);
 
   // What the gRPC health service says.
   void SetServing(bool serving);

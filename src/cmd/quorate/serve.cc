@@ -24,6 +24,7 @@
 #include "cmd/quorate/serve_cluster_admin.h"
 #include "cmd/quorate/serve_discovery.h"
 #include "cmd/quorate/serve_lost_log.h"
+#include "cmd/quorate/serve_peer_stats.h"
 #include "cmd/quorate/serve_settings.h"
 #include "cmd/quorate/serve_tls.h"
 #include "cmd/quorate/serve_token_discovery.h"
@@ -136,6 +137,7 @@ class Program {
         sync_failure_(&files_, config_.data_dir, config_.lost_log),
         server_(&loop_, ToNetOptions(options)),
         http_server_(&loop_, ToNetOptions(options)),
+        metrics_server_(&loop_, ToNetOptions(options)),
         transport_(&loop_, env_, {config_.advertise_peer_urls, config_.election_ticks * config_.tick_nanos}),
         peer_server_(&loop_, peer::PeerServerOptions()) {
     files_.set_on_failed_sync([this](const std::string& path) { sync_failure_.Set(path); });
@@ -195,12 +197,16 @@ class Program {
         member_.get(), life_.get(), &loop_,
         rpc::HttpOptions{{options_.cors.begin(), options_.cors.end()},
                          {options_.host_whitelist.begin(), options_.host_whitelist.end()},
-                         [this] { return peer::MetricsText(transport_.metrics()); }});
+                         [this] { return peer::MetricsText(transport_.metrics()); },
+                         [this] { return ToPeerStats(transport_.metrics()); },
+                         options_.enable_grpc_gateway,
+                         options_.client_tls.client_cert_auth});
     const bool split = !options_.listen_client_http_urls.empty();
     services_->RegisterGrpc({&server_});
     if (!split) services_->RegisterHttp(&server_);
     services_->RegisterHttp(&http_server_);
-    QUORATE_RETURN_IF_ERROR(ListenOn(http_server_, options_.listen_metrics_urls, options_, tls_.metrics));
+    services_->RegisterMetricsHttp(&metrics_server_);
+    QUORATE_RETURN_IF_ERROR(ListenOn(metrics_server_, options_.listen_metrics_urls, options_, tls_.metrics));
     QUORATE_RETURN_IF_ERROR(CheckHashes());
 
     loop_.Every(std::chrono::nanoseconds(config_.tick_nanos), [this] {
@@ -417,16 +423,21 @@ class Program {
     }
     LOG_INFO("closing etcd server", {"name", options_.name}, {"data-dir", options_.data_dir});
     services_->SetServing(false);
-    member_->HandOver([this] {
-      server_.Drain(kDrainGrace, [this] { http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
-    });
+    member_->HandOver([this] { Drain(); });
   }
 
   // Clients are sent elsewhere, then the loop ends.
   void End(int exit_status) {
     exit_status_ = exit_status;
     services_->SetServing(false);
-    server_.Drain(kDrainGrace, [this] { http_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
+    Drain();
+  }
+
+  void Drain() {
+    server_.Drain(kDrainGrace, [this] {
+      http_server_.Drain(kDrainGrace,
+                         [this] { metrics_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });
+    });
   }
 
   const Options& options_;
@@ -448,7 +459,8 @@ class Program {
   std::unique_ptr<server::ClusterAdmin> admin_;
   std::unique_ptr<server::Rejoin> rejoin_;
   net::Server server_;
-  net::Server http_server_;
+  net::Server http_server_;  // --listen-client-http-urls; its requests become calls on server_.
+  net::Server metrics_server_;
   peer::PeerTransport transport_;
   net::Server peer_server_;
   net::Loop::HookId rounds_ = 0;

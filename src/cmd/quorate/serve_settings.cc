@@ -76,6 +76,8 @@ server::Config ToServerConfig(const Options& o) {
 net::ServerOptions ToNetOptions(const Options& o) {
   net::ServerOptions n;
   n.message_bytes_max = o.max_request_bytes + limits::kGrpcOverheadBytes;
+  // The same message as JSON: base64 makes four bytes of three, and there are names around them.
+  n.http_body_bytes_max = std::max(n.http_body_bytes_max, n.message_bytes_max / 3 * 4 + 64 * 1024);
   n.max_concurrent_streams = static_cast<uint32_t>(std::min<uint64_t>(o.max_concurrent_streams, UINT32_MAX));
   n.keepalive_min_time = std::chrono::nanoseconds(o.grpc_keepalive_min_time_nanos);
   n.keepalive_interval = std::chrono::nanoseconds(o.grpc_keepalive_interval_nanos);

@@ -1,0 +1,148 @@
+#include "gateway/json_exchange.h"
+
+#include <google/protobuf/arena.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "gateway/json_decode.h"
+#include "gateway/json_encode.h"
+#include "gateway/json_syntax.h"
+#include "gateway/request_metadata.h"
+
+namespace quorate::gateway {
+namespace {
+
+using google::protobuf::Arena;
+using net::Code;
+
+// Responses from this size on are written as JSON by a reader thread, so that the core need not.
+constexpr size_t kEncodeHereMax = 64 * 1024;
+
+Code ToCode(const Status& status) { return static_cast<Code>(status.code()); }
+
+}  // namespace
+
+std::string ResponseJson(const Route& route, std::string_view message) {
+  Arena arena;
+  google::protobuf::Message* response = route.response->New(&arena);
+  QUORATE_CHECK_MSG(response->ParseFromArray(message.data(), static_cast<int>(message.size())),
+                    "a service has answered with no message of its type");
+  std::string json;
+  AppendJson(json, *response);
+  return json;
+}
+
+StatusOr<std::string> RequestBytes(const Route& route, std::string_view json) {
+  Arena arena;
+  google::protobuf::Message* request = route.request->New(&arena);
+  QUORATE_RETURN_IF_ERROR(DecodeJson(json, request));
+  return request->SerializeAsString();
+}
+
+void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
+  auto metadata = CallMetadata(request);
+  if (!metadata.ok()) return Refuse(ToCode(metadata.status()), Message(metadata.status()));
+  const auto timeout = CallTimeout(request);
+  if (!timeout.ok()) return Refuse(ToCode(timeout.status()), Message(timeout.status()));
+  reply_.OnClosed([self = shared_from_this()] { self->call_.reset(); });
+  // The call looks at what its client has left in the next round: let there be one.
+  reply_.OnWritable([loop = server->loop()] { loop->Post([] {}); });
+  call_ = net::LocalCall::Open(server,
+                               {.path = route_.GrpcPath(),
+                                .metadata = *std::move(metadata),
+                                .peer = request.peer,
+                                .timeout = *timeout},
+                               this);
+  if (route_.client_streaming) {
+    SendAll(request.body);
+  } else {
+    SendOne(request.body);
+  }
+}
+
+// Only the first value counts, as with the original.
+void JsonExchange::SendOne(std::string_view body) {
+  JsonValues values(body);
+  std::string message;
+  if (!values.AtEnd()) {
+    const auto value = values.Next();
+    auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
+    if (!bytes.ok()) return Refuse(Code::kInvalidArgument, Message(bytes.status()));
+    message = *std::move(bytes);
+  }
+  call_->Send(message);
+  call_->HalfClose();
+}
+
+// An error in the first one is the answer (without a code, as the original has it); one in a later one ends
+// what the client says, and it gets what it has asked for before.
+void JsonExchange::SendAll(std::string_view body) {
+  JsonValues values(body);
+  for (bool first = true; !values.AtEnd(); first = false) {
+    const auto value = values.Next();
+    const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
+    if (!bytes.ok() && first) return Refuse(Code::kUnknown, Message(bytes.status()));
+    if (!bytes.ok()) break;
+    call_->Send(*bytes);
+  }
+  call_->HalfClose();
+}
+
+void JsonExchange::Refuse(Code code, std::string_view message) {
+  const std::shared_ptr<JsonExchange> self = shared_from_this();
+  call_.reset();
+  headers_.emplace_back("Content-Type", "application/json");
+  reply_.Send(HttpStatus(code, era_), headers_, ErrorBody(code, message, era_));
+}
+
+void JsonExchange::BeginStream(int status) {
+  begun_ = true;
+  headers_.emplace_back("Content-Type", "application/json");
+  headers_.emplace_back("Grpc-Metadata-Content-Type", "application/grpc");
+  reply_.Begin(status, headers_);
+}
+
+void JsonExchange::OnResponse(std::string_view message) {
+  if (!route_.server_streaming) {
+    response_ = message;
+    return;
+  }
+  if (!begun_) BeginStream(200);
+  reply_.Write("{\"result\":" + ResponseJson(route_, message) + "}\n");
+}
+
+void JsonExchange::OnEnd(Code code, std::string_view message) {
+  // Completing the answer drops what holds this object.
+  const std::shared_ptr<JsonExchange> self = shared_from_this();
+  if (!route_.server_streaming) {
+    if (code != Code::kOk) return Refuse(code, message);
+    if (response_.size() > kEncodeHereMax) return EncodeElsewhere(std::move(response_));
+    return SendBody(ResponseJson(route_, response_));
+  }
+  if (!begun_) BeginStream(HttpStatus(code, era_));
+  if (code != Code::kOk) reply_.Write(StreamErrorLine(code, message, era_));
+  reply_.End();
+}
+
+void JsonExchange::SendBody(std::string_view json) {
+  headers_.emplace_back("Content-Type", "application/json");
+  headers_.emplace_back("Grpc-Metadata-Content-Type", "application/grpc");
+  reply_.Send(200, headers_, json);
+}
+
+void JsonExchange::EncodeElsewhere(std::string message) {
+  struct Job {
+    std::string message;
+    std::string json;
+  };
+  auto job = std::make_shared<Job>(Job{std::move(message), {}});
+  executor_->Submit(
+      Lane::kRead, [job, &route = route_] { job->json = ResponseJson(route, job->message); },
+      [job, weak = weak_from_this()] {
+        if (const std::shared_ptr<JsonExchange> self = weak.lock(); self != nullptr)
+          self->SendBody(job->json);
+      });
+}
+
+}  // namespace quorate::gateway

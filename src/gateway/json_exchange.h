@@ -1,0 +1,59 @@
+// One request of the JSON gateway from its JSON to its answer. Loop-thread only. It lives as long as its HTTP
+// exchange: the reply's OnClosed holds it until the answer is complete or the client is gone, which cancels
+// the call.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/env.h"
+#include "gateway/errors.h"
+#include "gateway/routes.h"
+#include "net/http.h"
+#include "net/local_call.h"
+
+namespace quorate::gateway {
+
+class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_from_this<JsonExchange> {
+ public:
+  JsonExchange(const Route& route, Era era, net::HttpReply reply, net::HttpHeaders headers,
+               Executor* executor)
+      : route_(route),
+        era_(era),
+        reply_(std::move(reply)),
+        headers_(std::move(headers)),
+        executor_(executor) {}
+
+  void Start(net::Server* server, const net::HttpRequest& request);
+
+  // From the call.
+  void OnResponse(std::string_view message) override;
+  void OnEnd(net::Code code, std::string_view message) override;
+  size_t pending_bytes() const override { return reply_.pending_bytes(); }
+
+ private:
+  // The body's messages go to the call.
+  void SendOne(std::string_view body);
+  void SendAll(std::string_view body);
+  void Refuse(net::Code code, std::string_view message);
+  void BeginStream(int status);
+  void SendBody(std::string_view json);
+  void EncodeElsewhere(std::string message);
+
+  const Route& route_;
+  const Era era_;
+  net::HttpReply reply_;
+  net::HttpHeaders headers_;
+  Executor* const executor_;
+  std::shared_ptr<net::LocalCall> call_;
+  std::string response_;  // Of a method that has one, as it came.
+  bool begun_ = false;    // The head of a stream's answer is out.
+};
+
+// The JSON of a response, which is a message of the route's type.
+std::string ResponseJson(const Route& route, std::string_view message);
+// The next request of `body` as the bytes of its message; an empty body is an empty message.
+StatusOr<std::string> RequestBytes(const Route& route, std::string_view json);
+
+}  // namespace quorate::gateway

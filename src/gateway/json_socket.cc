@@ -1,0 +1,93 @@
+#include "gateway/json_socket.h"
+
+#include <optional>
+#include <utility>
+
+#include "gateway/json_exchange.h"
+#include "gateway/json_syntax.h"
+#include "gateway/request_metadata.h"
+
+namespace quorate::gateway {
+namespace {
+
+using net::Code;
+
+constexpr uint16_t kNormalClosure = 1000;
+constexpr size_t kMessageBytesMax = 4 * 1024 * 1024;
+
+// A browser can set no Authorization header for a WebSocket, so the token comes as "Bearer, TOKEN" among the
+// protocols.
+std::optional<std::string> ProtocolToken(const net::HttpRequest& request) {
+  constexpr std::string_view kBearer = "Bearer,";
+  const std::string_view protocols = request.header("Sec-WebSocket-Protocol").value_or("");
+  if (!protocols.starts_with(kBearer)) return std::nullopt;
+  std::string_view token = protocols.substr(kBearer.size());
+  while (token.starts_with(' ')) token.remove_prefix(1);
+  while (token.ends_with(' ')) token.remove_suffix(1);
+  return std::string(token);
+}
+
+}  // namespace
+
+void JsonSocket::Open(const Route& route, Era era, net::Server* server, const net::HttpRequest& request,
+                      net::HttpReply reply) {
+  const std::shared_ptr<JsonSocket> self(new JsonSocket(route, era));
+  const auto token = ProtocolToken(request);
+  net::HttpHeaders headers;
+  if (token) headers.emplace_back("Sec-WebSocket-Protocol", "Bearer");
+  self->socket_ = net::WebSocket::Accept(request, std::move(reply), headers, kMessageBytesMax, self.get());
+  if (self->socket_ == nullptr) return;
+  self->self_ = self;
+  auto metadata = CallMetadata(request);
+  const auto timeout = CallTimeout(request);
+  const Status bad = metadata.ok() ? timeout.status() : metadata.status();
+  if (!bad.ok()) return self->End(ErrorBody(Code::kInvalidArgument, Message(bad), era));
+  if (token) metadata->insert(metadata->begin(), {"authorization", *token});
+  self->call_ = net::LocalCall::Open(
+      server,
+      {.path = route.GrpcPath(), .metadata = *std::move(metadata), .peer = request.peer, .timeout = *timeout},
+      self.get());
+}
+
+void JsonSocket::OnMessage(std::string_view text) {
+  const std::shared_ptr<JsonSocket> self = self_;
+  for (JsonValues values(text); call_ != nullptr && !values.AtEnd();) {
+    const auto value = values.Next();
+    const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
+    if (!bytes.ok()) {
+      const Code code = route_.client_streaming ? Code::kUnknown : Code::kInvalidArgument;
+      return End(ErrorBody(code, Message(bytes.status()), era_));
+    }
+    if (std::exchange(asked_, true) && !route_.client_streaming) return;
+    call_->Send(*bytes);
+    if (!route_.client_streaming && call_ != nullptr) call_->HalfClose();
+  }
+}
+
+void JsonSocket::OnClosed() {
+  call_.reset();
+  self_.reset();
+}
+
+void JsonSocket::OnResponse(std::string_view message) {
+  const std::string json = ResponseJson(route_, message);
+  socket_->Send(route_.server_streaming ? "{\"result\":" + json + "}" : json);
+}
+
+void JsonSocket::OnEnd(Code code, std::string_view message) {
+  if (code == Code::kOk) return End({});
+  std::string text =
+      route_.server_streaming ? StreamErrorLine(code, message, era_) : ErrorBody(code, message, era_);
+  if (text.ends_with('\n')) text.pop_back();
+  End(text);
+}
+
+void JsonSocket::End(std::string_view text) {
+  const std::shared_ptr<JsonSocket> self = std::move(self_);
+  self_ = nullptr;
+  if (!text.empty()) socket_->Send(text);
+  socket_->Close(kNormalClosure, {});
+  call_.reset();
+}
+
+}  // namespace quorate::gateway
