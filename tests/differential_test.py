@@ -18,6 +18,7 @@ import grpc
 import api
 import member
 from api import election, lock, rpc
+from auth_generator import USERS, WRONG, AuthGenerator, AuthStep
 from differ import Watcher, normalize
 from generator import Action, Generator
 
@@ -253,6 +254,91 @@ class Differential(unittest.TestCase):
         for side in self.sides:
             side.connect()
         self.compare_stores()
+
+
+class UserSide(Side):
+    """A server whose requests are made by users, with the tokens that it gave them."""
+
+    enabled = False
+
+    def connect(self):
+        self.tokens = {WRONG: "abcdefghijklmnop.3"}
+        self.process.start_with_alarm()  # With authentication on it doesn't call itself healthy.
+        self.api = api.Api(self.process.endpoint)
+        self.member_id = None
+
+    def disconnect(self):
+        self.api.close()
+        self.process.stop()
+
+    def call(self, step):
+        # 3.4.23 looks at tokens also while authentication is off.
+        token = self.tokens.get(step.caller) if self.enabled else None
+        method = getattr(getattr(self.api, step.service), step.method)
+
+        def send():
+            answer = method(step.request, metadata=[("token", token)] if token else None)
+            if step.method == "Authenticate":
+                self.tokens[step.request.name] = answer.token
+                answer.token = str(len(answer.token.split(".")[0]))
+            self.enabled = step.method == "AuthEnable" or (self.enabled and step.method != "AuthDisable")
+            return answer
+        return self.outcome(send)
+
+
+class UserDifferential(unittest.TestCase):
+    """Random changes of users, roles and permissions, and requests of those users: same answers, same denials."""
+
+    def setUp(self):
+        self.sides = []
+        for name, process in (("etcd", member.etcd()), ("quorate", member.quorate())):
+            self.addCleanup(process.remove)
+            process.flags += ["--bcrypt-cost", "4"]
+            self.sides.append(UserSide(name, process))
+        self.history = []
+
+    def test_random_users(self):
+        print(f"seed {SEED}, {STEPS} steps of users (QUORATE_TEST_SEED={SEED} QUORATE_TEST_STEPS={STEPS})", flush=True)
+        generator = AuthGenerator(SEED)
+        seen = set()
+        for step in generator.setup():
+            seen.add(self.take(step))
+        for number in range(STEPS):
+            seen.add(self.take(generator.step()))
+            if number == STEPS * 2 // 3:
+                self.restart()
+        # The random walk has been where it should.
+        for text in ("permission denied", "user name is empty", "invalid auth token", "user name not found",
+                     "role name not found", "role is not granted to the user", "user name already exists",
+                     "authentication failed, invalid user ID or password", "invalid auth management",
+                     "permission is not granted to the role", "root user does not exist"):
+            self.assertTrue(any(text in one for one in seen), text)
+        self.compare()
+
+    def take(self, step):
+        self.history.append(str(step))
+        left, right = [side.call(step) for side in self.sides]
+        if left != right:
+            tail = "\n".join(self.history[-5:])
+            self.fail(f"seed {SEED}: after\n{tail}\n--- etcd\n{left}\n--- quorate\n{right}")
+        return left[2] if left[0] == "error" else "ok"
+
+    def restart(self):
+        for side in self.sides:
+            side.disconnect()
+            side.connect()
+
+    def compare(self):
+        """All users and roles, and the whole store, once nobody is asked for a token any more."""
+        for name in USERS:
+            for password in ("p0", "p1", ""):
+                self.take(AuthStep(None, "Auth", "Authenticate", rpc.AuthenticateRequest(name=name, password=password)))
+        self.take(AuthStep("root", "Auth", "AuthDisable", rpc.AuthDisableRequest()))
+        for method, field in (("User", "name"), ("Role", "role")):
+            self.take(AuthStep(None, "Auth", f"{method}List", getattr(rpc, f"Auth{method}ListRequest")()))
+            for name in (*USERS, "r0", "r1", "r2"):
+                self.take(AuthStep(None, "Auth", f"{method}Get", getattr(rpc, f"Auth{method}GetRequest")(**{field: name})))
+        self.assertEqual(*[api.hash_kv(side.api) for side in self.sides])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "auth/auth_errors.h"
+#include "auth/permission_order.h"
 #include "base/endian.h"
 #include "base/logging.h"
 
@@ -29,6 +30,7 @@ AuthOptions Checked(AuthOptions options) {
              {"given-cost", options.bcrypt_cost});
     options.bcrypt_cost = kBcryptCostDefault;
   }
+  if (options.token_ttl_nanos <= 0) options.token_ttl_nanos = kSimpleTokenTtlNanosDefault;
   return options;
 }
 
@@ -83,7 +85,11 @@ Status LoadBucket(const mvcc::Backend& backend, Bucket bucket, StatusOr<Value> (
 }  // namespace
 
 AuthStore::AuthStore(mvcc::Backend* backend, Random* random, const AuthOptions& options)
-    : backend_(backend), random_(random), options_(Checked(options)), tokens_(options.token_ttl_nanos) {}
+    : backend_(backend),
+      random_(random),
+      options_(Checked(options)),
+      tokens_(options_.token_ttl_nanos),
+      jwt_tokens_(options_.jwt) {}
 
 StatusOr<std::unique_ptr<AuthStore>> AuthStore::Open(mvcc::Backend* backend, Random* random,
                                                      const AuthOptions& options) {
@@ -102,7 +108,7 @@ Status AuthStore::Reload(mvcc::Backend* backend) {
   if (revision && revision->size() != sizeof(uint64_t)) {
     return InBucket(DataLoss("not 8 bytes"), Bucket::kAuth, kRevisionKey);
   }
-  users_.clear();
+  const StringMap<User> before = std::exchange(users_, {});
   roles_.clear();
   QUORATE_RETURN_IF_ERROR(LoadBucket(*backend_, Bucket::kAuthUsers, &DecodeUser, &users_));
   QUORATE_RETURN_IF_ERROR(LoadBucket(*backend_, Bucket::kAuthRoles, &DecodeRole, &roles_));
@@ -110,6 +116,12 @@ Status AuthStore::Reload(mvcc::Backend* backend) {
   revision_ = revision ? LoadBig64(revision->data()) : 0;
   permissions_.clear();
   for (const auto& [unused, user] : users_) RenewPermissions(user);
+  for (const auto& [name, user] : before) {
+    const auto now = users_.find(name);
+    if (now == users_.end() || now->second.password_hash != user.password_hash) tokens_.InvalidateUser(name);
+  }
+  if (!enabled_) tokens_.InvalidateAll();
+  ++generation_;
   return absl::OkStatus();
 }
 
@@ -131,6 +143,7 @@ void AuthStore::StoreRole(Role role) {
 
 void AuthStore::BumpRevision() {
   ++revision_;
+  ++generation_;
   char bytes[sizeof(uint64_t)];
   StoreBig64(bytes, revision_);
   backend_->Put(Bucket::kAuth, kRevisionKey, {bytes, sizeof bytes});
@@ -138,6 +151,7 @@ void AuthStore::BumpRevision() {
 
 void AuthStore::RenewPermissions(const User& user) {
   UserPermissions merged;
+  merged.everything = Contains(user.roles, kRootRole);
   for (const std::string& role_name : user.roles) {
     const auto role = roles_.find(role_name);
     if (role == roles_.end()) continue;  // Role root need not exist.
@@ -166,6 +180,7 @@ Status AuthStore::Enable() {
   if (!Contains(root->second.roles, kRootRole)) return ErrRootRoleNotExist();
   backend_->Put(Bucket::kAuth, kEnabledKey, kEnabledValue);
   enabled_ = true;
+  ++generation_;
   LOG_INFO("enabled authentication");
   return absl::OkStatus();
 }
@@ -180,7 +195,8 @@ void AuthStore::Disable() {
 }
 
 void AuthStore::KeepHash(std::string_view name, std::string_view password, std::string_view hash) {
-  kept_hashes_[name] = {std::string(password), std::string(hash)};
+  ForgetHash(name);
+  kept_hashes_.emplace(name, KeptHash{std::make_unique<const Secret>(password), std::string(hash)});
 }
 
 void AuthStore::ForgetHash(std::string_view name) {
@@ -188,11 +204,19 @@ void AuthStore::ForgetHash(std::string_view name) {
   if (kept != kept_hashes_.end()) kept_hashes_.erase(kept);
 }
 
+bool AuthStore::WantsHash(std::string_view name, std::string_view password, std::string_view hashed_password,
+                          bool added) const {
+  if (!IsPlain(password, hashed_password) || users_.contains(name) == added) return false;
+  if (password.find('\0') != std::string_view::npos) return false;  // Can't be hashed, and will be refused.
+  const auto kept = kept_hashes_.find(name);
+  return kept == kept_hashes_.end() || kept->second.password->view() != password;
+}
+
 StatusOr<std::string> AuthStore::SelectPassword(std::string_view name, std::string_view password,
                                                 std::string_view hashed_password) {
-  if (!password.empty() && hashed_password.empty()) {
+  if (IsPlain(password, hashed_password)) {
     const auto kept = kept_hashes_.find(name);
-    if (kept == kept_hashes_.end() || kept->second.password != password) {
+    if (kept == kept_hashes_.end() || kept->second.password->view() != password) {
       return HashPassword(password, bcrypt_cost(), NewSalt());
     }
     std::string ready = std::move(kept->second.hash);
@@ -333,8 +357,7 @@ Status AuthStore::RoleGrantPermission(std::string_view role_name, const Permissi
     first->type = permission->type;
   } else {
     role.permissions.push_back(*permission);
-    std::stable_sort(role.permissions.begin(), role.permissions.end(),
-                     [](const Permission& a, const Permission& b) { return a.key < b.key; });
+    SortPermissions(&role.permissions);
   }
   StoreRole(std::move(role));
   BumpRevision();
@@ -398,19 +421,35 @@ Salt AuthStore::NewSalt() {
   return salt;
 }
 
-std::string AuthStore::NewTokenPrefix() { return SimpleTokens::NewPrefix(*random_); }
+std::string AuthStore::NewTokenPrefix() {
+  return options_.tokens == TokenKind::kSimple ? SimpleTokens::NewPrefix(*random_) : std::string();
+}
 
 StatusOr<std::string> AuthStore::Authenticate(std::string_view name, std::string_view prefix, uint64_t index,
                                               int64_t now_nanos) {
   if (!enabled_) return ErrAuthNotEnabled();
   const auto user = users_.find(name);
   if (user == users_.end() || user->second.no_password.value_or(false)) return ErrAuthFailed();
-  return tokens_.Assign(name, prefix, index, now_nanos);
+  switch (options_.tokens) {
+    case TokenKind::kSimple:
+      return tokens_.Assign(name, prefix, index, now_nanos);
+    case TokenKind::kJwt:
+      if (options_.jwt->verify_only()) return ErrVerifyOnly();
+      return std::string();
+    case TokenKind::kNone:
+      break;
+  }
+  return ErrAuthFailed();
 }
 
-StatusOr<AuthInfo> AuthStore::AuthInfoFromToken(std::string_view token, int64_t now_nanos) {
+StatusOr<AuthInfo> AuthStore::AuthInfoFromToken(std::string_view token, const Clock& clock) {
   if (token.starts_with(kBearer)) token.remove_prefix(kBearer.size());
-  const std::optional<std::string_view> user = tokens_.Use(token, now_nanos);
+  if (options_.tokens == TokenKind::kJwt) {
+    const Jwt::Claims* const claims = jwt_tokens_.Use(token, clock.WallNanos());
+    if (claims == nullptr) return ErrInvalidAuthToken();
+    return AuthInfo{claims->username, claims->revision};
+  }
+  const std::optional<std::string_view> user = tokens_.Use(token, clock.MonotonicNanos());
   if (!user) return ErrInvalidAuthToken();
   return AuthInfo{std::string(*user), revision_};
 }
@@ -423,11 +462,10 @@ Status AuthStore::IsOperationPermitted(const AuthInfo& who, std::string_view key
   if (!enabled_) return absl::OkStatus();
   if (who.revision == 0) return ErrUserEmpty();
   if (who.revision < revision_) return ErrAuthOldRevision();
-  const auto user = users_.find(who.username);
-  if (user == users_.end()) return ErrPermissionDenied();
-  if (Contains(user->second.roles, kRootRole)) return absl::OkStatus();
-  const UserPermissions& granted = permissions_.find(who.username)->second;
-  const RangeSet& keys = type == PermissionType::kRead ? granted.read : granted.write;
+  const auto user = permissions_.find(who.username);
+  if (user == permissions_.end()) return ErrPermissionDenied();
+  if (user->second.everything) return absl::OkStatus();
+  const RangeSet& keys = type == PermissionType::kRead ? user->second.read : user->second.write;
   return keys.Covers(key, range_end) ? absl::OkStatus() : ErrPermissionDenied();
 }
 
@@ -448,9 +486,9 @@ Status AuthStore::IsDeleteRangePermitted(const AuthInfo& who, std::string_view k
 Status AuthStore::IsAdminPermitted(const AuthInfo& who) const {
   if (!enabled_) return absl::OkStatus();
   if (who.username.empty()) return ErrUserEmpty();
-  const auto user = users_.find(who.username);
-  if (user == users_.end()) return ErrUserNotFound();
-  return Contains(user->second.roles, kRootRole) ? absl::OkStatus() : ErrPermissionDenied();
+  const auto user = permissions_.find(who.username);
+  if (user == permissions_.end()) return ErrUserNotFound();
+  return user->second.everything ? absl::OkStatus() : ErrPermissionDenied();
 }
 
 }  // namespace quorate::auth

@@ -43,9 +43,8 @@ class AuthStoreTest : public testing::Test {
     backend_ = *std::move(backend);
   }
   void OpenStore() {
-    AuthOptions options;
-    options.bcrypt_cost = kBcryptCostMin;
-    auto store = AuthStore::Open(backend_.get(), &random_, options);
+    options_.bcrypt_cost = kBcryptCostMin;
+    auto store = AuthStore::Open(backend_.get(), &random_, options_);
     ASSERT_TRUE(store.ok()) << store.status().ToString();
     store_ = *std::move(store);
   }
@@ -74,6 +73,7 @@ class AuthStoreTest : public testing::Test {
   SimClock clock_;
   SeededRandom random_;
   InlineExecutor executor_;
+  AuthOptions options_;
   std::unique_ptr<mvcc::Backend> backend_;
   std::unique_ptr<AuthStore> store_;
 };
@@ -265,13 +265,14 @@ TEST_F(AuthStoreTest, PasswordsAndTokens) {
   const auto token = store_->Authenticate("al", "Prefix", 7, 0);
   EXPECT_EQ(*token, "Prefix.7");
   for (const char* form : {"Prefix.7", "Bearer Prefix.7"}) {
-    const auto who = store_->AuthInfoFromToken(form, kSecond);
+    const auto who = store_->AuthInfoFromToken(form, clock_);
     ASSERT_TRUE(who.ok());
     EXPECT_EQ(who->username, "al");
     EXPECT_EQ(who->revision, store_->revision());
   }
-  EXPECT_EQ(store_->AuthInfoFromToken("Prefix.8", 0).status(), ErrInvalidAuthToken());
-  EXPECT_EQ(store_->AuthInfoFromToken("Prefix.7", 400 * kSecond).status(), ErrInvalidAuthToken());
+  EXPECT_EQ(store_->AuthInfoFromToken("Prefix.8", clock_).status(), ErrInvalidAuthToken());
+  clock_.Advance(400 * kSecond);
+  EXPECT_EQ(store_->AuthInfoFromToken("Prefix.7", clock_).status(), ErrInvalidAuthToken());
 }
 
 TEST_F(AuthStoreTest, AKeptHashIsUsedOnceForItsUserAndPassword) {
@@ -297,13 +298,96 @@ TEST_F(AuthStoreTest, AKeptHashIsUsedOnceForItsUserAndPassword) {
   EXPECT_NE(hash_of("a"), kept);
 }
 
+// What a member that applies must hash first, by the form of the log's entries.
+TEST_F(AuthStoreTest, WantsHashOfPlainPasswordsOnly) {
+  ASSERT_TRUE(store_->UserAdd("old", "", Hashed("x"), false).ok());
+  EXPECT_TRUE(store_->WantsHash("new", "pw", "", true));
+  EXPECT_TRUE(store_->WantsHash("old", "pw", "", false));
+  EXPECT_FALSE(store_->WantsHash("new", "pw", Hashed("pw"), true));
+  EXPECT_FALSE(store_->WantsHash("old", "pw", "", true)) << "is refused";
+  EXPECT_FALSE(store_->WantsHash("new", "pw", "", false)) << "is refused";
+  EXPECT_FALSE(store_->WantsHash("new", std::string_view("p\0w", 3), "", true)) << "is refused";
+  EXPECT_FALSE(store_->WantsHash("new", "", "", true));
+  store_->KeepHash("new", "pw", "hash");
+  EXPECT_FALSE(store_->WantsHash("new", "pw", "", true));
+  EXPECT_TRUE(store_->WantsHash("new", "another", "", true));
+
+  store_->set_plain_passwords(true);
+  EXPECT_TRUE(store_->WantsHash("newer", "", "", true));
+  ASSERT_TRUE(store_->UserAdd("newer", "", "", false).ok());
+  ASSERT_TRUE(store_->UserChangePassword("old", "", "").ok());
+  EnableWithRoot();
+  EXPECT_TRUE(VerifyPassword(store_->BeginPasswordCheck("newer")->hash, ""));
+  EXPECT_TRUE(VerifyPassword(store_->BeginPasswordCheck("old")->hash, ""));
+}
+
+TEST_F(AuthStoreTest, AnswersOfChecksHaveAGeneration) {
+  const auto changes = [&](const std::function<Status()>& run) {
+    const uint64_t before = store_->generation();
+    EXPECT_TRUE(run().ok());
+    return store_->generation() != before;
+  };
+  EXPECT_TRUE(changes([&] { return store_->UserAdd("root", "", Hashed("r"), false); }));
+  EXPECT_TRUE(changes([&] { return store_->UserGrantRole("root", "root"); }));
+  EXPECT_FALSE(changes([&] { return store_->UserGrantRole("root", "root"); })) << "has it";
+  EXPECT_TRUE(changes([&] { return store_->Enable(); }));
+  EXPECT_FALSE(changes([&] { return store_->Enable(); })) << "is on";
+  EXPECT_TRUE(changes([&] { return store_->Reload(backend_.get()); }));
+  EXPECT_TRUE(changes([&] {
+    store_->Disable();
+    return absl::OkStatus();
+  }));
+}
+
+TEST_F(AuthStoreTest, JsonWebTokens) {
+  options_.tokens = TokenKind::kJwt;
+  JwtOptions jwt;
+  jwt.sign_method = "HS256";
+  jwt.private_key = "secret";
+  options_.jwt = *Jwt::Make(jwt);
+  OpenStore();
+  EnableWithRoot();
+  EXPECT_EQ(store_->NewTokenPrefix(), "");
+  EXPECT_EQ(*store_->Authenticate("root", "", 7, 0), "") << "is signed where the user logs in";
+  const std::string token = *store_->jwt()->Sign("root", store_->revision(), clock_.WallNanos());
+  const auto who = store_->AuthInfoFromToken("Bearer " + token, clock_);
+  ASSERT_TRUE(who.ok());
+  EXPECT_EQ(*who, (AuthInfo{"root", store_->revision()}));
+  EXPECT_EQ(store_->AuthInfoFromToken("Prefix.7", clock_).status(), ErrInvalidAuthToken());
+
+  // It can't be taken back, but its revision is old after any change.
+  ASSERT_TRUE(store_->RoleAdd("r").ok());
+  const auto later = store_->AuthInfoFromToken(token, clock_);
+  ASSERT_TRUE(later.ok());
+  EXPECT_EQ(store_->IsPutPermitted(*later, "a"), ErrAuthOldRevision());
+  clock_.Advance(301 * kSecond);
+  EXPECT_EQ(store_->AuthInfoFromToken(token, clock_).status(), ErrInvalidAuthToken());
+}
+
+TEST_F(AuthStoreTest, WithoutTokensNobodyLogsIn) {
+  options_.tokens = TokenKind::kNone;
+  OpenStore();
+  EnableWithRoot();
+  EXPECT_EQ(store_->Authenticate("root", "P", 7, 0).status(), ErrAuthFailed());
+  EXPECT_EQ(store_->AuthInfoFromToken("P.7", clock_).status(), ErrInvalidAuthToken());
+}
+
+TEST_F(AuthStoreTest, ATimeToLiveOfZeroIsTheDefault) {
+  options_.token_ttl_nanos = 0;
+  OpenStore();
+  EnableWithRoot();
+  const std::string token = *store_->Authenticate("root", "P", 7, clock_.MonotonicNanos());
+  clock_.Advance(299 * kSecond);
+  EXPECT_TRUE(store_->AuthInfoFromToken(token, clock_).ok());
+}
+
 TEST_F(AuthStoreTest, TokensEndWithWhatTheyStandOn) {
   EnableWithRoot();
   uint64_t index = 0;
   const auto still_good = [&](const std::function<void()>& event) {
     const std::string token = *store_->Authenticate("al", "P", ++index, 0);
     event();
-    return store_->AuthInfoFromToken(token, 0).ok();
+    return store_->AuthInfoFromToken(token, clock_).ok();
   };
   ASSERT_TRUE(store_->UserAdd("al", "", Hashed("a"), false).ok());
   ASSERT_TRUE(store_->RoleAdd("r").ok());

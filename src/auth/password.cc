@@ -70,4 +70,14 @@ bool VerifyPassword(const std::string& hash, std::string_view password) {
   return difference == 0;
 }
 
+std::string HashOfNobody(int cost) {
+  const std::string digits = (cost < 10 ? "0" : "") + std::to_string(cost);
+  return std::string(kStoredPrefix) + digits + "$" + std::string(kHashBytes - kStoredPrefix.size() - 3, '.');
+}
+
+void Wipe(std::string* secret) {
+  ::explicit_bzero(secret->data(), secret->size());
+  secret->clear();
+}
+
 }  // namespace quorate::auth

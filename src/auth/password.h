@@ -21,5 +21,24 @@ using Salt = std::array<char, 16>;
 StatusOr<std::string> HashPassword(std::string_view password, int cost, const Salt& salt);
 // False too for a hash that is none.
 bool VerifyPassword(const std::string& hash, std::string_view password);
+// A hash of no password, as slow to verify as the others of that cost: so that the time an answer takes does
+// not tell whether there is such a user.
+std::string HashOfNobody(int cost);
+
+// Overwrites the bytes, so that no later look at the memory finds them.
+void Wipe(std::string* secret);
+
+// A password in memory for as long as it is needed.
+class Secret {
+ public:
+  explicit Secret(std::string_view bytes) : bytes_(bytes) {}
+  ~Secret() { Wipe(&bytes_); }
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  std::string_view view() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
 
 }  // namespace quorate::auth

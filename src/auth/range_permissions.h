@@ -29,6 +29,7 @@ class RangeSet {
 };
 
 struct UserPermissions {
+  bool everything = false;  // Role root: all keys, and administration.
   RangeSet read;
   RangeSet write;
 };

@@ -73,6 +73,24 @@ bool WatchStream::Cancel(WatchId id) {
   return true;
 }
 
+std::optional<WatchStream::Watched> WatchStream::FindWatched(WatchId id) const {
+  const auto it = watchers_.find(id);
+  if (it == watchers_.end() || it->second->place == WatcherPlace::kEnded) return std::nullopt;
+  const WatchGroup* const group = it->second->group;
+  if (!group->range) return Watched{id, group->key, {}};
+  const auto* const range = static_cast<const WatchRangeGroup*>(group);
+  return Watched{id, range->key, range->unbounded ? std::string_view(kFromKeyEnd) : range->end};
+}
+
+std::vector<WatchStream::Watched> WatchStream::AllWatched() const {
+  std::vector<Watched> all;
+  all.reserve(watchers_.size());
+  for (const auto& [id, unused] : watchers_) {
+    if (const auto watched = FindWatched(id)) all.push_back(*watched);
+  }
+  return all;
+}
+
 void WatchStream::RequestProgress() {
   hub_->FlushRound();
   bool any = false;

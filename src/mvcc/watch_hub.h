@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -132,6 +133,15 @@ class WatchStream {
   // The sink is no longer full. Without this call the hub finds out within 100 ms.
   void Resume();
   size_t watcher_count() const { return watchers_.size(); }
+  // What the watchers watch that are not over, as on the wire ("\0" where the key was empty); one of them:
+  // nothing when it is over. The views hold until a watcher is created or cancelled.
+  struct Watched {
+    WatchId id = 0;
+    std::string_view key;
+    std::string_view range_end;
+  };
+  std::vector<Watched> AllWatched() const;
+  std::optional<Watched> FindWatched(WatchId id) const;
 
  private:
   friend class WatchHub;

@@ -131,7 +131,7 @@ void ClusterService::Promote(Call call, std::string_view bytes) {
   etcdserverpb::MemberPromoteRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("MemberPromoteRequest"));
   if (const Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  const std::string token(context_.Token(call));
+  const std::string token(context_.Token(call).value_or(std::string_view()));
   context_.life().reconfiguration().Promote(request.id(), token,
                                             Answer<etcdserverpb::MemberPromoteResponse>(call));
 }

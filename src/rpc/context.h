@@ -16,6 +16,7 @@
 #include "net/grpc.h"
 #include "net/server.h"
 #include "rpc/call_metrics.h"
+#include "rpc/permission_sweep.h"
 #include "rpc/snapshot_copiers.h"
 #include "server/cluster_life.h"
 #include "server/member.h"
@@ -42,6 +43,7 @@ class Call {
 
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
+  std::string_view common_name() const { return call_.tls_common_name(); }
   net::UnaryCall& raw() { return call_; }
 
  private:
@@ -72,6 +74,7 @@ class Stream {
   bool full() const { return call_.full(); }
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
+  std::string_view common_name() const { return call_.tls_common_name(); }
 
  private:
   void CountEnd(net::Code code);
@@ -86,13 +89,14 @@ class Context {
   using Unary = std::function<void(Call call, std::string_view request)>;
   using Streaming = std::function<std::unique_ptr<net::StreamHandler>(Stream stream)>;
 
-  Context(server::Member* member, server::ClusterLife* life, CallMetrics* metrics)
-      : member_(*member), life_(*life), metrics_(*metrics) {}
+  Context(server::Member* member, server::ClusterLife* life, CallMetrics* metrics, net::Loop* loop)
+      : member_(*member), life_(*life), metrics_(*metrics), permission_sweep_(&member->auth(), loop) {}
 
   server::Member& member() { return member_; }
   server::ClusterLife& life() { return life_; }
   CallMetrics& metrics() { return metrics_; }
   SnapshotCopiers& snapshot_copiers() { return snapshot_copiers_; }
+  PermissionSweep& permission_sweep() { return permission_sweep_; }
 
   // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when
   // the call may be served: a client that asked for a leader (metadata hasleader) gets an error when there is
@@ -103,19 +107,22 @@ class Context {
   void AddStreaming(std::span<net::Server* const> servers, std::string_view service, std::string_view method,
                     CallType type, Streaming handler);
 
-  // Whom the call's token belongs to. Nobody when authentication is off or no token was sent.
+  // Who makes the call: the user whom its token belongs to; without one, and with --client-cert-auth, the one
+  // whom the certificate of the connection names. Nobody when authentication is off or the call says nothing.
   template <typename AnyCall>
   StatusOr<auth::AuthInfo> Identify(const AnyCall& call) {
     if (!member_.auth().enabled()) return auth::AuthInfo{};
-    const std::string_view token = Token(call);
-    return token.empty() ? auth::AuthInfo{} : member_.Identify(token);
+    if (const auto token = Token(call)) return member_.Identify(*token);
+    // A gateway of etcd's kind passes on the calls of many over a connection of its own (CVE-2018-16886).
+    if (!member_.config().common_name_auth || call.metadata("grpcgateway-accept")) return auth::AuthInfo{};
+    const std::string_view name = call.common_name();
+    return name.empty() ? auth::AuthInfo{} : auth::AuthInfo{std::string(name), member_.auth().revision()};
   }
-  // As the call carries it; empty: none. The view holds until control returns to the loop.
+  // As the call carries it. The view holds until control returns to the loop.
   template <typename AnyCall>
-  static std::string_view Token(const AnyCall& call) {
-    auto token = call.metadata("token");
-    if (!token) token = call.metadata("authorization");
-    return token.value_or(std::string_view());
+  static std::optional<std::string_view> Token(const AnyCall& call) {
+    const auto token = call.metadata("token");
+    return token ? token : call.metadata("authorization");
   }
   // The same, but nobody is an error while authentication is on.
   template <typename AnyCall>
@@ -148,6 +155,7 @@ class Context {
   std::vector<Stream> want_leader_;
   int checks_without_leader_ = 0;
   SnapshotCopiers snapshot_copiers_{limits::kSnapshotStreamsMax};
+  PermissionSweep permission_sweep_;
 };
 
 // The error of a request whose bytes are no such message.

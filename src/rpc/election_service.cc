@@ -45,7 +45,7 @@ etcdserverpb::TxnRequest IfStillLeader(const v3electionpb::LeaderKey& leader) {
 }
 
 // Server stream of the election's leaders, from the present one on.
-class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
+class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private PermissionObserver {
  public:
   ObserveCall(Context* context, net::Loop* loop, Stream stream)
       : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
@@ -57,7 +57,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
     v3electionpb::LeaderRequest request;
     if (!Parse(bytes, &request)) return Finish(MalformedRequest("LeaderRequest"));
     auto who = context_.Identify(stream_);
-    if (!who.ok()) return Finish(who.status());
+    if (!who.ok()) return Finish(ThroughClient(who.status()));
     who_ = *std::move(who);
     name_ = request.name();
     member_.WhenLinearizable([this, alive = std::weak_ptr(alive_)](const Status& status) {
@@ -87,16 +87,25 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
   void Begin() {
     if (over_) return;
     const std::string prefix = name_ + "/";
-    if (const Status denied = member_.auth().IsRangePermitted(who_, prefix, PrefixEnd(prefix));
-        !denied.ok()) {
-      return Finish(ThroughClient(denied));
-    }
+    if (const Status denied = Permitted(who_); !denied.ok()) return Finish(ThroughClient(denied));
+    registration_.Set(&context_.permission_sweep(), this);
     watch_ = member_.watch_hub().OpenStream(this);
     mvcc::WatchOptions options;
     options.key = prefix;
     options.range_end = PrefixEnd(prefix);
     if (const auto id = watch_->Create(options); !id.ok()) return Finish(id.status());
     Look();
+  }
+
+  Status Permitted(const auth::AuthInfo& who) const {
+    const std::string prefix = name_ + "/";
+    return member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix));
+  }
+  // The same user, whatever has been changed about users meanwhile.
+  void OnPermissionsChanged() override {
+    auth::AuthInfo who = who_;
+    if (!who.username.empty()) who.revision = member_.auth().revision();
+    if (const Status denied = Permitted(who); !over_ && !denied.ok()) Finish(ThroughClient(denied));
   }
 
   // The hub must not be called back from within a delivery, and one look serves all events of a round.
@@ -111,6 +120,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
   }
 
   void Look() {
+    OnPermissionsChanged();
     if (over_) return;
     const auto leader = LeaderKeyValue(member_, name_);
     if (!leader.ok()) return Finish(leader.status());
@@ -146,6 +156,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink {
   bool started_ = false;
   bool over_ = false;
   bool look_scheduled_ = false;
+  PermissionSweep::Registration registration_;
 };
 
 }  // namespace
@@ -167,8 +178,9 @@ void ElectionService::Register(std::span<net::Server* const> servers) {
 void ElectionService::Campaign(Call call, std::string_view bytes) {
   v3electionpb::CampaignRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("CampaignRequest"));
-  const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  // A lease may be made before any key is asked for: that is not for everybody.
+  const auto who = context_.RequireIdentity(call);
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), request.value(),
@@ -204,7 +216,7 @@ void ElectionService::Proclaim(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("ProclaimRequest"));
   if (!request.has_leader()) return call.Fail(ErrMissingLeaderKey());
   const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   etcdserverpb::TxnRequest txn = IfStillLeader(request.leader());
   auto* put = txn.add_success()->mutable_request_put();
   put->set_key(request.leader().key());
@@ -228,7 +240,7 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
   v3electionpb::LeaderRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaderRequest"));
   auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   member_.WhenLinearizable([this, call, name = request.name(),
                             who = *std::move(who)](const Status& status) mutable {
     if (!status.ok()) return call.Fail(ThroughClient(status));
@@ -250,7 +262,7 @@ void ElectionService::Resign(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("ResignRequest"));
   if (!request.has_leader()) return call.Fail(ErrMissingLeaderKey());
   const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   etcdserverpb::TxnRequest txn = IfStillLeader(request.leader());
   txn.add_success()->mutable_request_delete_range()->set_key(request.leader().key());
   if (const Status bad = server::CheckTxn(txn, member_.config().txn_ops_max); !bad.ok()) {

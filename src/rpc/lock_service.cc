@@ -20,8 +20,9 @@ void LockService::Register(std::span<net::Server* const> servers) {
 void LockService::Lock(Call call, std::string_view bytes) {
   v3lockpb::LockRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LockRequest"));
-  const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  // A lease may be made before any key is asked for: that is not for everybody.
+  const auto who = context_.RequireIdentity(call);
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), {},
@@ -40,7 +41,7 @@ void LockService::Unlock(Call call, std::string_view bytes) {
   v3lockpb::UnlockRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("UnlockRequest"));
   const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
+  if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   if (request.key().empty()) return call.Fail(ThroughClient(server::ErrEmptyKey()));
   std::string body;
   server::Append(body, server::DeleteRangeRequest{request.key(), {}, false});

@@ -28,7 +28,7 @@ struct Services::All {
   All(server::Member* member, server::ClusterLife* life, net::Loop* event_loop, HttpOptions http_options)
       : loop(*event_loop),
         further_metrics(http_options.further_metrics),
-        context(member, life, &metrics),
+        context(member, life, &metrics, event_loop),
         kv(&context),
         watch(&context, event_loop),
         lease(&context, event_loop),

@@ -4,7 +4,10 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "auth/auth_errors.h"
 #include "base/wire.h"
 #include "mvcc/watch_hub.h"
 #include "rpc.pb.h"
@@ -44,14 +47,17 @@ std::string RpcErrorText(const Status& status) {
          " desc = " + std::string(Message(status));
 }
 
-class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
+class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private PermissionObserver {
  public:
   WatchCall(Context* context, net::Loop* loop, Stream stream)
       : context_(*context),
         member_(context->member()),
         loop_(*loop),
         stream_(stream),
-        watches_(member_.watch_hub().OpenStream(this)) {}
+        watches_(member_.watch_hub().OpenStream(this)),
+        checked_generation_(member_.auth().generation()) {
+    registration_.Set(&context->permission_sweep(), this);
+  }
 
   // ---- from the client ----
   void OnMessage(std::string_view bytes) override {
@@ -93,6 +99,12 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
 
   void OnEvents(mvcc::WatchId id, int64_t header_revision, std::shared_ptr<const mvcc::WatchEvents> events,
                 bool fragment) override {
+    // Permissions have just changed, and OnPermissionsChanged is still to come. The hub must not be called
+    // from here, so the watch is only ended there.
+    if (checked_generation_ != member_.auth().generation() && !Permitted(*watches_->FindWatched(id)).ok()) {
+      denied_.insert(id);
+      return;
+    }
     const size_t fragment_bytes = member_.config().request_bytes_max + limits::kGrpcOverheadBytes;
     if (!fragment || events->bytes.size() < fragment_bytes || events->count() < 2) {
       return SendEvents(id, header_revision, events->bytes, false);
@@ -126,7 +138,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
     if (const Status bad = mvcc::WatchStream::CheckStart(request.start_revision()); !bad.ok()) {
       return Refuse(Message(bad));
     }
-    if (const Status denied = Permitted(request); !denied.ok()) return Refuse(RpcErrorText(denied));
+    if (const Status denied = IdentifyFor(request); !denied.ok()) return Refuse(RpcErrorText(denied));
     mvcc::WatchOptions options;
     options.id = request.watch_id();
     options.key = request.key();
@@ -145,11 +157,42 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   }
 
   // An empty key stands for "\0"; what is granted must be what is then watched.
-  Status Permitted(const etcdserverpb::WatchCreateRequest& request) {
+  Status IdentifyFor(const etcdserverpb::WatchCreateRequest& request) {
     if (!member_.auth().enabled()) return absl::OkStatus();
     QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.Identify(stream_));
+    user_ = who.username;
     const std::string key = request.key().empty() ? std::string(1, '\0') : request.key();
     return member_.auth().IsRangePermitted(who, key, request.range_end());
+  }
+
+  // Whether a watch may go on. What counts is what its user may do by now, not whether his token is still
+  // good: a watch outlives the token, as in the original.
+  Status Permitted(const mvcc::WatchStream::Watched& watched) {
+    if (!member_.auth().enabled()) return absl::OkStatus();
+    auth::AuthInfo who{user_, member_.auth().revision()};
+    // Authentication was off when the watch was created: its user is known only now.
+    if (user_.empty()) {
+      QUORATE_ASSIGN_OR_RETURN(who, context_.Identify(stream_));
+    }
+    return member_.auth().IsRangePermitted(who, watched.key, watched.range_end);
+  }
+
+  void OnPermissionsChanged() override {
+    if (!watches_) return;
+    checked_generation_ = member_.auth().generation();
+    std::vector<std::pair<mvcc::WatchId, std::string>> ended;
+    for (const mvcc::WatchStream::Watched& watched : watches_->AllWatched()) {
+      Status denied = Permitted(watched);
+      // It may be permitted once more; but it has missed events.
+      if (denied.ok() && denied_.contains(watched.id)) denied = auth::ErrPermissionDenied();
+      if (!denied.ok()) ended.emplace_back(watched.id, RpcErrorText(denied));
+    }
+    denied_.clear();
+    for (const auto& [id, reason] : ended) {
+      watches_->Cancel(id);
+      SendControl({.watch_id = id, .canceled = true, .cancel_reason = reason},
+                  member_.store().current_revision());
+    }
   }
 
   void Refuse(std::string_view reason) {
@@ -159,6 +202,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   }
 
   void Cancel(int64_t id) {
+    denied_.erase(id);
     if (watches_->Cancel(id))
       SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
   }
@@ -195,6 +239,10 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink {
   Stream stream_;
   int requests_unread_ = 0;
   std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
+  std::string user_;                            // Empty: not known yet.
+  uint64_t checked_generation_;                 // Of the permissions that all watches have.
+  absl::flat_hash_set<mvcc::WatchId> denied_;   // Have missed events since.
+  PermissionSweep::Registration registration_;
 };
 
 }  // namespace

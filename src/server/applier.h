@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +52,14 @@ class Applier {
   // `reply` may be empty: nobody on this member waits. It runs before the return, except for a compaction
   // whose physical end was asked for.
   void Apply(const EntryView& entry, uint64_t index, const Reply& reply);
+
+  // Where applying an entry would hash a password, which takes long: whose it is, and the password. The hash
+  // is to be left with AuthStore::KeepHash before the entry is applied.
+  struct PasswordToHash {
+    std::string user;
+    std::string password;
+  };
+  std::optional<PasswordToHash> FindPasswordToHash(const EntryView& entry) const;
 
   KvApplier& kv() { return kv_; }
   bool QuotaAvailable(int64_t cost) const;

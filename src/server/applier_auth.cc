@@ -103,6 +103,19 @@ Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInf
   return absl::OkStatus();
 }
 
+std::optional<Applier::PasswordToHash> Applier::FindPasswordToHash(const EntryView& entry) const {
+  const bool added = entry.kind == EntryKind::kAuthUserAdd;
+  if (!added && entry.kind != EntryKind::kAuthUserChangePassword) return std::nullopt;
+  const auth::AuthInfo who{std::string(entry.header.username), entry.header.auth_revision};
+  const StatusOr<AuthFields> fields = Fields(entry);
+  if (!fields.ok() || !parts_.auth->IsAdminPermitted(who).ok()) return std::nullopt;
+  const auto& [none, name, password, third, fourth] = fields->value;
+  authpb::UserAddOptions options;
+  if (added && (!ParseInner(entry, third, &options).ok() || options.no_password())) return std::nullopt;
+  if (!parts_.auth->WantsHash(name, password, added ? fourth : third, added)) return std::nullopt;
+  return PasswordToHash{std::string(name), std::string(password)};
+}
+
 Status Applier::Authenticate(const EntryView& entry, uint64_t index, std::string* out) {
   QUORATE_ASSIGN_OR_RETURN(const AuthFields request, Fields(entry));
   QUORATE_ASSIGN_OR_RETURN(

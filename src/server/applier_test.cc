@@ -283,6 +283,63 @@ TEST_F(AuthTest, SurvivesARestart) {
   EXPECT_TRUE(world_.Put("secret", "2").ok());
 }
 
+// A password that another member has logged plain is hashed on a reader thread; what is committed behind it
+// waits, and the log goes on.
+TEST(PlainPasswords, AreHashedBeforeTheirEntryIsApplied) {
+  MemberHarness world(23, InlineExecutor::Mode::kQueued);
+  world.Start();
+  const auto log_rounds = [&] {
+    for (int i = 0; i < 10; ++i) {
+      world.Round();
+      while (world.executor.Step(Lane::kLog)) {
+      }
+    }
+  };
+  const uint64_t before = world.member->applied_index();
+  const auto added =
+      world.Propose(EntryKind::kAuthUserAdd, Parsed<pb::AuthUserAddRequest>(R"(name: "al" password: "pw")"));
+  const auto put = world.Propose(EntryKind::kPut, Parsed<pb::PutRequest>(R"(key: "a" value: "1")"));
+  log_rounds();
+  const auto later = world.Propose(EntryKind::kPut, Parsed<pb::PutRequest>(R"(key: "a" value: "2")"));
+  log_rounds();
+  EXPECT_EQ(world.member->committed_index(), before + 3);
+  EXPECT_EQ(world.member->applied_index(), before);
+  EXPECT_FALSE(added->given || put->given || later->given);
+
+  ASSERT_TRUE(world.executor.Step(Lane::kRead));
+  world.RunUntilIdle();
+  EXPECT_EQ(world.member->applied_index(), before + 3);
+  EXPECT_TRUE(added->given && added->status.ok());
+  EXPECT_TRUE(put->given && later->given);
+  EXPECT_EQ(world.Get("a")->value(), "2");
+  EXPECT_EQ(world.member->auth().UserList(), std::vector<std::string>{"al"});
+  EXPECT_TRUE(world.member->CheckInvariants().ok());
+}
+
+TEST(PlainPasswords, WhatWillBeRefusedIsNotHashed) {
+  MemberHarness world(24, InlineExecutor::Mode::kQueued);
+  world.Start();
+  const auto answers = [&](EntryKind kind, const google::protobuf::Message& request) {
+    const auto answer = world.Propose(kind, request);
+    for (int i = 0; i < 10; ++i) {
+      world.Round();
+      while (world.executor.Step(Lane::kLog)) {
+      }
+    }
+    return answer->given;
+  };
+  EXPECT_TRUE(answers(EntryKind::kAuthUserChangePassword,
+                      Parsed<pb::AuthUserChangePasswordRequest>(R"(name: "nobody" password: "pw")")));
+  EXPECT_TRUE(
+      answers(EntryKind::kAuthUserAdd,
+              Parsed<pb::AuthUserAddRequest>(R"(name: "al" password: "pw" options { no_password: true })")));
+  EXPECT_TRUE(
+      answers(EntryKind::kAuthUserAdd, Parsed<pb::AuthUserAddRequest>(R"(name: "al" password: "pw")")));
+  EXPECT_FALSE(
+      answers(EntryKind::kAuthUserAdd, Parsed<pb::AuthUserAddRequest>(R"(name: "bo" password: "pw")")));
+  world.RunUntilIdle();
+}
+
 TEST_F(AuthTest, TokenOfALogin) {
   const auto response = world_.Ask<pb::AuthenticateResponse>(
       EntryKind::kAuthenticate,

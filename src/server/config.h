@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/auth_store.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "cluster/remote_cluster.h"
@@ -70,8 +71,10 @@ struct Config {
   int64_t watch_progress_interval_nanos = 600'000'000'000;
   bool lease_checkpoint = false;
   bool lease_checkpoint_persist = false;
-  int bcrypt_cost = 10;
-  int64_t auth_token_ttl_nanos = 300'000'000'000;
+  auth::AuthOptions auth;
+  // --client-cert-auth: a call without a token is made by the user whose name is the common name of the
+  // client's certificate.
+  bool common_name_auth = false;
   int64_t warning_apply_nanos = 100'000'000;
 
   // A proposal or a linearizable read waits at most this long: 5 s and two election timeouts (etcd:

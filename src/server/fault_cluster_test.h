@@ -101,7 +101,7 @@ class FaultCluster {
     config.data_dir = kDataDirectory;
     config.advertise_peer_urls = {host + ":2380"};
     config.advertise_client_urls = {host + ":2379"};
-    config.bcrypt_cost = 4;
+    config.auth.bcrypt_cost = 4;
     config.wal_segment_bytes = 256 * 1024;
     config.lost_log.run_dir = kRunDirectory;
     config.lost_log.boot_id = "boot";

@@ -47,8 +47,8 @@ ResponseHeader Member::header() const {
 int64_t Member::quota_bytes() const { return applier_->quota_bytes(); }
 
 StatusOr<auth::AuthInfo> Member::Identify(std::string_view token) {
-  if (!auth_->enabled() || token.empty()) return auth::AuthInfo{};
-  return auth_->AuthInfoFromToken(token, now());
+  if (!auth_->enabled()) return auth::AuthInfo{};
+  return auth_->AuthInfoFromToken(token, *env_.clock);
 }
 
 // The server's own requests act as root, so that they pass the permission checks of every member.

@@ -119,8 +119,8 @@ class Member {
 
   uint64_t NextRequestId() { return request_ids_.Next(); }
 
-  // Whom the token of a request belongs to; {} when authentication is off or no token was sent (what that
-  // means is decided where the permission is checked). InvalidAuthToken for an unknown token.
+  // Whom the token of a request belongs to; {} when authentication is off. InvalidAuthToken for an unknown
+  // token.
   StatusOr<auth::AuthInfo> Identify(std::string_view token);
 
   // Whether a write of this cost (etcd: storage/quota.go) fits. A refusal raises the NOSPACE alarm.
@@ -275,8 +275,13 @@ class Member {
   void TrimRaftLog();
 
   // member_apply.cc: committed entries.
-  void ApplyEntry(const raft::Entry& entry);
-  void ApplyNormal(const raft::Entry& entry);
+  void ApplyCommitted(std::vector<raft::Entry> entries, const raft::ApplyAck& ack);
+  void ApplyWaiting();
+  // False when the entry has to wait; nothing is changed then.
+  bool ApplyEntry(const raft::Entry& entry);
+  bool ApplyNormal(const raft::Entry& entry);
+  bool HashFirst(const EntryView& view);
+  void PersistHeld();
   void ApplyV2(const raft::Entry& entry);
   Status ApplyClusterEntry(const EntryView& view);
   void ApplyConfChange(const raft::Entry& entry);
@@ -334,6 +339,15 @@ class Member {
   };
   std::unique_ptr<Restore> restore_;
   std::deque<raft::Ready> held_;
+
+  // Committed entries behind one that waits for the hash of its password; empty: none waits. A snapshot is
+  // held meanwhile.
+  struct Committed {
+    std::vector<raft::Entry> entries;
+    raft::ApplyAck ack;
+    size_t next = 0;
+  };
+  std::deque<Committed> to_apply_;
 
   RequestIds request_ids_;
   absl::flat_hash_map<uint64_t, Pending> pending_;

@@ -13,14 +13,62 @@
 
 namespace quorate::server {
 
-void Member::ApplyEntry(const raft::Entry& entry) {
+void Member::ApplyCommitted(std::vector<raft::Entry> entries, const raft::ApplyAck& ack) {
+  to_apply_.push_back({std::move(entries), ack, 0});
+  if (to_apply_.size() == 1) ApplyWaiting();
+}
+
+// In order, until one has to wait.
+void Member::ApplyWaiting() {
+  while (!to_apply_.empty()) {
+    Committed& batch = to_apply_.front();
+    for (; batch.next < batch.entries.size(); ++batch.next) {
+      if (!ApplyEntry(batch.entries[batch.next])) return;
+    }
+    const raft::ApplyAck ack = batch.ack;
+    to_apply_.pop_front();
+    raft_->OnApplied(ack);
+    TrimRaftLog();
+    MaybeSnapshot();
+  }
+}
+
+// A password that another member has logged plain, as etcd 3.4 does: hashing it would stop heartbeats and
+// clients for as long, which at a high cost is seconds. So the entries wait, and nothing else.
+bool Member::HashFirst(const EntryView& view) {
+  auto found = applier_->FindPasswordToHash(view);
+  if (!found) return false;
+  struct Job {
+    explicit Job(const Applier::PasswordToHash& found) : user(found.user), password(found.password) {}
+    const std::string user;
+    const auth::Secret password;
+    StatusOr<std::string> hash = std::string();
+  };
+  const auto job = std::make_shared<Job>(*found);
+  auth::Wipe(&found->password);
+  env_.executor->Submit(
+      Lane::kRead,
+      [job, cost = auth_->bcrypt_cost(), salt = auth_->NewSalt()] {
+        job->hash = auth::HashPassword(job->password.view(), cost, salt);
+      },
+      [this, job] {
+        if (!job->hash.ok()) return config_.on_fatal(job->hash.status());
+        auth_->KeepHash(job->user, job->password.view(), *job->hash);
+        ApplyWaiting();
+        PersistHeld();
+        RunReadyReads();
+      });
+  return true;
+}
+
+bool Member::ApplyEntry(const raft::Entry& entry) {
   QUORATE_CHECK(entry.index == applied_index_ + 1);
   const int64_t started = now();
   committed_index_ = std::max(committed_index_, entry.index);
   switch (entry.type) {
     case raft::EntryType::kNormal:
       if (!entry.data.empty()) {
-        ApplyNormal(entry);
+        if (!ApplyNormal(entry)) return false;
       } else if (is_leader() && entry.term == term_) {
         // The first entry of a leader's term. Only now the leases are all there: before, a renewal of one
         // that is still to be applied would be told that it is gone.
@@ -45,6 +93,7 @@ void Member::ApplyEntry(const raft::Entry& entry) {
   if (config_.on_applied) config_.on_applied(entry);
   // The leader's first entry, or any later one, of its term: now the member can speak for itself.
   if (is_leader() && entry.term == term_ && !publish_pending_ && !ready_) Publish();
+  return true;
 }
 
 Reply Member::TakeReply(uint64_t id) {
@@ -55,13 +104,19 @@ Reply Member::TakeReply(uint64_t id) {
   return reply;
 }
 
-void Member::ApplyNormal(const raft::Entry& entry) {
-  if (cluster::IsV2Request(entry.data.view())) return ApplyV2(entry);
+bool Member::ApplyNormal(const raft::Entry& entry) {
+  if (cluster::IsV2Request(entry.data.view())) {
+    ApplyV2(entry);
+    return true;
+  }
   EntryView view;
   if (!DecodeEntry(entry.data.view(), &view)) {
     config_.on_fatal(DataLoss("the log's entry " + std::to_string(entry.index) + " can't be decoded"));
-    return;
+    return true;
   }
+  // What the database already has is not applied again; nobody waits for it.
+  const bool replayed = entry.index <= backend_->consistent_index();
+  if (!replayed && HashFirst(view)) return false;
   const Reply reply = TakeReply(view.header.id);
   switch (view.kind) {
     case EntryKind::kClusterVersionSet:
@@ -70,13 +125,13 @@ void Member::ApplyNormal(const raft::Entry& entry) {
       Status status = ApplyClusterEntry(view);
       if (status.ok()) status = FollowVersion(entry.index);
       if (reply) reply(status, {});
-      return;
+      return true;
     }
     default:
       break;
   }
-  // What the database already has is not applied again; nobody waits for it.
-  if (entry.index > backend_->consistent_index()) applier_->Apply(view, entry.index, reply);
+  if (!replayed) applier_->Apply(view, entry.index, reply);
+  return true;
 }
 
 Status Member::ApplyClusterEntry(const EntryView& view) {
@@ -122,6 +177,9 @@ Status Member::FollowVersion(uint64_t entry_index) {
   }
   lessor_->set_checkpoint_persist(config_.lease_checkpoint_persist ||
                                   version.value_or(cluster::kVersion34) >= cluster::kVersion36);
+  if (auth_ != nullptr) {
+    auth_->set_plain_passwords(version.value_or(cluster::kInitialClusterVersion) < cluster::kVersion35);
+  }
   return FollowClusterVersion(version, entry_index == 0 ? nullptr : &conf_state_, backend_.get());
 }
 

@@ -44,7 +44,7 @@ class MemberHarness {
     config.advertise_peer_urls = {"http://localhost:2380"};
     config.advertise_client_urls = {"http://localhost:2379"};
     config.initial_cluster = "default=http://localhost:2380";
-    config.bcrypt_cost = 4;
+    config.auth.bcrypt_cost = 4;
     config.on_fatal = [this](const Status& status) { fatal = status; };
   }
   ~MemberHarness() { Forget(); }

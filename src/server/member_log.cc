@@ -42,7 +42,9 @@ void Member::HandleReady(raft::Ready ready) {
   if (ready.hard_state) HoldVoteRequests(&ready);
   SendMessages(std::exchange(ready.messages, {}));
   for (auto& read : ready.read_states) OnReadState(read);
-  if (restore_ != nullptr) {
+  const bool hold =
+      restore_ != nullptr || !held_.empty() || (ready.snapshot != nullptr && !to_apply_.empty());
+  if (hold) {
     if (ready.NeedsPersist() || !ready.committed_entries.empty()) held_.push_back(std::move(ready));
   } else if (ready.snapshot != nullptr) {
     BeginRestore(std::move(ready));
@@ -68,11 +70,20 @@ void Member::Persist(raft::Ready ready) {
     // A change of the commit index alone need not be synced; it only keeps its place in the order.
     if (!ready.must_sync && in_flight_.size() == 1 && !log_writing_) AcknowledgeLog(1);
   }
-  if (ready.committed_entries.empty()) return;
-  for (const raft::Entry& entry : ready.committed_entries) ApplyEntry(entry);
-  raft_->OnApplied(ready.apply);
-  TrimRaftLog();
-  MaybeSnapshot();
+  if (!ready.committed_entries.empty()) ApplyCommitted(std::move(ready.committed_entries), ready.apply);
+}
+
+void Member::PersistHeld() {
+  while (!held_.empty() && restore_ == nullptr) {
+    if (held_.front().snapshot != nullptr && !to_apply_.empty()) return;
+    raft::Ready ready = std::move(held_.front());
+    held_.pop_front();
+    if (ready.snapshot != nullptr) {
+      BeginRestore(std::move(ready));
+    } else {
+      Persist(std::move(ready));
+    }
+  }
 }
 
 void Member::StartLogWrite() {

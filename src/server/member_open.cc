@@ -12,6 +12,7 @@
 #include "cluster/urls.h"
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
+#include "server/data_directory.h"
 #include "server/member.h"
 #include "server/own_directory.h"
 #include "server/sync_failure.h"
@@ -149,13 +150,7 @@ StatusOr<bool> Member::HasLog(const Config& config, FileSystem* files) {
 
 StatusOr<std::unique_ptr<Member>> Member::Open(const Config& config, const Env& env, Transport* transport) {
   std::unique_ptr<Member> member(new Member(config, env, transport));
-  if (const auto info = env.files->Stat(config.data_dir); info.ok()) {
-    if (!info->directory)
-      return FailedPrecondition(config.data_dir + " is no directory; choose another --data-dir");
-    if (info->mode != kDirectoryMode) {
-      LOG_WARN("check file permission", {"path", config.data_dir}, {"expected", "0700"});
-    }
-  }
+  QUORATE_RETURN_IF_ERROR(CheckDataDirectory(env.files, config.data_dir));
   // Before anything is read: it may not be what the disk holds.
   QUORATE_RETURN_IF_ERROR(RepairAfterFailedSync(
       env.files, SyncFailureMark(env.files, config.data_dir, config.lost_log),
@@ -447,8 +442,8 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   mvcc::WatchHubOptions hub_options;
   hub_options.progress_interval_nanos = config_.watch_progress_interval_nanos;
   watch_hub_ = std::make_unique<mvcc::WatchHub>(env_, history_.get(), hub_options);
-  QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random,
-                                                        {config_.bcrypt_cost, config_.auth_token_ttl_nanos}));
+  QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random, config_.auth));
+  QUORATE_RETURN_IF_ERROR(FollowVersion(0));  // For it, too.
   MakeApplier();
   if (config_.auto_compaction_retention > 0) {
     auto_compaction_ =

@@ -97,15 +97,7 @@ void Member::FinishRestore(Parts parts) {
         if (!released.ok()) LOG_WARN("failed to remove received databases", {"error", Message(released)});
       },
       [] {});
-  while (!held_.empty() && restore_ == nullptr) {
-    raft::Ready ready = std::move(held_.front());
-    held_.pop_front();
-    if (ready.snapshot != nullptr) {
-      BeginRestore(std::move(ready));
-    } else {
-      Persist(std::move(ready));
-    }
-  }
+  PersistHeld();
   RunReadyReads();
 }
 

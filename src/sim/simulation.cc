@@ -97,7 +97,7 @@ server::Config Simulation::ConfigFor(int index) {
   config.quota_backend_bytes = options_.quota_bytes > 0 ? options_.quota_bytes : -1;
   config.strict_reconfig_check = random.Below(3) == 0;
   config.lease_checkpoint = random.Below(3) == 0;
-  config.bcrypt_cost = 4;
+  config.auth.bcrypt_cost = 4;
   config.lost_log.run_dir = "/run/" + config.name;
   config.lost_log.strict_probation = options_.strict_probation;
   if (options_.configure) options_.configure(&config);

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::string_view kSnapSuffix = ".snap";
 constexpr std::string_view kDatabaseSuffix = ".snap.db";
-// etcd's mode for .snap files; the umask applies.
-constexpr uint32_t kSnapMode = 0666;
+// etcd leaves .snap files to the umask (0666); what is in them is nobody else's business.
+constexpr uint32_t kSnapMode = 0600;
 
 StatusOr<raft::Snapshot> DecodeSnapshotFile(std::string_view contents) {
   uint64_t crc = 0;

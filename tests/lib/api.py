@@ -47,21 +47,22 @@ TIMEOUT_SECONDS = 30
 class Service:
     """Each method as an attribute: unary ones return the message, streams an iterator that can be cancelled."""
 
-    def __init__(self, channel, descriptor):
+    def __init__(self, api, descriptor):
         for method, mark in zip(descriptor.methods, _marks(descriptor)):
-            self.__dict__[method.name] = self._bind(channel, descriptor, method, mark)
+            self.__dict__[method.name] = self._bind(api, descriptor, method, mark)
 
     @staticmethod
-    def _bind(channel, descriptor, method, mark):
+    def _bind(api, descriptor, method, mark):
         path = f"/{descriptor.full_name}/{method.name}"
         shape = ("stream" if mark.client_streaming else "unary") + "_" + (
             "stream" if mark.server_streaming else "unary")
-        call = getattr(channel, shape)(path, request_serializer=lambda m: m.SerializeToString(),
+        call = getattr(api.channel, shape)(path, request_serializer=lambda m: m.SerializeToString(),
                                        response_deserializer=message_class(method.output_type).FromString)
         if shape == "unary_unary":
             return lambda request, timeout=TIMEOUT_SECONDS, metadata=None: call(request, timeout=timeout,
-                                                                                metadata=metadata)
-        return lambda request, timeout=None, metadata=None: call(request, timeout=timeout, metadata=metadata)
+                                                                                metadata=metadata or api.metadata)
+        return lambda request, timeout=None, metadata=None: call(request, timeout=timeout,
+                                                                 metadata=metadata or api.metadata)
 
 
 def _marks(descriptor):
@@ -78,13 +79,21 @@ def message_class(descriptor):
 class Api:
     """A channel to one endpoint with all services on it."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, metadata=None):
         self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+        self.metadata = metadata  # Of every call that brings none of its own.
         for module in (rpc, lock, election, health):
             for name, descriptor in module.DESCRIPTOR.services_by_name.items():
-                self.__dict__[name] = Service(self.channel, descriptor)
+                self.__dict__[name] = Service(self, descriptor)
         # Ours; it has a Cluster too.
-        self.Quorate = Service(self.channel, quorate.DESCRIPTOR.services_by_name["Cluster"])
+        self.Quorate = Service(self, quorate.DESCRIPTOR.services_by_name["Cluster"])
+
+    def login(self, name, password):
+        """Acts as that user from now on; returns the token."""
+        self.metadata = None
+        token = self.Auth.Authenticate(rpc.AuthenticateRequest(name=name, password=password)).token
+        self.metadata = (("token", token),)
+        return token
 
     def raw(self, path, payload, timeout=TIMEOUT_SECONDS):
         """Sends bytes as they are; returns bytes."""

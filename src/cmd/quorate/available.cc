@@ -44,10 +44,6 @@ Status CheckAvailable(const Options& options) {
     return Refuse("--io-threads " + std::to_string(options.io_threads),
                   "threads of their own for sockets come with a later release of Quorate; give 0");
   }
-  if (options.auth_token != "simple" && !options.auth_token.empty()) {
-    return Refuse("--auth-token " + options.auth_token.substr(0, options.auth_token.find(',')),
-                  "tokens other than simple ones come with a later release of Quorate");
-  }
   return absl::OkStatus();
 }
 

@@ -404,7 +404,6 @@ TEST(Available, RefusesWhatComesLater) {
     std::vector<std::string> args;
     std::string part;
   } refused[] = {
-      {{"--auth-token", "jwt,pub-key=x"}, "--auth-token jwt: tokens"},
       {{"--proxy", "on"}, "--proxy: the v2 proxy is gone"},
       {{"--enable-distributed-tracing"}, "--enable-distributed-tracing: "},
   };

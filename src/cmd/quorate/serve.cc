@@ -21,6 +21,7 @@
 #include "base/logging.h"
 #include "base/thread_executor.h"
 #include "cluster/urls.h"
+#include "cmd/quorate/serve_auth.h"
 #include "cmd/quorate/serve_cluster_admin.h"
 #include "cmd/quorate/serve_discovery.h"
 #include "cmd/quorate/serve_lost_log.h"
@@ -179,6 +180,7 @@ class Program {
   Status Start() {
     WarnOfSettingsWithoutEffect(options_);
     QUORATE_ASSIGN_OR_RETURN(tls_, MakeServerTls(options_));
+    QUORATE_ASSIGN_OR_RETURN(config_.auth, ReadAuthOptions(options_, &files_));
     QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     QUORATE_ASSIGN_OR_RETURN(rejoining_, server::PrepareRejoin(&files_, config_.data_dir, config_.wal_dir));

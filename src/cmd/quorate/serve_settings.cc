@@ -60,8 +60,7 @@ server::Config ToServerConfig(const Options& o) {
   c.watch_progress_interval_nanos = o.watch_progress_notify_interval_nanos;
   c.lease_checkpoint = o.gates.lease_checkpoint;
   c.lease_checkpoint_persist = o.gates.lease_checkpoint_persist;
-  c.bcrypt_cost = static_cast<int>(o.bcrypt_cost);
-  c.auth_token_ttl_nanos = static_cast<int64_t>(o.auth_token_ttl_seconds) * 1'000'000'000;
+  c.common_name_auth = o.client_tls.client_cert_auth;
   c.warning_apply_nanos = o.warning_apply_duration_nanos;
   c.corrupt_check_interval_nanos = o.corrupt_check_time_nanos;
   if (o.gates.compact_hash_check) c.compact_hash_check_interval_nanos = o.compact_hash_check_time_nanos;

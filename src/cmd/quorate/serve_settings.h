@@ -7,7 +7,7 @@
 
 namespace quorate::cmd {
 
-// Without on_fatal and remote_cluster.
+// Without on_fatal, remote_cluster and auth.
 server::Config ToServerConfig(const Options& o);
 // Of the listeners for clients.
 net::ServerOptions ToNetOptions(const Options& o);

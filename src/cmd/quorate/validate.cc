@@ -143,6 +143,11 @@ Status DeriveCompaction(Options* o) {
   if (!nanos.ok()) {
     return InvalidArgument("error parsing CompactionRetention: " + std::string(Message(nanos.status())));
   }
+  // etcd takes it, and compacts without end (GHSA-pm3m-32r3-7mfh).
+  if (*nanos < 0) {
+    return InvalidArgument("auto-compaction-retention " + GoQuote(text) +
+                           " is negative; give 0 to turn automatic compaction off");
+  }
   o->auto_compaction_retention = *nanos;
   return absl::OkStatus();
 }
