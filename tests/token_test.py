@@ -72,7 +72,7 @@ class TokenTest(unittest.TestCase):
         return server
 
     def service(self, server, token=None):
-        service = api.Api(server.endpoint, (("token", token),) if token else None)
+        service = api.Api(server.endpoint, metadata=(("token", token),) if token else None)
         self.addCleanup(service.close)
         return service
 

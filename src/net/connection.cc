@@ -17,8 +17,14 @@ constexpr std::string_view kHttp2Start = "PRI * HTTP/2";
 // Output is collected in pieces of this size, and a connection writes at most the second number in one round.
 constexpr size_t kOutputPiece = 256 * 1024;
 constexpr size_t kFlushBytesMax = 4 * 1024 * 1024;
-// A connection reads at most so many buffers in one round.
+// A connection reads at most so many times in one round, and no further once its input has taken so long.
 constexpr int kReadsPerRound = 4;
+constexpr int64_t kTurnNanos = 1'000'000;
+// Of one read. What a client sends may cost a thousand times what its bytes cost to send (compressed
+// messages), so who makes more work than kTurnNanos with one read gets smaller ones, down to the first
+// number; a new connection begins in between.
+constexpr size_t kReadBytesMin = 4 * 1024;
+constexpr size_t kReadBytesBegin = 16 * 1024;
 // After the last output the client has this long to close, so that our close does not destroy what it has yet
 // to read.
 constexpr int64_t kLingerNanos = 1'000'000'000;
@@ -31,7 +37,8 @@ Connection::Connection(ServerImpl* server, int fd, std::string peer, std::unique
       descriptor_(server->loop_impl(), fd, this),
       tls_(std::move(tls)),
       tls_common_name_(tls_ == nullptr ? std::string() : tls_->peer_names().common_name),
-      stream_(tls_ == nullptr ? static_cast<ByteStream*>(&descriptor_) : tls_.get()) {
+      stream_(tls_ == nullptr ? static_cast<ByteStream*>(&descriptor_) : tls_.get()),
+      read_bytes_(kReadBytesBegin) {
   if (tls_ != nullptr) tls_->set_below(&descriptor_);
   timer_.context = this;
   timer_.fire = [](void* self) { static_cast<Connection*>(self)->OnTimer(); };
@@ -45,15 +52,23 @@ Connection::~Connection() { QUORATE_CHECK(timer_.idle()); }
 void Connection::OnTimer() { Close(); }
 
 void Connection::OnReadable() {
+  const int64_t began = MonotonicNanos();
   for (int i = 0; i < kReadsPerRound; ++i) {
-    const ssize_t n = stream_->Read(server_->read_buffer(), ServerImpl::kReadBufferBytes);
+    const size_t size = std::clamp(read_bytes_, kReadBytesMin, ServerImpl::kReadBufferBytes);
+    const ssize_t n = stream_->Read(server_->read_buffer(), size);
     if (n == ByteStream::kWouldBlock) break;
     if (n == ByteStream::kBroken) return Close();
     if (n == 0) return OnEndOfInput();
     last_read_ = server_->loop_impl()->now();
     OnInput({server_->read_buffer(), static_cast<size_t>(n)});
     if (closed_) return;
-    if (static_cast<size_t>(n) < ServerImpl::kReadBufferBytes) break;
+    const bool slow = MonotonicNanos() - began > kTurnNanos;
+    if (slow) {
+      read_bytes_ = size / 2;
+      break;
+    }
+    if (static_cast<size_t>(n) < size) break;
+    read_bytes_ = size * 2;
     if (protocol_ != nullptr && !protocol_->WantsInput()) break;
   }
   UpdateReading();

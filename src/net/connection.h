@@ -90,7 +90,8 @@ class Connection : public Descriptor::Events {
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;  // While detecting.
   ByteQueue output_;
-  Timer timer_;  // Detection and lingering.
+  size_t read_bytes_;  // How much the next read takes at most.
+  Timer timer_;        // Detection and lingering.
   int64_t last_read_ = 0;
   bool dirty_ = false;
   bool blocked_ = false;

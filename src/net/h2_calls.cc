@@ -13,6 +13,8 @@ namespace {
 
 // Of a dispatched unary call.
 constexpr size_t kKeptRequestBytes = 4096;
+// An answer of this size is queued however much the client leaves unread; kStreamsHardMax of them are 50 MB.
+constexpr size_t kAnswerAlwaysBytes = 1024;
 
 constexpr uint8_t kStatic = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 
@@ -60,11 +62,7 @@ void Http2Connection::DispatchGrpc(H2Stream* s) {
     return Finish(s, Code::kInternal, "malformed grpc-timeout: " + GoQuote(s->bad_timeout));
   }
   if (s->method == nullptr) return Finish(s, Code::kUnimplemented, server_->UnknownMethodText(s->path));
-  if (queued_bytes_ > server_->options().output_bytes_max) {
-    return Finish(s, Code::kResourceExhausted,
-                  "transport: " + std::to_string(queued_bytes_) +
-                      " bytes of responses wait for this client's flow control window: read them first");
-  }
+  if (HoldsTooMuchOutput(0)) return RefuseUnread(s);
   if (s->has_timeout && s->timeout <= 0) {
     return Finish(s, Code::kDeadlineExceeded, "context deadline exceeded");
   }
@@ -85,6 +83,12 @@ void Http2Connection::DispatchGrpc(H2Stream* s) {
   }
 }
 
+void Http2Connection::RefuseUnread(H2Stream* s) {
+  Finish(s, Code::kResourceExhausted,
+         "transport: " + std::to_string(queued_bytes_) +
+             " bytes of responses wait for this client's flow control window: read them first");
+}
+
 void Http2Connection::OpenCall(H2Stream* s) {
   s->open = true;
   s->timer.context = s;
@@ -98,17 +102,24 @@ void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
   if (s->kind == H2Stream::Kind::kHttp) {
     if (s->head_sent) return;  // Refused.
     s->body.append(bytes);
-    assembly_bytes_ += bytes.size();
-    if (s->body.size() > server_->options().http_body_bytes_max) RefuseHttp(s, 413, "request body too large");
+    HoldRequest(0, bytes.size());
+    if (s->body.size() > server_->options().http_body_bytes_max) {
+      RefuseHttp(s, 413, "request body too large");
+    } else if (HoldsTooMuchRequest()) {
+      RefuseHttp(s, 503, "too many partly received requests\n");
+    } else {
+      return;
+    }
+    HoldRequest(s->body.size(), 0);
+    s->body = std::string();
     return;
   }
   if (!s->open || s->dispatched) return;
   const size_t before = s->reader.buffered_bytes();
   TakeMessages(s, bytes);
-  // Unsigned wrap-around is harmless here: the sum is right again after both steps.
-  assembly_bytes_ += s->reader.buffered_bytes() - before;
-  if (assembly_bytes_ > server_->options().assembly_bytes_max && s->open && s->reader.mid_message()) {
-    assembly_bytes_ -= s->reader.buffered_bytes();
+  HoldRequest(before, s->reader.buffered_bytes());
+  if (s->open && s->reader.mid_message() && HoldsTooMuchRequest()) {
+    HoldRequest(s->reader.buffered_bytes(), 0);
     s->reader.Recycle(0);
     Refuse(s, Code::kResourceExhausted, "transport: too many partly received messages on this connection");
   }
@@ -188,13 +199,18 @@ void Http2Connection::Refuse(H2Stream* s, Code code, std::string_view message) {
 char* Http2Connection::AppendMessage(H2Stream* s, size_t size) {
   char* out = s->out.Extend(kMessageHeaderBytes + size);
   WriteMessageHeader(out, size);
-  queued_bytes_ += kMessageHeaderBytes + size;
+  HoldOutput(kMessageHeaderBytes + size);
   server_->stats.grpc_sent_bytes += size;
   connection_->MarkDirty();
   return out + kMessageHeaderBytes;
 }
 
 char* Http2Connection::RespondInPlace(H2Stream* s, size_t size) {
+  // Asked for before what is queued now was. Small ones pass: a write that is done should be acknowledged.
+  if (size > kAnswerAlwaysBytes && HoldsTooMuchOutput(size)) {
+    RefuseUnread(s);
+    return nullptr;
+  }
   char* out = AppendMessage(s, size);
   s->ended = true;
   s->code = Code::kOk;
@@ -216,7 +232,8 @@ char* Http2Connection::SendInPlace(H2Stream* s, size_t size) {
 }
 
 bool Http2Connection::Full(H2Stream* s) {
-  if (pending_bytes(s) < kStreamPendingHigh) return false;
+  if (pending_bytes(s) < kStreamPendingHigh && queued_bytes_ <= server_->options().output_bytes_max)
+    return false;
   if (!std::exchange(s->wants_writable, true)) writable_owed_.push_back({s, s->generation});
   return true;
 }

@@ -27,7 +27,7 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
   request.peer = connection_->peer();
   request.secure = connection_->secure();
   request.tls_common_name = connection_->tls_common_name();
-  assembly_bytes_ -= s->body.size();
+  HoldRequest(s->body.size(), 0);
   request.body = std::exchange(s->body, {});
   const std::string_view bytes = s->header_bytes;
   for (const H2Stream::HeaderRef& h : s->headers) {
@@ -78,7 +78,7 @@ void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& head
 void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
   if (s->ended || bytes.empty()) return;
   s->out.Append(bytes);
-  queued_bytes_ += bytes.size();
+  HoldOutput(bytes.size());
   ResumeData(s);
   Full(s);
   connection_->MarkDirty();

@@ -11,6 +11,12 @@ void H2Stream::AddHeader(std::string_view name, std::string_view value) {
                      static_cast<uint32_t>(value.size())});
 }
 
+void H2Stream::DropHeaders() {
+  for (std::string* text : {&header_bytes, &path, &method_name, &encoding, &bad_timeout})
+    *text = std::string();
+  headers = {};
+}
+
 std::optional<std::string_view> H2Stream::FindHeader(std::string_view name) const {
   const std::string_view bytes = header_bytes;
   for (const HeaderRef& h : headers) {
@@ -53,6 +59,8 @@ void StreamPool::Release(H2Stream* s) {
       text->clear();
     }
   }
+  s->head_bytes = 0;
+  if (s->headers.capacity() * sizeof(H2Stream::HeaderRef) > kKeepBytes) s->headers = {};
   s->headers.clear();
   s->out.Recycle(kKeepBytes);
   s->reader.Recycle(kKeepBytes);

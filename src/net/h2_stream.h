@@ -65,6 +65,7 @@ struct H2Stream {
   int64_t deadline = 0;
   Timer timer;
 
+  size_t head_bytes = 0;  // What the header fields below cost, as counted by the connection.
   H2HeaderRules header_rules;
   std::string header_bytes;
   std::vector<HeaderRef> headers;
@@ -82,6 +83,8 @@ struct H2Stream {
   Http2Exchange* exchange = nullptr;
 
   void AddHeader(std::string_view name, std::string_view value);
+  // Gives the header fields' memory back; they are gone.
+  void DropHeaders();
   std::optional<std::string_view> FindHeader(std::string_view name) const;
 };
 

@@ -89,7 +89,23 @@ bool Http1Connection::OnBytes(std::string_view bytes) {
   if (closing_) return false;
   in_.Append(bytes);
   ProcessInput();
+  CountHeld();
+  if (exchange_ == nullptr && parser_ != nullptr &&
+      server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
+                         server_->options().request_bytes_in_all_max)) {
+    RefuseInput(503);
+    in_.Recycle(0);
+    CountHeld();
+  }
   return !closing_;
+}
+
+void Http1Connection::CountHeld() {
+  const size_t body = parser_ == nullptr ? 0 : parser_->beast.get().body().text.size();
+  const size_t request = lost_ ? 0 : in_.size() + body;
+  const size_t output = lost_ ? 0 : out_.size();
+  server_->stats.request_bytes_held += request - std::exchange(counted_request_bytes_, request);
+  server_->stats.output_bytes_held += output - std::exchange(counted_output_bytes_, output);
 }
 
 // A client that closes its side while a service says it waits for that (OnClosed) has gone away; otherwise it
@@ -117,6 +133,7 @@ void Http1Connection::AfterFlush() {
     if (fn) fn();
   }
   if (((exchange_ == nullptr && out_.empty()) || sink_ != nullptr) && !in_.empty()) ProcessInput();
+  CountHeld();
 }
 
 bool Http1Connection::WantsInput() const {
@@ -129,6 +146,7 @@ void Http1Connection::OnLost() {
   server_->loop_impl()->CancelTimer(&timer_);
   closing_ = true;
   LoseExchange();
+  CountHeld();
 }
 
 // The exchange first: a sink that goes takes its reply with it.
@@ -353,6 +371,11 @@ void Http1Connection::Begin(int status, const HttpHeaders& headers, std::optiona
 
 void Http1Connection::Write(std::string_view bytes) {
   if (no_body_ || bytes.empty()) return;
+  // An answer has begun and can't become an error any more.
+  if (server_->OverShare(out_.size() + bytes.size(), server_->stats.output_bytes_held,
+                         server_->options().output_bytes_in_all_max)) {
+    return connection_->Close();
+  }
   if (chunked_) {
     char size[20];
     const int n = std::snprintf(size, sizeof(size), "%zx\r\n", bytes.size());

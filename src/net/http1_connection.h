@@ -41,6 +41,8 @@ class Http1Connection : public Protocol {
   bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink);
 
  private:
+  // Brings the server's sums up to date with what is held here.
+  void CountHeld();
   // Parses and dispatches as long as there are whole requests and no exchange is under way, or the body of
   // the one under way goes to a sink.
   void ProcessInput();
@@ -67,7 +69,9 @@ class Http1Connection : public Protocol {
   Http1Exchange* exchange_ = nullptr;    // The request being answered.
   ByteQueue in_;
   ByteQueue out_;
-  Timer timer_;  // Of the request being read.
+  Timer timer_;                       // Of the request being read.
+  size_t counted_request_bytes_ = 0;  // Here in the server's sums.
+  size_t counted_output_bytes_ = 0;
   bool processing_ = false;
   bool continue_sent_ = false;
   bool header_taken_ = false;

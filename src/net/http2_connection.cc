@@ -21,6 +21,8 @@ constexpr size_t kContinuationsMax = 128;
 // RST_STREAM from the client: so many at once, and so many a second in the long run (CVE-2023-44487).
 constexpr uint64_t kResetBurst = 10'000;
 constexpr uint64_t kResetsPerSecond = 1'000;
+// A stream of a client over its share is let in as long as it has no more than these.
+constexpr size_t kStreamsAlwaysMax = 100;
 // grpc-go's rule for pings: the third strike ends the connection; without a stream they may come every two
 // hours.
 constexpr int kPingStrikesMax = 2;
@@ -43,6 +45,7 @@ const nghttp2_session_callbacks* Http2Connection::Callbacks() {
   static const nghttp2_session_callbacks* const callbacks = [] {
     nghttp2_session_callbacks* c = nullptr;
     QUORATE_CHECK(nghttp2_session_callbacks_new(&c) == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(c, &Http2Connection::OnBeginFrame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, &Http2Connection::OnBeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(c, &Http2Connection::OnHeader);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, &Http2Connection::OnDataChunk);
@@ -70,7 +73,7 @@ const nghttp2_option* Http2Connection::Options() {
 }
 
 Http2Connection::Http2Connection(Connection* connection, ServerImpl* server)
-    : connection_(connection), server_(server) {
+    : connection_(connection), server_(server), idle_frame_credit_at_(server->loop_impl()->now()) {
   QUORATE_CHECK(
       nghttp2_session_server_new3(&session_, Callbacks(), this, Options(), server_->blocks().mem()) == 0);
   SubmitSettings();
@@ -99,7 +102,7 @@ void Http2Connection::SubmitSettings() {
 bool Http2Connection::OnBytes(std::string_view bytes) {
   const ssize_t n =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  if (n < 0) {
+  if (n < 0 && !failed_) {
     const uint32_t code = n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
     nghttp2_session_terminate_session(session_, code);
     failed_ = true;
@@ -126,7 +129,7 @@ void Http2Connection::AfterFlush() {
   for (const Owed& o : owed) {
     H2Stream* s = o.stream;
     if (s->generation != o.generation || s->connection != this) continue;
-    if (pending_bytes(s) > kStreamPendingLow) {
+    if (pending_bytes(s) > kStreamPendingLow || queued_bytes_ > server_->options().output_bytes_max) {
       writable_owed_.push_back(o);
       continue;
     }
@@ -187,15 +190,19 @@ void Http2Connection::RemoveStream(H2Stream* s) {
   if (s->next != nullptr) s->next->previous = s->previous;
   --stream_count_;
   --server_->stats.streams_open;
-  queued_bytes_ -= s->out.size();
-  assembly_bytes_ -= s->reader.buffered_bytes() + s->body.size();
+  ReleaseOutput(s->out.size());
+  HoldRequest(s->head_bytes + s->reader.buffered_bytes() + s->body.size(), 0);
   server_->pool().Release(s);
 }
 
 int Http2Connection::OnBeginHeaders(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
   auto* c = static_cast<Http2Connection*>(self);
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-  if (c->stream_count_ >= kStreamsHardMax) {
+  const ServerStats& stats = c->server_->stats;
+  if (c->stream_count_ >= kStreamsHardMax ||
+      (c->stream_count_ >= kStreamsAlwaysMax &&
+       c->server_->OverShare(c->stream_count_, stats.streams_open,
+                             c->server_->options().streams_in_all_max))) {
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
     return 0;
   }
@@ -204,7 +211,7 @@ int Http2Connection::OnBeginHeaders(nghttp2_session* session, const nghttp2_fram
   return 0;
 }
 
-int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
+int Http2Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
                               size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
                               void* self) {
   auto* c = static_cast<Http2Connection*>(self);
@@ -222,17 +229,25 @@ int Http2Connection::OnHeader(nghttp2_session* session, const nghttp2_frame* fra
   if (!request) return 0;
   c->TakeHeader(s, View(name, name_size), View(value, value_size));
   const size_t bytes = s->header_bytes.size() + s->path.size() + s->headers.size() * kHeaderOverheadBytes;
+  c->HoldRequest(std::exchange(s->head_bytes, bytes), bytes);
   if (bytes > c->server_->options().header_bytes_max) {
-    s->kind = H2Stream::Kind::kRefused;
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
+    c->RefuseStream(s, NGHTTP2_ENHANCE_YOUR_CALM);
+  } else if (c->HoldsTooMuchRequest()) {
+    c->RefuseStream(s, NGHTTP2_REFUSED_STREAM);
   }
   return 0;
 }
 
 void Http2Connection::RefuseMalformed(H2Stream* s) {
   if (s->open) Cancel(s, Code::kCancelled);
+  RefuseStream(s, NGHTTP2_PROTOCOL_ERROR);
+}
+
+void Http2Connection::RefuseStream(H2Stream* s, uint32_t error) {
   s->kind = H2Stream::Kind::kRefused;
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
+  s->DropHeaders();
+  HoldRequest(std::exchange(s->head_bytes, 0), 0);
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, error);
 }
 
 void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string_view value) {
@@ -330,8 +345,12 @@ int Http2Connection::OnFrameSend(nghttp2_session* session, const nghttp2_frame* 
   if (frame->hd.type == NGHTTP2_GOAWAY && c->draining_ && !c->final_goaway_sent_) {
     nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, kDrainPing);
   }
+  if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR) {
+    c->ChargeIdleFrame(1);
+  }
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   c->sent_since_ping_ = true;
+  c->EarnIdleFrames();
   if (c->early_ends_ == 0 || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
   const H2Stream* s = c->Find(frame->hd.stream_id);
   if (s != nullptr && !s->remote_closed) {
@@ -379,7 +398,7 @@ int Http2Connection::SendData(nghttp2_session*, nghttp2_frame* frame, const uint
   std::memcpy(out, head, kFrameHeadBytes);
   std::memcpy(out + kFrameHeadBytes, s->out.data(), length);
   s->out.Consume(length);
-  c->queued_bytes_ -= length;
+  c->ReleaseOutput(length);
   return 0;
 }
 

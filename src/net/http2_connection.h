@@ -18,8 +18,8 @@
 namespace quorate::net {
 
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
-// (2) queued_bytes_ is the sum of out.size() over them; (3) assembly_bytes_ that of reader.buffered_bytes()
-// and body.
+// (2) queued_bytes_ is the sum of out.size() over them; (3) request_bytes_ that of head_bytes,
+// reader.buffered_bytes() and body; (4) both are parts of the server's sums in ServerStats.
 class Http2Connection : public Protocol, public CallCarrier {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
@@ -54,6 +54,7 @@ class Http2Connection : public Protocol, public CallCarrier {
  private:
   static const nghttp2_session_callbacks* Callbacks();
   static const nghttp2_option* Options();
+  static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* self);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
                       const uint8_t* value, size_t value_size, uint8_t flags, void* self);
@@ -79,15 +80,29 @@ class Http2Connection : public Protocol, public CallCarrier {
   void RefuseMalformed(H2Stream* s);
   void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
   void TakePath(H2Stream* s, std::string_view path);
+  void RefuseStream(H2Stream* s, uint32_t error);
   void OnPing(const nghttp2_ping& ping, bool ack);
   void OnTimer();
   void ArmTimer();
   void FinalGoAway();
 
+  // h2_limits.cc: what a client may hold and spend.
+  // Takes the cost of one frame that moves nothing off what the client may spend on those. False: it is
+  // spent.
+  bool ChargeIdleFrame(int64_t cost);
+  void EarnIdleFrames();
+  // The counts of what is held, here and in the server.
+  void HoldRequest(size_t before, size_t after);
+  void HoldOutput(size_t added);
+  void ReleaseOutput(size_t taken);
+  bool HoldsTooMuchRequest() const;
+  bool HoldsTooMuchOutput(size_t more) const;
+
   // h2_calls.cc: gRPC on it.
   void Dispatch(H2Stream* s);
   void DispatchGrpc(H2Stream* s);
   void OpenCall(H2Stream* s);
+  void RefuseUnread(H2Stream* s);
   void TakeData(H2Stream* s, std::string_view bytes);
   void TakeMessages(H2Stream* s, std::string_view bytes);
   void OnHalfClose(H2Stream* s);
@@ -114,7 +129,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   H2Stream* newest_ = nullptr;  // Null once removed.
   size_t stream_count_ = 0;
   size_t queued_bytes_ = 0;
-  size_t assembly_bytes_ = 0;
+  size_t request_bytes_ = 0;
   ByteQueue* fill_target_ = nullptr;  // During FillOutput.
   bool failed_ = false;               // Close after the output that is left.
   bool lost_ = false;
@@ -125,6 +140,11 @@ class Http2Connection : public Protocol, public CallCarrier {
     uint64_t generation;
   };
   std::vector<Owed> writable_owed_;
+
+  // What the client may still spend on frames that move nothing, as of the time behind it: see h2_limits.cc.
+  static constexpr int64_t kIdleFrameBurst = 10'000;
+  int64_t idle_frame_credit_ = kIdleFrameBurst;
+  int64_t idle_frame_credit_at_;
 
   // The path last seen and its method: clients repeat themselves.
   std::string last_path_;

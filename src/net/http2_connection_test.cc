@@ -244,19 +244,27 @@ TEST_F(Http2Test, HeadersBeyondTheLimitCostTheStream) {
 
 TEST_F(Http2Test, PartialMessagesHaveABudget) {
   ServerOptions options;
-  options.assembly_bytes_max = 1'500'000;
+  options.message_bytes_max = 300'000;
+  options.request_bytes_max = 1'500'000;
   Start(options);
   H2Client client(&loop_, port_);
-  const std::string part = Frame(std::string(2'000'000, 'x')).substr(0, 600'000);
-  const int32_t first = client.Grpc("/t.T/Echo", part, {}, false);
-  const int32_t second = client.Grpc("/t.T/Echo", part, {}, false);
-  const int32_t third = client.Grpc("/t.T/Echo", part, {}, false);
-  ASSERT_TRUE(client.Until([&] {
-    return client.answer(first).closed || client.answer(second).closed || client.answer(third).closed;
-  }));
-  int refused = 0;
-  for (const int32_t id : {first, second, third}) refused += client.answer(id).get("grpc-status") == "8";
-  EXPECT_EQ(1, refused);
+  const std::string part = Frame(std::string(300'000, 'x')).substr(0, 290'000);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 6; ++i) ids.push_back(client.Grpc("/t.T/Echo", part, {}, false));
+  const auto refused = [&] {
+    return std::count_if(ids.begin(), ids.end(), [&](int32_t id) { return client.answer(id).closed; });
+  };
+  ASSERT_TRUE(client.Until([&] { return refused() > 0; }));
+  EXPECT_EQ(1, refused());
+  for (const int32_t id : ids) {
+    if (client.answer(id).closed) {
+      EXPECT_EQ("8", client.answer(id).get("grpc-status"));
+    }
+  }
+  EXPECT_LE(server_->stats().request_bytes_held, 1'500'000u);
+  client.raw().Close();
+  ASSERT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
 TEST_F(Http2Test, DestroyingTheServerCancelsAndHandlesStaySafe) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "net/loop_impl.h"
@@ -12,13 +13,19 @@
 namespace quorate::net {
 namespace {
 
+// A turn of one descriptor that takes longer makes it a heavy one, until it has had a shorter one.
+constexpr int64_t kHeavyTurnNanos = 1'000'000;
+// What all heavy ones together get of one round. The heartbeats of the cluster and all other clients wait so
+// long at most, however many connections make work (compressed bombs, handshakes) as fast as they can.
+constexpr int64_t kHeavyNanosPerRound = 5'000'000;
+
+}  // namespace
+
 int64_t MonotonicNanos() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
   return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
-
-}  // namespace
 
 // Only the loop's thread touches the io_context (other threads go through event_fd_), so it needs no locks.
 LoopImpl::LoopImpl()
@@ -59,12 +66,37 @@ void LoopImpl::RunRound(bool wait) {
   thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Wait(wait);
   now_ = MonotonicNanos();
-  ready_now_.swap(ready_);
-  for (auto& target : ready_now_) target->OnReady();
-  ready_now_.clear();
+  TakeTurns();
   timers_.FireDue(now_);
   RunTasks();
   RunHooks();
+}
+
+// First everyone who is quick, then of the others as many as there is time for, in turn; at least one.
+void LoopImpl::TakeTurns() {
+  ready_now_.swap(ready_);
+  int64_t before = now_;
+  const auto turn = [&before](ReadyTarget* target) {
+    target->OnReady();
+    const int64_t after = MonotonicNanos();
+    const int64_t took = after - std::exchange(before, after);
+    target->heavy_ = took > kHeavyTurnNanos;
+    return took;
+  };
+  for (std::shared_ptr<ReadyTarget>& target : ready_now_) {
+    if (target->heavy_) {
+      heavy_.push_back(std::move(target));
+    } else {
+      turn(target.get());
+    }
+  }
+  ready_now_.clear();
+  for (int64_t spent = 0; !heavy_.empty() && spent < kHeavyNanosPerRound;) {
+    const std::shared_ptr<ReadyTarget> target = std::move(heavy_.front());
+    heavy_.pop_front();
+    spent += turn(target.get());
+  }
+  if (!heavy_.empty()) SkipNextWait();
 }
 
 void LoopImpl::Wait(bool wait) {

@@ -6,6 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -17,12 +18,20 @@
 
 namespace quorate::net {
 
+// Like Loop::now(), but of this moment: for measuring work, where the time of the round is too coarse.
+int64_t MonotonicNanos();
+
 // Told by the loop, once a round, that a descriptor became ready. Asio's handlers only note readiness; the
 // work happens afterwards, when now() is fresh and everything that is ready is known.
+
 class ReadyTarget {
  public:
   virtual ~ReadyTarget() = default;
   virtual void OnReady() = 0;
+
+ private:
+  friend class LoopImpl;
+  bool heavy_ = false;  // Its last turn took long: see LoopImpl::TakeTurns.
 };
 
 class LoopImpl {
@@ -66,6 +75,7 @@ class LoopImpl {
 
   static void FireTaskTimer(void* context);
   void Wait(bool wait);
+  void TakeTurns();
   void RunTasks();
   void RunHooks();
   void ArmWakeTimer();
@@ -81,6 +91,7 @@ class LoopImpl {
   std::atomic<std::thread::id> thread_;
   std::vector<std::shared_ptr<ReadyTarget>> ready_;
   std::vector<std::shared_ptr<ReadyTarget>> ready_now_;
+  std::deque<std::shared_ptr<ReadyTarget>> heavy_;  // Ready, and waiting for a turn.
   TimerHeap timers_;
   Loop::TimerId next_timer_id_ = 1;
   std::unordered_map<Loop::TimerId, std::unique_ptr<TaskTimer>> task_timers_;

@@ -4,11 +4,13 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -28,6 +30,21 @@ namespace {
 constexpr int kBacklog = 4096;
 // Accepted in one round, so that a flood of connections does not hold up the others.
 constexpr int kAcceptsPerRound = 256;
+// A client whose machine is gone without a word is found out after the kernel's nine probes of this distance;
+// the original's 30 s.
+constexpr int kTcpKeepAliveSeconds = 30;
+// Of the process's open files, these are for the log, the database and whatever else it opens itself (the
+// original's reserve); the rest is for the servers of a process: clients, HTTP, metrics, peers. A flood on
+// one port leaves the others theirs. Sockets whose TLS handshake is under way come on top, a part of the
+// share.
+constexpr rlim_t kFilesReserved = 150;
+constexpr rlim_t kServers = 5;
+constexpr size_t kHandshakesShare = 4;  // Four servers' quarters are the fifth share.
+constexpr rlim_t kConnectionsMin = 16;
+// 50,000 idle connections hold about 700 MB.
+constexpr rlim_t kConnectionsMax = 50'000;
+// Between two warnings that a server is full.
+constexpr int64_t kTellFullNanos = int64_t{60} * 1'000'000'000;
 // Out of descriptors: the pause before the next try.
 constexpr std::chrono::milliseconds kAcceptPause(100);
 
@@ -52,6 +69,23 @@ std::string PeerText(const sockaddr_storage& address) {
 
 std::string ErrnoText() { return std::generic_category().message(errno); }
 
+// What is left of the process's open files when it has its own, for one of its servers.
+size_t ConnectionsMax() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= kFilesReserved) return kConnectionsMin;
+  return std::clamp((limit.rlim_cur - kFilesReserved) / kServers, kConnectionsMin, kConnectionsMax);
+}
+
+// Limits that the largest message fits into, and that the system can keep.
+ServerOptions Bounded(ServerOptions options) {
+  if (options.connections_max == 0) options.connections_max = ConnectionsMax();
+  constexpr size_t kMessages = 4;
+  const size_t room = kMessages * (options.message_bytes_max + kMessageHeaderBytes);
+  options.request_bytes_max = std::max(options.request_bytes_max, room);
+  options.request_bytes_in_all_max = std::max(options.request_bytes_in_all_max, room);
+  return options;
+}
+
 void SetOption(int fd, int level, int name, int value) {
   // Options that make things better, not right: an old kernel may lack one.
   static_cast<void>(setsockopt(fd, level, name, &value, sizeof(value)));
@@ -61,6 +95,8 @@ void SetSocketOptions(int fd, std::string_view peer) {
   if (peer.starts_with("unix:")) return;
   SetOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   SetOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, kTcpKeepAliveSeconds);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, kTcpKeepAliveSeconds);
 }
 
 }  // namespace
@@ -102,7 +138,7 @@ void Listener::OnReadable() {
 ServerImpl::ServerImpl(Loop* loop, const ServerOptions& options)
     : loop_(loop),
       loop_impl_(loop->impl()),
-      options_(options),
+      options_(Bounded(options)),
       read_buffer_(new char[kReadBufferBytes]),
       pool_(std::make_shared<StreamPool>()) {
   loop_impl_->Keep(pool_);
@@ -198,7 +234,7 @@ void ServerImpl::Deal(int fd, std::string peer, const std::shared_ptr<const TlsL
 
 void ServerImpl::AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
                                 ServerImpl* target) {
-  if (door_ == nullptr) door_ = std::make_unique<TlsDoor>();
+  if (door_ == nullptr) door_ = std::make_unique<TlsDoor>(options_.connections_max / kHandshakesShare);
   door_->Enter(std::make_shared<TlsGuest>(fd, std::move(peer)), tls,
                [target, loop = target->loop(),
                 alive = std::weak_ptr<char>(target->alive_)](std::shared_ptr<TlsGuest> guest) {
@@ -211,7 +247,8 @@ void ServerImpl::AwaitHandshake(int fd, std::string peer, const std::shared_ptr<
 
 void ServerImpl::Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls) {
   ++stats.connections_accepted;
-  const bool full = options_.connections_max != 0 && connections_.size() >= options_.connections_max;
+  const bool full = connections_.size() >= options_.connections_max;
+  if (full) TellFull();
   if (draining_ || full) {
     close(fd);
     return;
@@ -220,6 +257,15 @@ void ServerImpl::Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls)
   Connection* key = connection.get();
   connections_.emplace(key, std::move(connection));
   ++stats.connections_open;
+}
+
+void ServerImpl::TellFull() {
+  if (told_full_at_ != 0 && loop_impl_->now() - told_full_at_ < kTellFullNanos) return;
+  told_full_at_ = loop_impl_->now();
+  LOG_WARN(
+      "closes new connections: there are as many as are allowed; raise the limit of open files, or find "
+      "out who holds them",
+      {"connections", static_cast<int64_t>(connections_.size())});
 }
 
 void ServerImpl::Bury(Connection* connection) {

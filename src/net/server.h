@@ -37,12 +37,21 @@ struct ServerOptions {
   size_t header_bytes_max = 1024 * 1024;
   // Request body of plain HTTP requests; above it: 413.
   size_t http_body_bytes_max = 4 * 1024 * 1024;
-  // A connection with more output queued is not read while its socket takes nothing, and its new calls are
-  // refused with RESOURCE_EXHAUSTED while the client's windows are what it waits for.
+  // A connection with more output queued is not read while its socket takes nothing, and its calls are
+  // refused with RESOURCE_EXHAUSTED while the client's windows are what it waits for. One answer may go
+  // beyond it.
   size_t output_bytes_max = 64 * 1024 * 1024;
-  // Partly received request messages of one connection; streams above it are refused with RESOURCE_EXHAUSTED.
-  size_t assembly_bytes_max = 256 * 1024 * 1024;
-  // 0: no limit. Above it new connections are closed at once.
+  // Headers and partly received messages of one connection; streams above it are refused. At least four
+  // messages of message_bytes_max fit, whatever this says.
+  size_t request_bytes_max = 64 * 1024 * 1024;
+  // The same two for all connections together. Beyond them only those are refused that hold more than their
+  // share (the limit divided by the connections), so that a few can't take it all from the others.
+  size_t output_bytes_in_all_max = 512 * 1024 * 1024;
+  size_t request_bytes_in_all_max = 256 * 1024 * 1024;
+  // Open streams of all connections, at about 1 KiB each; shared out likewise.
+  size_t streams_in_all_max = 200'000;
+  // Above it new connections are closed at once. An idle one costs about 14 KiB. 0: a fifth of the files that
+  // the process may open, less some for itself.
   size_t connections_max = 0;
 };
 
@@ -63,6 +72,9 @@ struct ServerStats {
   uint64_t grpc_received_bytes = 0;
   uint64_t grpc_sent_bytes = 0;
   uint64_t streams_open = 0;
+  // What clients make us hold now: headers and partly received messages; answers they have not read.
+  uint64_t request_bytes_held = 0;
+  uint64_t output_bytes_held = 0;
 };
 
 class ServerImpl;
@@ -109,6 +121,6 @@ class Server {
 };
 
 // Streams of one connection beyond this are refused (REFUSED_STREAM) whatever max_concurrent_streams says.
-constexpr size_t kStreamsHardMax = 100'000;
+constexpr size_t kStreamsHardMax = 50'000;
 
 }  // namespace quorate::net

@@ -1,6 +1,7 @@
 // The inside of Server, shared by its connections.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -75,6 +76,10 @@ class ServerImpl {
   LoopImpl* loop_impl() const { return loop_impl_; }
   const ServerOptions& options() const { return options_; }
   bool draining() const { return draining_; }
+  // Whether more than `max` of something is held in all, and who holds `own` of it has more than his share.
+  bool OverShare(uint64_t own, uint64_t all, size_t max) const {
+    return all > max && own > max / std::max<size_t>(connections_.size(), 1);
+  }
 
   // Shared by all connections, for the length of one read or one message.
   char* read_buffer() { return read_buffer_.get(); }
@@ -89,11 +94,12 @@ class ServerImpl {
   ServerStats stats;
   std::vector<ServerImpl*> dealt_to;
 
-  static constexpr size_t kReadBufferBytes = 256 * 1024;
+  static constexpr size_t kReadBufferBytes = 64 * 1024;
 
  private:
   void EndOfRound();
   void DeliverOwed();
+  void TellFull();
   void CloseAll();
   void FinishDrain();
   void AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
@@ -105,6 +111,7 @@ class ServerImpl {
   const ServerOptions options_;
   Loop::HookId hook_ = 0;
   Loop::TimerId drain_timer_ = 0;
+  int64_t told_full_at_ = 0;  // Time of the last warning; 0: none yet.
   bool draining_ = false;
   std::function<void()> drained_;
   size_t next_deal_ = 0;

@@ -67,6 +67,10 @@ class RawClient {
     }
     EXPECT_TRUE(bytes.empty());
   }
+  // What fits into the socket, without a turn of the loop.
+  void Send(std::string_view bytes) {
+    EXPECT_EQ(static_cast<ssize_t>(bytes.size()), send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  }
   // What is there now.
   std::string Read() {
     char buffer[65536];

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <list>
 #include <thread>
 #include <utility>
@@ -35,7 +36,7 @@ class TlsDoor::Room {
  public:
   class Visit;
 
-  Room() : lookups_(&loop_) {
+  explicit Room(size_t waiting_max) : waiting_max_(waiting_max), lookups_(&loop_) {
     loop_.AddEndOfRound(Loop::Stage::kNet, [this] { gone_.clear(); });
     thread_ = std::thread([this] { loop_.Run(); });
   }
@@ -51,6 +52,7 @@ class TlsDoor::Room {
                   std::string_view why, bool ended);
 
  private:
+  const size_t waiting_max_;
   Loop loop_;
   LookupThreads lookups_;
   std::list<std::unique_ptr<Visit>> visits_;  // Oldest first.
@@ -211,7 +213,7 @@ TlsDoor::Room::~Room() {
 
 void TlsDoor::Room::Enter(std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening,
                           Admit admit) {
-  if (visits_.size() >= kWaitingMax) visits_.front()->Evict();
+  if (visits_.size() >= waiting_max_) visits_.front()->Evict();
   visits_.push_back(std::make_unique<Visit>(this, std::move(guest), std::move(listening), std::move(admit)));
   Visit* const visit = visits_.back().get();
   visit->place = std::prev(visits_.end());
@@ -248,7 +250,8 @@ void TlsDoor::Room::LogRefusal(const TlsListening& listening, const TlsGuest& gu
                {"ip-addresses", names.ip_addresses}, {"dns-names", names.dns_names}, {"error", why});
 }
 
-TlsDoor::TlsDoor() : room_(std::make_unique<Room>()) {}
+TlsDoor::TlsDoor(size_t waiting_max)
+    : room_(std::make_unique<Room>(std::clamp<size_t>(waiting_max, 1, kWaitingMax))) {}
 TlsDoor::~TlsDoor() = default;
 
 void TlsDoor::Enter(std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening,

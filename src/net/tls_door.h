@@ -48,10 +48,10 @@ class TlsDoor {
  public:
   // On the door's thread.
   using Admit = std::function<void(std::shared_ptr<TlsGuest>)>;
-  // More wait at once only when the oldest makes room.
+  // More than `waiting_max`, or these if they are fewer, wait at once only when the oldest makes room.
   static constexpr size_t kWaitingMax = 4096;
 
-  TlsDoor();
+  explicit TlsDoor(size_t waiting_max = kWaitingMax);
   // Closes who still waits; `admit` is not called any more.
   ~TlsDoor();
   TlsDoor(const TlsDoor&) = delete;

@@ -62,6 +62,10 @@ net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) con
   return headers;
 }
 
+bool HttpService::ForMetrics(std::string_view path) {
+  return path == "/health" || path == "/metrics" || path.starts_with("/livez") || path.starts_with("/readyz");
+}
+
 bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) {
   if (!request.secure && !HostAllowed(request.host)) {
     LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
@@ -85,15 +89,17 @@ void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) 
 
 void HttpService::HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply) {
   if (!Admit(request, reply)) return;
+  if (!ForMetrics(request.path)) {
+    return SendError(reply, CommonHeaders(request), 404, "404 page not found");
+  }
   Serve(request, std::move(reply));
 }
 
 void HttpService::Serve(const net::HttpRequest& request, net::HttpReply reply) {
   net::HttpHeaders headers = CommonHeaders(request);
   const std::string& path = request.path;
-  const bool known = path == "/health" || path == "/version" || path == "/metrics" ||
-                     path.starts_with("/livez") || path.starts_with("/readyz");
-  if (!known) return SendError(reply, std::move(headers), 404, "404 page not found");
+  if (!ForMetrics(path) && path != "/version")
+    return SendError(reply, std::move(headers), 404, "404 page not found");
   if (request.method != "GET" && !(request.method == "HEAD" && path == "/metrics")) {
     Add(headers, "Allow", "GET");
     return SendError(reply, std::move(headers), 405, "Method Not Allowed");

@@ -47,6 +47,7 @@ class HttpService {
   void HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply);
 
  private:
+  static bool ForMetrics(std::string_view path);
   // False: answered.
   bool Admit(const net::HttpRequest& request, net::HttpReply& reply);
   void Serve(const net::HttpRequest& request, net::HttpReply reply);

@@ -15,6 +15,10 @@ namespace {
 // Keys of a range that the core fetches itself; longer ones go to a reader thread.
 constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
 
+// Of answers to long ranges that are copied into connections in one round; the rest waits for the next, so
+// that many large ones at once do not hold up everybody else. One may go beyond it.
+constexpr size_t kLongAnswerBytesPerRound = 8 * 1024 * 1024;
+
 // Reads one byte of every page that the values lie in.
 void TouchPages(std::span<const std::string_view> values) {
   constexpr size_t kPageBytes = 4096;
@@ -85,19 +89,31 @@ void KvService::RespondRange(Call call, const StatusOr<mvcc::RangeResult>& resul
 // The reader also touches every page of the values, so that the core, which copies them, need not wait for
 // the disk.
 void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header) {
-  struct Job {
-    mvcc::RangePlan plan;
-    StatusOr<mvcc::RangeResult> result = mvcc::RangeResult{};
-  };
-  auto job = std::make_shared<Job>();
-  job->plan = std::move(plan);
+  auto job = std::make_shared<LongRange>(LongRange{call, header, std::move(plan)});
   member_.env().executor->Submit(
       Lane::kRead,
       [job] {
         job->result = job->plan.Finish();
         if (job->result.ok()) TouchPages(job->result->kvs);
       },
-      [this, job, call, header] { RespondRange(call, job->result, header); });
+      [this, job] {
+        finished_.push_back(job);
+        if (finished_.size() == 1) loop_.Post([this] { AnswerLongRanges(); });
+      });
+}
+
+void KvService::AnswerLongRanges() {
+  size_t bytes = 0;
+  while (!finished_.empty() && bytes < kLongAnswerBytesPerRound) {
+    const std::shared_ptr<LongRange> job = std::move(finished_.front());
+    finished_.pop_front();
+    if (job->call.closed()) continue;
+    if (job->result.ok()) {
+      for (const std::string_view value : job->result->kvs) bytes += value.size();
+    }
+    RespondRange(job->call, job->result, job->header);
+  }
+  if (!finished_.empty()) loop_.Post([this] { AnswerLongRanges(); });
 }
 
 void KvService::Put(Call call, std::string_view bytes) {

@@ -1,11 +1,14 @@
-"""What a program on python3-etcd3 does, with the outcome of each step on standard output. Argument: host port."""
+"""What a program on python3-etcd3 does, with the outcome of each step on standard output.
+
+Arguments: host, port, a path for a backup, and for TLS the files of the authority, the certificate and its key."""
 
 import sys
 import threading
 
 import etcd3
 
-client = etcd3.client(host=sys.argv[1], port=int(sys.argv[2]), timeout=20)
+ca, certificate, key = sys.argv[4:7] or (None, None, None)
+client = etcd3.client(host=sys.argv[1], port=int(sys.argv[2]), timeout=20, ca_cert=ca, cert_cert=certificate, cert_key=key)
 
 
 def show(name, *values):

@@ -77,10 +77,13 @@ def message_class(descriptor):
 
 
 class Api:
-    """A channel to one endpoint with all services on it."""
+    """A channel to one endpoint with all services on it; with TLS when there are certificates.Credentials."""
 
-    def __init__(self, endpoint, metadata=None):
-        self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+    def __init__(self, endpoint, credentials=None, metadata=None):
+        if credentials:
+            self.channel = grpc.secure_channel(endpoint, credentials.grpc(), options=_OPTIONS)
+        else:
+            self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
         self.metadata = metadata  # Of every call that brings none of its own.
         for module in (rpc, lock, election, health):
             for name, descriptor in module.DESCRIPTOR.services_by_name.items():

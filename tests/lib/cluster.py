@@ -64,6 +64,8 @@ class ClusterMember(member.Member):
         self.extra_flags = []  # This member's own, whatever its kind.
         self.paused = False
         self._log_from = 0
+        self.credentials = cluster.credentials
+        self.peer_scheme = cluster.peer_scheme
         if cluster.proxy:
             self.advertised_port = free_port(self.address)
             cluster.proxy.listen(self.name, self.address, self.advertised_port, self.peer_port)
@@ -75,7 +77,7 @@ class ClusterMember(member.Member):
     @property
     def peer_url(self):
         """As the others know it: the proxy's, where there is one."""
-        return f"http://{self.address}:{self.advertised_port}"
+        return f"{self.peer_scheme}://{self.address}:{self.advertised_port}"
 
     @property
     def is_etcd(self):
@@ -89,7 +91,7 @@ class ClusterMember(member.Member):
         arguments = [
             "--name", self.name, "--data-dir", str(self.data_dir),
             "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
-            "--listen-peer-urls", f"http://{self.address}:{self.peer_port}",
+            "--listen-peer-urls", f"{self.peer_scheme}://{self.address}:{self.peer_port}",
             "--initial-advertise-peer-urls", self.peer_url,
             "--initial-cluster", self.initial_cluster, "--initial-cluster-state", self.initial_state,
             "--initial-cluster-token", self.cluster.token,
@@ -126,9 +128,6 @@ class ClusterMember(member.Member):
     def restart(self):
         self.stop()
         return self.start()
-
-    def api(self):
-        return api.Api(self.endpoint)
 
     def status(self, timeout=2):
         with self.api() as service:
@@ -184,11 +183,14 @@ def _revision(answer):
 
 class Cluster:
     """`flags` go to every member, `etcd_flags` and `quorate_flags` to the programs that know them. `one_address` puts all
-    members on 127.0.0.1, for clients that know no other."""
+    members on 127.0.0.1, for clients that know no other. With `credentials` (of the test's own calls) the client ports
+    speak TLS."""
 
     def __init__(self, kinds=("quorate",) * 3, proxied=False, flags=(), etcd_flags=(), quorate_flags=(),
-                 one_address=False):
+                 one_address=False, credentials=None, peer_scheme="http"):
         self.one_address = one_address
+        self.credentials = credentials
+        self.peer_scheme = peer_scheme
         self.proxy = FaultProxy() if proxied else None
         self.flags = list(flags)
         self.etcd_flags = list(etcd_flags)
@@ -276,11 +278,16 @@ class Cluster:
                            f"\n{self.logs()}")
 
     def load(self, seed, **options):
-        """Clients of all members. etcd 3.4 has two errors that tell nobody to retry though one should: both forgiven."""
+        """Clients of all members. etcd 3.4 has two errors that tell nobody to retry though one should, and with TLS ends
+        calls without a status when it stops: all forgiven."""
+        forgiven = ["raft proposal dropped", "context deadline exceeded"]
+        if self.credentials:
+            forgiven += ["No status received", "Received RST_STREAM with error code 0", "Stream removed"]
+
         def forgives(endpoint, error):
             one = next(m for m in self.members if m.endpoint == endpoint)
-            return one.is_etcd and error.details() in ("raft proposal dropped", "context deadline exceeded")
-        return Load(self.endpoints, seed, forgives=forgives, **options)
+            return one.is_etcd and error.details() in forgiven
+        return Load(self.endpoints, seed, forgives=forgives, credentials=self.credentials, **options)
 
     # Leadership
 
@@ -406,7 +413,8 @@ class Cluster:
         """etcdctl, at all members unless endpoints are named."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
         environment["ETCDCTL_API"] = "3"
-        command = [places.etcdctl(), "--endpoints", ",".join(endpoints or [m.endpoint for m in self.running])]
+        command = [places.etcdctl(), "--endpoints", ",".join(endpoints or [m.endpoint for m in self.running]),
+                   *(self.credentials.etcdctl() if self.credentials else [])]
         result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False,
                                 env=environment, timeout=timeout, input=stdin)
         if check and result.returncode != 0:

@@ -29,8 +29,8 @@ RETRIABLE = (grpc.StatusCode.UNAVAILABLE,)
 class Client:
     """A channel to each endpoint; calls go to one until it fails."""
 
-    def __init__(self, endpoints, first=0, timeout=10, metadata=None):
-        self._services = [api.Api(endpoint) for endpoint in endpoints]
+    def __init__(self, endpoints, first=0, timeout=10, metadata=None, credentials=None):
+        self._services = [api.Api(endpoint, credentials) for endpoint in endpoints]
         self._endpoints = list(endpoints)
         self._at = first % len(endpoints)
         self.timeout = timeout
@@ -56,8 +56,9 @@ class Load:
     """Start it, do things to the cluster, finish() it, and check()."""
 
     def __init__(self, endpoints, seed, writers=4, readers=3, watchers=3, keys=12, timeout=10, pause=0.002,
-                 metadata=None, leases=0, forgives=lambda endpoint, error: False):
+                 metadata=None, leases=0, forgives=lambda endpoint, error: False, credentials=None):
         """`forgives` says which errors count as retriable though their code does not say so."""
+        self._credentials = credentials
         self._endpoints = list(endpoints)
         self._forgives = forgives
         self._seed = seed
@@ -90,7 +91,7 @@ class Load:
                                                         daemon=True))
 
     def _client(self, number):
-        client = Client(self._endpoints, number, self._timeout, self._metadata)
+        client = Client(self._endpoints, number, self._timeout, self._metadata, self._credentials)
         self._clients.append(client)
         return client
 
@@ -306,7 +307,7 @@ class Load:
         def requests():
             yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"\0", range_end=b"\0", start_revision=1))
             done.wait(60)
-        with api.Api(endpoint) as service:
+        with api.Api(endpoint, self._credentials) as service:
             stream = service.Watch.Watch(requests(), timeout=60, metadata=self._metadata)
             for response in stream:
                 record += [Event(e.kv.mod_revision, e.kv.key, e.kv.value if e.type == e.PUT else None)

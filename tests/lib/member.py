@@ -60,6 +60,8 @@ class Member:
         self.prefix = []  # A command that runs the server's command: taskset and the like.
         self.environment = {}  # Added to the server's environment.
         self.user = None  # The numeric user that the server runs as, when not the test's own.
+        self.credentials = None  # certificates.Credentials of the test's own calls; then the client port speaks TLS.
+        self.peer_scheme = "http"
 
     # The addresses
 
@@ -69,10 +71,10 @@ class Member:
 
     @property
     def url(self):
-        return f"http://{self.endpoint}"
+        return f"{'https' if self.credentials else 'http'}://{self.endpoint}"
 
     def arguments(self):
-        peer = f"http://127.0.0.1:{self.peer_port}"
+        peer = f"{self.peer_scheme}://127.0.0.1:{self.peer_port}"
         arguments = [
             "--name", self.name, "--data-dir", str(self.data_dir),
             "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
@@ -171,6 +173,10 @@ class Member:
     def __exit__(self, *_):
         self.remove()
 
+    def api(self):
+        import api  # Here, since not every test of a process needs gRPC.
+        return api.Api(self.endpoint, self.credentials)
+
     # What it says
 
     def log(self):
@@ -182,7 +188,8 @@ class Member:
     def http(self, path, timeout=5):
         """(status, body) of a GET; an error status is an answer too."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:
+            context = self.credentials.ssl_context() if self.credentials else None
+            with urllib.request.urlopen(self.url + path, timeout=timeout, context=context) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -191,7 +198,8 @@ class Member:
         """etcdctl (API version 3) against this member; a CompletedProcess with text in it."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
         environment["ETCDCTL_API"] = "3"
-        result = subprocess.run([places.etcdctl(), "--endpoints", self.endpoint, *map(str, arguments)], input=stdin,
+        secured = self.credentials.etcdctl() if self.credentials else []
+        result = subprocess.run([places.etcdctl(), "--endpoints", self.endpoint, *secured, *map(str, arguments)], input=stdin,
                                 capture_output=True, text=True, errors="replace", env=environment,
                                 timeout=timeout, check=False, cwd=self.root,
                                 stdin=None if stdin is not None else subprocess.DEVNULL)

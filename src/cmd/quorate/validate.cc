@@ -36,6 +36,20 @@ Status CheckBindUrls(const std::vector<Url>& urls) {
   return absl::OkStatus();
 }
 
+// Whether a port speaks gRPC or other HTTP must be clear.
+Status CheckPortsDiffer(const Options& o) {
+  const auto address = [](const Url& url) { return url.path.empty() ? url.HostPort() : url.path; };
+  for (const Url& http : o.listen_client_http_urls) {
+    for (const Url& client : o.listen_client_urls) {
+      if (address(http) != address(client)) continue;
+      return InvalidArgument(
+          "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url " +
+          http.String());
+    }
+  }
+  return absl::OkStatus();
+}
+
 Status CheckHostUrls(const std::vector<Url>& urls) {
   for (const Url& url : urls) {
     if (!url.IsUnix() && url.host.empty()) {
@@ -49,6 +63,7 @@ Status CheckUrls(const Options& o, std::vector<Notice>* notices) {
   QUORATE_RETURN_IF_ERROR(CheckBindUrls(o.listen_peer_urls));
   QUORATE_RETURN_IF_ERROR(CheckBindUrls(o.listen_client_urls));
   QUORATE_RETURN_IF_ERROR(CheckBindUrls(o.listen_client_http_urls));
+  QUORATE_RETURN_IF_ERROR(CheckPortsDiffer(o));
   if (o.listen_client_http_urls.empty()) {
     notices->push_back(
         {log::Level::kWarn,

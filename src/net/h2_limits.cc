@@ -1,0 +1,95 @@
+// What a client may make us hold and do on one HTTP/2 connection, beyond what nghttp2 limits itself.
+#include <algorithm>
+#include <string_view>
+
+#include "net/http2_connection.h"
+#include "net/loop_impl.h"
+#include "net/server_impl.h"
+
+namespace quorate::net {
+namespace {
+
+// Frames that move neither a request nor an answer (SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA;
+// unknown ones are skipped by nghttp2 and cost no more than their bytes): kIdleFrameBurst at once, so many a
+// second, and these more for each frame with an answer, since a client that reads returns a window for its
+// stream and one for the connection. Our resets of streams for what the client did wrong count like its own
+// frames: made to reset us, it would have a rapid reset without sending one.
+constexpr int64_t kIdleFramesPerSecond = 1'000;
+constexpr int64_t kIdleFramesPerAnswer = 2;
+// SETTINGS may change the window of every open stream: so many streams count as one frame more.
+constexpr size_t kStreamsPerIdleFrame = 64;
+constexpr std::string_view kTooManyIdleFrames = "too_many_idle_frames";
+
+}  // namespace
+
+// Unsigned wrap-around in between is harmless: the sums are right in the end.
+void Http2Connection::HoldRequest(size_t before, size_t after) {
+  request_bytes_ += after - before;
+  server_->stats.request_bytes_held += after - before;
+}
+
+void Http2Connection::HoldOutput(size_t added) {
+  queued_bytes_ += added;
+  server_->stats.output_bytes_held += added;
+}
+
+void Http2Connection::ReleaseOutput(size_t taken) {
+  queued_bytes_ -= taken;
+  server_->stats.output_bytes_held -= taken;
+}
+
+bool Http2Connection::HoldsTooMuchRequest() const {
+  const ServerOptions& options = server_->options();
+  return request_bytes_ > options.request_bytes_max ||
+         server_->OverShare(request_bytes_, server_->stats.request_bytes_held,
+                            options.request_bytes_in_all_max);
+}
+
+// What is queued decides, not the answer that comes on top: one of any size is for a client that reads.
+bool Http2Connection::HoldsTooMuchOutput(size_t more) const {
+  const ServerOptions& options = server_->options();
+  return queued_bytes_ > options.output_bytes_max ||
+         server_->OverShare(queued_bytes_ + more, server_->stats.output_bytes_held,
+                            options.output_bytes_in_all_max);
+}
+
+bool Http2Connection::ChargeIdleFrame(int64_t cost) {
+  const int64_t now = server_->loop_impl()->now();
+  // Whole frames only, so that nothing is lost however often this is asked.
+  const int64_t gained = (now - idle_frame_credit_at_) / (1'000'000'000 / kIdleFramesPerSecond);
+  idle_frame_credit_at_ += gained * (1'000'000'000 / kIdleFramesPerSecond);
+  idle_frame_credit_ = std::min(idle_frame_credit_ + gained, kIdleFrameBurst) - cost;
+  if (idle_frame_credit_ >= 0 || failed_) return !failed_;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_ENHANCE_YOUR_CALM,
+                        reinterpret_cast<const uint8_t*>(kTooManyIdleFrames.data()),
+                        kTooManyIdleFrames.size());
+  failed_ = true;
+  return false;
+}
+
+int Http2Connection::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* self) {
+  auto* c = static_cast<Http2Connection*>(self);
+  int64_t cost = 1;
+  switch (head->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:  // Limited by kContinuationsMax.
+    case NGHTTP2_RST_STREAM:    // Limited by kResetsPerSecond.
+      return 0;
+    case NGHTTP2_DATA:
+      if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM) != 0) return 0;
+      break;
+    case NGHTTP2_SETTINGS:
+      cost += static_cast<int64_t>(c->stream_count_ / kStreamsPerIdleFrame);
+      break;
+    default:
+      break;
+  }
+  return c->ChargeIdleFrame(cost) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+void Http2Connection::EarnIdleFrames() {
+  idle_frame_credit_ = std::min(idle_frame_credit_ + kIdleFramesPerAnswer, kIdleFrameBurst);
+}
+
+}  // namespace quorate::net

@@ -1,0 +1,338 @@
+#!/usr/bin/python3
+"""Clients that mean harm: what they make the server hold is bounded, and other clients are served all the while.
+
+The attacker speaks HTTP/2 by hand (lib/attacker.py). Figures of memory are printed; what is asserted is a bound with room.
+On etcd the same attacks run, but nothing is asserted of its memory and its other clients: it has no such bounds.
+"""
+
+import gzip
+import os
+import socket
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import grpc
+
+import api
+import attacker as h2
+import member
+import places
+from api import rpc
+from attacker import Attacker, frame, grpc_headers, message, settings, window_update
+
+ETCD_IN_OUR_ROLE = os.path.basename(places.quorate()) == "etcd"
+HOST = "127.0.0.1"
+MEGABYTE = 1 << 20
+
+
+def resident(pid):
+    """Bytes of memory that the process holds."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) << 10
+    raise AssertionError("no VmRSS")
+
+
+class Bystander:
+    """An honest client that writes and reads one call after the other as long as the attack lasts."""
+
+    def __init__(self, endpoint):
+        self._endpoint = endpoint
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.answered = 0
+        self.failures = []
+
+    def _run(self):
+        with api.Api(self._endpoint) as service:
+            while not self._stop.is_set():
+                value = b"%d" % self.answered
+                try:
+                    service.KV.Put(rpc.PutRequest(key=b"bystander", value=value), timeout=30)
+                    read = service.KV.Range(rpc.RangeRequest(key=b"bystander"), timeout=30).kvs[0].value
+                except grpc.RpcError as error:
+                    self.failures.append(error.details())
+                    continue
+                if read != value:
+                    self.failures.append(f"wrote {value}, read {read}")
+                self.answered += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(60)
+
+    def wait_answers(self, count):
+        """Until so many more calls were answered: the server is with the others, not with the attacker alone."""
+        target = self.answered + count
+        while self.answered < target and not self.failures and self._thread.is_alive():
+            self._stop.wait(0.01)
+
+
+class AbuseTest(unittest.TestCase):
+    def setUp(self):
+        self.ours = member.quorate()
+        self.addCleanup(self.ours.remove)
+        self.ours.start()
+        self.attackers = []
+        self.addCleanup(lambda: [one.close() for one in self.attackers])
+
+    def attacker(self, **options):
+        one = Attacker(HOST, self.ours.client_port, **options)
+        self.attackers.append(one)
+        return one
+
+    def under(self, attack, megabytes):
+        """Runs attack() and lets a bystander work during and after it; memory may grow by so much."""
+        before = resident(self.ours.process.pid)
+        with Bystander(self.ours.endpoint) as bystander:
+            bystander.wait_answers(3)
+            attack()
+            bystander.wait_answers(10)
+        if not ETCD_IN_OUR_ROLE:
+            self.assertEqual(bystander.failures, [])
+        grown = resident(self.ours.process.pid) - before
+        print(f"{self.id().rpartition('.')[2]}: {grown / MEGABYTE:.1f} MB more, {bystander.answered} calls answered "
+              "meanwhile", flush=True)
+        if not ETCD_IN_OUR_ROLE:
+            self.assertLess(grown, megabytes * MEGABYTE)
+
+    def assert_told_off(self, one, text=b"too_many_idle_frames"):
+        """etcd has its own, other, bounds."""
+        if not ETCD_IN_OUR_ROLE:
+            self.assertTrue(one.closed())
+            self.assertEqual(one.goaway(), h2.ENHANCE_YOUR_CALM, one.received[:200])
+            self.assertIn(text, one.received)
+
+    # Connections
+
+    def test_idle_connections(self):
+        self.under(lambda: [self.attacker() for _ in range(1500)], megabytes=60)
+
+    def test_connections_without_a_word(self):
+        """On the client port and on the peer port."""
+        held = []
+        self.addCleanup(lambda: [one.close() for one in held])
+
+        def attack():
+            for port in (self.ours.client_port, self.ours.peer_port):
+                held.extend(socket.create_connection((HOST, port)) for _ in range(500))
+        self.under(attack, megabytes=30)
+
+    def test_slow_loris(self):
+        """Requests that never come to their end, a byte at a time."""
+        held = []
+        self.addCleanup(lambda: [one.close() for one in held])
+
+        def attack():
+            for port in (self.ours.client_port, self.ours.peer_port):
+                for start in (b"GET /health HTTP/1.1\r\nHost: x\r\nA: ", b"POST /v3/kv/range HTTP/1.1\r\nHost: x\r\n"
+                              b"Content-Length: 1000000\r\n\r\n", h2.PREFACE[:20], h2.PREFACE + settings() + b"\0\0\x10\1"):
+                    for _ in range(100):
+                        one = socket.create_connection((HOST, port))
+                        one.sendall(start)
+                        held.append(one)
+            for _ in range(5):
+                for one in held:
+                    try:
+                        one.send(b"x")
+                    except OSError:
+                        pass  # Closed: that is one answer to it.
+        self.under(attack, megabytes=40)
+
+    # Frames
+
+    def test_floods(self):
+        floods = {
+            "SETTINGS": settings(),
+            "PRIORITY": frame(h2.PRIORITY, 0, 3, b"\0\0\0\1\1"),
+            "WINDOW_UPDATE": window_update(0, 1),
+        }
+        for name, flood in floods.items():
+            with self.subTest(name):
+                def attack(flood=flood):
+                    one = self.attacker()
+                    for _ in range(200):
+                        if not one.send(flood * 1000):
+                            break
+                        one.drain()
+                    self.assert_told_off(one, b"")  # SETTINGS may meet another limit first.
+                self.under(attack, megabytes=20)
+
+    def test_unknown_frames(self):
+        """They are skipped, as they must be, and cost no more than their bytes."""
+        def attack():
+            one = self.attacker()
+            for _ in range(50):
+                self.assertTrue(one.send(frame(77, 0, 0) * 1000))
+        self.under(attack, megabytes=20)
+
+    def test_empty_data(self):
+        def attack():
+            one = self.attacker()
+            one.send(one.request(h2.WATCH, end=False))
+            one.send(frame(h2.DATA, 0, 1) * 50_000)
+            self.assert_told_off(one)
+        self.under(attack, megabytes=20)
+
+    def test_pings(self):
+        def attack():
+            one = self.attacker()
+            one.send(frame(h2.PING, 0, 0, b"12345678") * 1000)
+            self.assert_told_off(one, b"too_many_pings")
+        self.under(attack, megabytes=20)
+
+    def test_settings_over_many_streams(self):
+        """Each frame may change the window of each stream."""
+        def attack():
+            one = self.attacker()
+            for _ in range(20):
+                one.send(b"".join(one.request(h2.WATCH, end=False) for _ in range(1000)))
+            one.send((settings((h2.INITIAL_WINDOW_SIZE, 70_000)) + settings((h2.INITIAL_WINDOW_SIZE, 60_000))) * 5000)
+            self.assert_told_off(one)
+        self.under(attack, megabytes=60)
+
+    def test_continuation(self):
+        """CVE-2024-27316 and its kin: a header block without an end."""
+        def attack():
+            one = self.attacker()
+            one.send(frame(h2.HEADERS, 0, 1, grpc_headers(h2.RANGE)))
+            for _ in range(100):
+                if not one.send(frame(h2.CONTINUATION, 0, 1, h2.literal(b"x", b"y" * 10_000)) * 10):
+                    break
+            if not ETCD_IN_OUR_ROLE:
+                self.assertTrue(one.closed())
+        self.under(attack, megabytes=20)
+
+    def test_rapid_reset(self):
+        """CVE-2023-44487: requests that are cancelled at once."""
+        body = message(rpc.RangeRequest(key=b"a").SerializeToString())
+
+        def attack():
+            one = self.attacker()
+            for _ in range(100):
+                out = b"".join(one.request(h2.RANGE, body) + frame(h2.RST_STREAM, 0, one.newest, b"\0\0\0\x08")
+                               for _ in range(500))
+                if not one.send(out):
+                    break
+                one.drain()
+            if not ETCD_IN_OUR_ROLE:
+                self.assertTrue(one.closed())
+        self.under(attack, megabytes=40)
+
+    # Headers and messages
+
+    def test_header_bomb(self):
+        """A byte that stands for a header of 4 KB, again and again (HPACK)."""
+        def attack():
+            one = self.attacker()
+            one.send(one.request(h2.RANGE, end=False,
+                                 block=grpc_headers(h2.RANGE) + h2.literal(b"x", b"v" * 4000, remember=True)))
+            for _ in range(20):
+                bomb = grpc_headers(h2.RANGE) + h2.indexed(62) * 200
+                if not one.send(b"".join(one.request(h2.RANGE, end=False, block=bomb) for _ in range(100))):
+                    break
+                one.drain()
+        self.under(attack, megabytes=100)
+
+    def test_open_streams(self):
+        def attack():
+            for _ in range(3):
+                one = self.attacker()
+                for _ in range(60):
+                    if not one.send(b"".join(one.request(h2.RANGE, end=False) for _ in range(1000))):
+                        break
+                    one.drain()
+        self.under(attack, megabytes=250)
+
+    def test_decompression_bombs(self):
+        """2 KB that become 2 MB, on a unary call and on a stream."""
+        bomb = message(gzip.compress(bytes(2_000_000)), compressed=True)
+
+        def attack():
+            for path in (h2.PUT, h2.WATCH):
+                one = self.attacker()
+                for _ in range(5):
+                    one.send(b"".join(one.request(path, bomb, extra=[(b"grpc-encoding", b"gzip")]) for _ in range(100)))
+                    one.drain()
+        self.under(attack, megabytes=40)
+
+    def test_messages_that_never_end(self):
+        part = b"\0" + (1_000_000).to_bytes(4, "big") + b"x" * 200_000
+
+        def attack():
+            for _ in range(8):
+                one = self.attacker()
+                one.agree()
+                for _ in range(300):
+                    number = one.stream()
+                    out = frame(h2.HEADERS, h2.END_HEADERS, number, grpc_headers(h2.PUT))
+                    out += b"".join(frame(h2.DATA, 0, number, part[i:i + 16_000]) for i in range(0, len(part), 16_000))
+                    if not one.send(out):
+                        break
+                    one.drain()
+        self.under(attack, megabytes=550)  # The limit, and what allocations round up to.
+
+    # Answers
+
+    def test_answers_that_are_not_read(self):
+        """Large ranges, many at once on many connections, of clients that read nothing."""
+        with api.Api(self.ours.endpoint) as service:
+            for i in range(10):
+                service.KV.Put(rpc.PutRequest(key=b"big/%d" % i, value=os.urandom(1_000_000)))
+        body = message(rpc.RangeRequest(key=b"big/", range_end=b"big0").SerializeToString())
+        wide = settings((h2.INITIAL_WINDOW_SIZE, 0x7fffffff)) + window_update(0, 0x7fffffff - 65535)
+
+        def attack():
+            for windows in (wide, b""):  # What is not read waits for the socket, or for the windows.
+                for _ in range(30):
+                    one = self.attacker(receive_buffer=4096)
+                    one.send(windows + b"".join(one.request(h2.RANGE, body) for _ in range(20)))
+        self.under(attack, megabytes=900)
+
+    def test_many_watches(self):
+        create = message(rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"a")).SerializeToString())
+
+        def attack():
+            one = self.attacker()
+            number = one.stream()
+            one.send(frame(h2.HEADERS, h2.END_HEADERS, number, grpc_headers(h2.WATCH)))
+            for _ in range(100):
+                if not one.send(frame(h2.DATA, 0, number, create * 500)):
+                    break
+                one.drain()
+                one.received = b""
+                one.send(window_update(0, 60_000) + window_update(number, 60_000))
+        self.under(attack, megabytes=60)
+
+    def test_logins(self):
+        """Every check of a password costs tens of milliseconds: they are done beside the rest, so many wait at most."""
+        if ETCD_IN_OUR_ROLE:
+            self.skipTest("etcd 3.4.23 checks them in everybody's way: no write comes through within 30 s")
+        for line in ("user add root:secret", "user grant-role root root", "role add r", "user add bystander:pw",
+                     "role grant-permission r readwrite bystander", "user grant-role bystander r", "auth enable"):
+            self.ours.ctl(*line.split())
+        body = message(rpc.AuthenticateRequest(name="root", password="wrong").SerializeToString())
+        with self.ours.api() as service:
+            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="bystander", password="pw")).token
+            metadata = (("token", token),)
+            one = self.attacker()
+            for _ in range(20):
+                one.send(b"".join(one.request(h2.AUTHENTICATE, body) for _ in range(200)))
+                one.drain()
+            before = resident(self.ours.process.pid)
+            for i in range(50):
+                service.KV.Put(rpc.PutRequest(key=b"bystander", value=b"%d" % i), metadata=metadata, timeout=30)
+            self.assertEqual(service.KV.Range(rpc.RangeRequest(key=b"bystander"), metadata=metadata).kvs[0].value, b"49")
+            self.assertLess(resident(self.ours.process.pid) - before, 40 * MEGABYTE)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

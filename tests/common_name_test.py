@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+"""Who has a client certificate and no token is the user whose name the certificate's common name is."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import member
+import places
+from certificates import Authority
+from tls_probe import curl
+
+
+class CommonNameTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="names-", dir=places.scratch()))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.ca = Authority(self.directory)
+        self.one = member.quorate(flags=[*self.ca.issue("server").flags(), "--client-cert-auth", "--trusted-ca-file",
+                                         str(self.ca.cert)])
+        self.addCleanup(self.one.remove)
+        self.one.credentials = self.called("somebody")
+        self.one.start()
+
+    def called(self, name):
+        """The credentials of a client with that common name."""
+        return self.ca.credentials(self.ca.issue(name, common_name=name, names=(), usage="clientAuth"))
+
+    def test_the_common_name_is_the_user(self):
+        one = self.one
+        for line in ("user add root:secret", "user grant-role root root", "role add r", "put k v", "put other v",
+                     "role grant-permission r readwrite k", "user add alice --no-password", "user grant-role alice r",
+                     "auth enable"):
+            one.ctl(*line.split())
+        one.credentials = self.called("root")
+        self.assertIn("alice", one.ctl("user", "list").stdout)
+        one.credentials = self.called("alice")
+        self.assertEqual(one.ctl("get", "k").stdout, "k\nv\n")
+        self.assertIn("permission denied", one.ctl("get", "other", check=False).stderr)
+        self.assertIn("permission denied", one.ctl("user", "list", check=False).stderr)
+        # A token goes before the certificate.
+        self.assertEqual(one.ctl("--user", "root:secret", "get", "other").stdout, "other\nv\n")
+        one.credentials = self.called("nobody")
+        self.assertNotEqual(one.ctl("get", "k", check=False).returncode, 0)
+        self.assertEqual(one.ctl("--user", "root:secret", "auth", "disable").stdout, "Authentication Disabled\n")
+        self.assertEqual(one.ctl("get", "k").stdout, "k\nv\n")
+
+    def test_the_json_gateway_has_no_name(self):
+        """A request over HTTP that is no gRPC never acts as the user that a certificate names (CVE-2018-16886)."""
+        for line in ("user add root:secret", "user grant-role root root", "put k v", "auth enable"):
+            self.one.ctl(*line.split())
+        answer = curl(self.one.url + "/v3/kv/range", self.called("root"), "--data", '{"key": "aw=="}')
+        self.assertNotEqual(answer.status, 200, answer)
+        self.assertNotIn("dg==", answer.body)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
