@@ -247,5 +247,16 @@ TEST(EnvPosix, ClockAndRandom) {
   EXPECT_LT(a.Below(10), 10u);
 }
 
+TEST(PosixFileSystem, AFailedSyncIsTold) {
+  PosixFileSystem files;
+  std::vector<std::string> failed;
+  files.set_on_failed_sync([&](const std::string& path) { failed.push_back(path); });
+  // A device that can't be synced.
+  const auto file = files.Open("/dev/null", {.write = true});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_FALSE((*file)->Sync().ok());
+  EXPECT_EQ(failed, std::vector<std::string>{"/dev/null"});
+}
+
 }  // namespace
 }  // namespace quorate

@@ -101,6 +101,7 @@ std::string EncodeRunRecord(const RunRecord& record) {
 }
 
 StatusOr<RunRecord> DecodeRunRecord(std::string_view line) {
+  if (line.size() < kRunBytes) return DataLoss("a " + std::string(kRunMagic) + " record that is cut off");
   while (line.ends_with("\n\n")) line.remove_suffix(1);
   QUORATE_ASSIGN_OR_RETURN(const auto words, Words(line, kRunMagic, 8));
   RunRecord record;

@@ -325,6 +325,7 @@ socket-options: {reuse-port: true}
 experimental-snapshot-catch-up-entries: 77
 client-transport-security:
   cert-file: c.pem
+  allowed-cn: [a, b]
   client-cert-auth: true
 peer-transport-security:
   allowed-cn: [x, y]
@@ -349,6 +350,7 @@ peer-transport-security:
   EXPECT_EQ(o.snapshot_catchup_entries, 77u);
   EXPECT_EQ(o.client_tls.cert_file, "c.pem");
   EXPECT_TRUE(o.client_tls.client_cert_auth);
+  EXPECT_EQ(o.client_tls.allowed_cns, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(o.peer_tls.allowed_cns.size(), 2u);
   EXPECT_TRUE(HasNotice(result, "loaded server configuration"));
 }

@@ -247,7 +247,7 @@ class Program {
   Status MakeAdmin() {
     if (admin_ != nullptr) return absl::OkStatus();
     QUORATE_ASSIGN_OR_RETURN(RecoverUser user, ReadRecoverUser(options_));
-    admin_ = MakeClusterAdmin(&loop_, std::move(user));
+    admin_ = MakeClusterAdmin(&loop_, std::move(user), tls_.client_settings);
     return absl::OkStatus();
   }
 

@@ -20,11 +20,22 @@ bool MayHelpElsewhere(const Status& status) {
 }
 
 constexpr std::string_view kPlain = "http://";
+constexpr std::string_view kSecure = "https://";
+
+// What the server trusts and shows where it is a client itself.
+StatusOr<GrpcTls> ToGrpcTls(const net::TlsSettings& tls) {
+  const bool own = !tls.client_cert_file.empty();
+  QUORATE_ASSIGN_OR_RETURN(GrpcTls grpc,
+                           ReadGrpcTls(tls.trusted_ca_file, own ? tls.client_cert_file : tls.cert_file,
+                                       own ? tls.client_key_file : tls.key_file));
+  grpc.verify = !tls.insecure_skip_verify;
+  return grpc;
+}
 
 class GrpcClusterAdmin final : public server::ClusterAdmin {
  public:
-  GrpcClusterAdmin(net::Loop* loop, RecoverUser user)
-      : loop_(*loop), user_(std::move(user)), thread_([this] { Work(); }) {}
+  GrpcClusterAdmin(net::Loop* loop, RecoverUser user, net::TlsSettings tls)
+      : loop_(*loop), user_(std::move(user)), tls_(std::move(tls)), thread_([this] { Work(); }) {}
   ~GrpcClusterAdmin() override {
     {
       const std::lock_guard lock(mutex_);
@@ -145,11 +156,16 @@ class GrpcClusterAdmin final : public server::ClusterAdmin {
   }
   template <typename Response, typename Request>
   StatusOr<Response> AskOne(const std::string& url, const std::string& method, const Request& request) {
-    if (!url.starts_with(kPlain)) {
+    const bool secure = url.starts_with(kSecure);
+    if (!secure && !url.starts_with(kPlain)) {
       return FailedPrecondition("can't talk to " + url +
-                                ": only http:// endpoints can be used for rejoining");
+                                ": only http:// and https:// endpoints can be used for rejoining");
     }
-    QUORATE_ASSIGN_OR_RETURN(const auto endpoint, GrpcEndpoint::Make(url, GrpcOptions(), &canceller_));
+    GrpcOptions options;
+    if (secure) {
+      QUORATE_ASSIGN_OR_RETURN(options.tls, ToGrpcTls(tls_));
+    }
+    QUORATE_ASSIGN_OR_RETURN(const auto endpoint, GrpcEndpoint::Make(url, options, &canceller_));
     std::string token;
     if (!user_.name.empty()) {
       QUORATE_ASSIGN_OR_RETURN(token, endpoint->Authenticate(user_.name, user_.password));
@@ -161,6 +177,7 @@ class GrpcClusterAdmin final : public server::ClusterAdmin {
 
   net::Loop& loop_;
   const RecoverUser user_;
+  const net::TlsSettings tls_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   GrpcCanceller canceller_;
   std::mutex mutex_;
@@ -173,8 +190,9 @@ class GrpcClusterAdmin final : public server::ClusterAdmin {
 
 }  // namespace
 
-std::unique_ptr<server::ClusterAdmin> MakeClusterAdmin(net::Loop* loop, RecoverUser user) {
-  return std::make_unique<GrpcClusterAdmin>(loop, std::move(user));
+std::unique_ptr<server::ClusterAdmin> MakeClusterAdmin(net::Loop* loop, RecoverUser user,
+                                                       net::TlsSettings tls) {
+  return std::make_unique<GrpcClusterAdmin>(loop, std::move(user), std::move(tls));
 }
 
 }  // namespace quorate::cmd

@@ -7,12 +7,15 @@
 
 #include "cmd/quorate/serve_lost_log.h"
 #include "net/loop.h"
+#include "net/tls_context.h"
 #include "server/rejoin.h"
 
 namespace quorate::cmd {
 
-// `user`: to authenticate as, if not empty. The loop outlives it. Endpoints are http:// URLs, as the members
+// `user`: to authenticate as, if not empty. `tls`: what is trusted and shown at https:// endpoints; its files
+// are read for each call. The loop outlives it. Endpoints are http:// or https:// URLs, as the members
 // advertise them.
-std::unique_ptr<server::ClusterAdmin> MakeClusterAdmin(net::Loop* loop, RecoverUser user);
+std::unique_ptr<server::ClusterAdmin> MakeClusterAdmin(net::Loop* loop, RecoverUser user,
+                                                       net::TlsSettings tls);
 
 }  // namespace quorate::cmd
