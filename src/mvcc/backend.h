@@ -158,6 +158,10 @@ class Backend {
   // FailedPrecondition.
   void Defragment(std::function<void(Status)> done);
   bool defragmenting() const;
+  // Another file is about to take the place of this one, by a job of Lane::kDb: a copy made after it would
+  // put the old state there again. A defragmentation that has not begun is refused, and each further one;
+  // Unavailable.
+  void RefuseDefragmentation();
 
   // --- figures
   // ----------------------------------------------------------------------------------------------------

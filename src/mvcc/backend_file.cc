@@ -44,7 +44,25 @@ void Backend::BeginSnapshot(std::function<void()> frozen,
   impl_->StartNext();
 }
 
+namespace {
+
+Status ErrReplaced() {
+  return Unavailable("a snapshot of the leader is taking the place of the database; defragment again later");
+}
+
+}  // namespace
+
+void Backend::RefuseDefragmentation() {
+  impl_->defragment_refused = true;
+  if (!std::exchange(impl_->defragment_wanted, false)) return;
+  std::exchange(impl_->defragment_done, {})(ErrReplaced());
+}
+
 void Backend::Defragment(std::function<void(Status)> done) {
+  if (impl_->defragment_refused) {
+    done(ErrReplaced());
+    return;
+  }
   if (defragmenting()) {
     done(FailedPrecondition("a defragmentation is under way already"));
     return;

@@ -61,6 +61,7 @@ struct Backend::Impl : std::enable_shared_from_this<Backend::Impl> {
   std::function<void(Status)> defragment_done;
   bool defragment_wanted = false;
   bool defragment_running = false;
+  bool defragment_refused = false;  // See RefuseDefragmentation.
 
   Status failure;
   bool closed = false;

@@ -245,6 +245,24 @@ TEST(BackendTest, DefragmentationShrinksAndKeepsEverything) {
   EXPECT_EQ(All(*world.backend, Bucket::kAuth), (Pairs{{"a", "1"}}));
 }
 
+// A copy made after another file has taken the place would put the old state there again.
+TEST(BackendTest, NoDefragmentationOfAFileThatIsReplaced) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  PutOne(world, "k", "v");
+  world.backend->Commit({});  // Its work has not run, so the defragmentation has to wait for it.
+  Status waiting;
+  world.backend->Defragment([&waiting](const Status& status) { waiting = status; });
+  world.backend->RefuseDefragmentation();
+  EXPECT_EQ(waiting.code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(world.backend->defragmenting());
+  Status later;
+  world.backend->Defragment([&later](const Status& status) { later = status; });
+  EXPECT_EQ(later.code(), absl::StatusCode::kUnavailable);
+  world.executor.RunUntilIdle();
+  EXPECT_EQ(world.backend->stats().commits, 1u);
+}
+
 // Whatever operation of a defragmentation fails or is the last before a crash: the file is the old or the new
 // one, whole.
 TEST(BackendTest, DefragmentationIsAllOrNothing) {

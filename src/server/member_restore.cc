@@ -49,6 +49,7 @@ void Member::OpenRestored() {
   };
   auto opening = std::make_shared<Opening>();
   const std::string received = snapshots_->DatabasePath(restore_->snapshot->metadata.index);
+  backend_->RefuseDefragmentation();
   env_.executor->Submit(
       Lane::kDb,
       [this, opening, received] {
