@@ -132,7 +132,7 @@ class Scanner {
   }
 
   Status Open(char c) {
-    if (open_.size() >= kJsonDepthMax) return InvalidArgument("exceeded max depth");
+    if (open_.size() >= kJsonDepthMax) return Invalid("exceeded max depth");
     rest_.remove_prefix(1);
     SkipSpace(&rest_);
     const char close = c == '{' ? '}' : ']';

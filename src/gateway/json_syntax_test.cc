@@ -70,7 +70,7 @@ TEST(JsonSyntaxTest, ErrorsAreThoseOfGo) {
       {"1.x", "invalid character 'x' after decimal point in numeric literal"},
       {"1ex", "invalid character 'x' in exponent of numeric literal"},
       {"\xff", "invalid character 'ÿ' looking for beginning of value"},
-      {std::string(kJsonDepthMax + 1, '['), "exceeded max depth"},
+      {std::string(kJsonDepthMax + 1, '['), "invalid character '[' exceeded max depth"},
   };
   for (const Case& c : cases) {
     JsonValues reader(c.text);
