@@ -81,8 +81,8 @@ TEST(JsonMessageTest, NestedRequests) {
   ASSERT_TRUE(Decode(json, &txn).ok());
   EXPECT_EQ("a", txn.failure(0).request_txn().success(0).request_delete_range().key());
   EXPECT_EQ(etcdserverpb::Compare::kVersion, txn.compare(0).target_union_case());
-  // In a union a zero is a value.
-  EXPECT_EQ(R"({"compare":[{"target":"VERSION","key":"YQ==","version":"0"}],)"
+  // In a union a zero is a value; elsewhere, as of `target`, it is left out.
+  EXPECT_EQ(R"({"compare":[{"key":"YQ==","version":"0"}],)"
             R"("success":[{"request_put":{"key":"YQ==","value":"MQ=="}},{"request_range":{"key":"YQ=="}}],)"
             R"("failure":[{"request_txn":{"success":[{"request_delete_range":{"key":"YQ=="}}]}}]})",
             Encode(txn));

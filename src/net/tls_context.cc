@@ -189,7 +189,7 @@ Status TlsContext::SetVersions(SSL_CTX* context) {
 void TlsContext::SetVerification(SSL_CTX* context) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   const bool asks = role_ == Role::kClient || settings_.client_cert_auth || trust_.named();
-  if (asks) {
+  if (asks && role_ == Role::kServer) {
     // A resumed session would be taken without a look at certificate, revocation list and CAs as they are
     // now.
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);

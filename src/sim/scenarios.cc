@@ -176,6 +176,8 @@ void AuthAcrossSnapshot(Simulation& simulation) {
     write(i % 2 == 0 ? leading : behind, i % 3 == 0 ? "root" : "alice", i % 5 == 0 ? "hers" : "mine",
           100 + i);
   }
+  // What follows is asked by nobody in particular.
+  Propose(simulation, leading, EntryKind::kAuthDisable, pb::AuthDisableRequest(), "root");
 }
 
 void CrashDuringDefragment(Simulation& simulation) {
