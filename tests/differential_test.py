@@ -271,6 +271,9 @@ class UserSide(Side):
         self.api.close()
         self.process.stop()
 
+    def may_ask(self, step):
+        return not self.enabled or step.caller in self.tokens
+
     def call(self, step):
         # 3.4.23 looks at tokens also while authentication is off.
         token = self.tokens.get(step.caller) if self.enabled else None
@@ -316,6 +319,8 @@ class UserDifferential(unittest.TestCase):
         self.compare()
 
     def take(self, step):
+        if step.service == "Lease" and not all(side.may_ask(step) for side in self.sides):
+            return "ok"  # 3.4.23 grants and revokes leases for nobody, too.
         self.history.append(str(step))
         left, right = [side.call(step) for side in self.sides]
         if left != right:
