@@ -72,7 +72,7 @@ class SettingsTest(unittest.TestCase):
     @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd has them")
     def test_what_comes_later_is_refused(self):
         with member.quorate() as server:
-            for flags in (["--enable-log-rotation"], ["--io-threads", "2"]):
+            for flags in (["--enable-distributed-tracing"], ["--io-threads", "2"]):
                 result = run(server.binary, "--data-dir", str(server.data_dir), "--name", "m", *flags)
                 self.assertEqual(result.returncode, 1, flags)
                 self.assertIn("later release", result.stderr)

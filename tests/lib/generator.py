@@ -160,6 +160,13 @@ class Generator:
             compare.ClearField("target_union")
         return compare
 
+    def put_in_txn(self):
+        request = self.put_request()
+        if not self.old_reads_in_txns:
+            # etcd 3.4 ends when such a put in a nested transaction finds no key.
+            request.ignore_value = request.ignore_lease = False
+        return request
+
     def operation(self, depth):
         pick = self.random.random()
         if pick < 0.3:
@@ -168,14 +175,14 @@ class Generator:
                 request.revision = 0
             return rpc.RequestOp(request_range=request)
         if pick < 0.65:
-            return rpc.RequestOp(request_put=self.put_request())
+            return rpc.RequestOp(request_put=self.put_in_txn())
         if pick < 0.85:
             return rpc.RequestOp(request_delete_range=self.delete_request())
         if pick < 0.98 and depth > 0:
             return rpc.RequestOp(request_txn=self.txn_request(depth - 1))
         if pick < 0.985:
             return rpc.RequestOp()
-        return rpc.RequestOp(request_put=self.put_request())
+        return rpc.RequestOp(request_put=self.put_in_txn())
 
     def txn_request(self, depth=2):
         r = self.random
