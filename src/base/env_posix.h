@@ -31,8 +31,8 @@ class PosixFileSystem : public FileSystem {
   StatusOr<FileInfo> Stat(const std::string& path) override;
   Status SyncDirectory(const std::string& directory) override;
 
-  // Runs when a Sync or a SyncDirectory has failed, on the thread where it did, before the caller hears of it;
-  // perhaps on several at once. Set before the first use.
+  // Runs when a Sync or a SyncDirectory has failed, on the thread where it did, before the caller hears of
+  // it; perhaps on several at once. Set before the first use.
   using OnFailedSync = std::function<void(const std::string& path)>;
   void set_on_failed_sync(OnFailedSync fn) { on_failed_sync_ = std::move(fn); }
 

@@ -1,5 +1,5 @@
-// One HTTP/2 stream as we keep it, pooled: memory of a finished one serves the next. A local call (local_call.h)
-// uses one without HTTP/2 around it.
+// One HTTP/2 stream as we keep it, pooled: memory of a finished one serves the next. A local call
+// (local_call.h) uses one without HTTP/2 around it.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ class Http2Exchange;
 struct Method;
 
 // Life: acquired at the first header of a request, released when nghttp2 closes the stream. The call (what
-// handles see) ends earlier or then; `generation` changes at that moment. Invariants: (1) carrier is null exactly
-// while the stream is in the pool, connection then and in a local call; (2) `open` implies carrier; (3) the
-// deadline timer is set only while `open`; (4) handler and on_cancel are empty when not `open`.
+// handles see) ends earlier or then; `generation` changes at that moment. Invariants: (1) carrier is null
+// exactly while the stream is in the pool, connection then and in a local call; (2) `open` implies carrier;
+// (3) the deadline timer is set only while `open`; (4) handler and on_cancel are empty when not `open`.
 struct H2Stream {
   enum class Kind : uint8_t { kNew, kUnary, kStreaming, kHttp, kRefused };
 

@@ -123,8 +123,8 @@ void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& r
   }
   const uint64_t from = message->from;
   context_->metrics.Of(from).received_bytes += request.body.size();
-  status = context_->events->IsRemoved(from) ? PermissionDenied("removed")
-                                             : context_->Step(*std::move(message));
+  status =
+      context_->events->IsRemoved(from) ? PermissionDenied("removed") : context_->Step(*std::move(message));
   if (absl::IsPermissionDenied(status)) {
     LOG_WARN("rejected Raft message from removed member", log::HexId("local-member-id", context_->local_id),
              log::HexId("removed-member-id", from));

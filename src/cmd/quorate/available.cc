@@ -1,8 +1,8 @@
 // What this release doesn't have, said before anything is started or written.
 #include <string>
 
-#include "cmd/quorate/flag_table.h"
 #include "cmd/cli/go_syntax.h"
+#include "cmd/quorate/flag_table.h"
 #include "cmd/quorate/options.h"
 
 namespace quorate::cmd {

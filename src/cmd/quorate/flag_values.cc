@@ -3,8 +3,8 @@
 #include <limits>
 #include <set>
 
-#include "cmd/quorate/flag_table.h"
 #include "cmd/cli/go_syntax.h"
+#include "cmd/quorate/flag_table.h"
 
 namespace quorate::cmd {
 namespace {

@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 
+#include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/config_file.h"
 #include "cmd/quorate/flag_table.h"
-#include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/validate.h"
 
 namespace quorate::cmd {
