@@ -207,8 +207,13 @@ if __name__ == "__main__":
     if "--cluster" in sys.argv:
         import cluster_bench
         sys.exit(cluster_bench.main([argument for argument in sys.argv[1:] if argument != "--cluster"]))
+    if "--tls" in sys.argv or "--auth" in sys.argv:
+        import secure_bench
+        sys.exit(secure_bench.main(sys.argv[1:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", action="store_true", help="three members of each instead; its own --help")
+    for what in ("--tls", "--auth"):
+        parser.add_argument(what, action="store_true", help="TLS, or users, instead; both may be given; own --help")
     parser.add_argument("--quick", action="store_true", help="short runs, one pair, small stores")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="NAME", help="repeatable: " + " ".join(PARTS))
     parser.add_argument("--keys", type=int, help="keys of the memory part (default 1,000,000; 50,000 with --quick)")

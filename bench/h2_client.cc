@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,13 +47,28 @@ int Dial(uint16_t port) {
   if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) Die("connect");
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  fcntl(fd, F_SETFL, O_NONBLOCK);
   return fd;
+}
+
+// A blocking handshake: it is not what is measured.
+SSL* Handshake(SSL_CTX* context, int fd) {
+  SSL* tls = SSL_new(context);
+  SSL_set_fd(tls, fd);
+  SSL_set_tlsext_host_name(tls, "localhost");
+  if (SSL_connect(tls) != 1) {
+    ERR_print_errors_fp(stderr);
+    errno = EPROTO;
+    Die("TLS handshake");
+  }
+  return tls;
 }
 
 }  // namespace
 
-Connection::Connection(uint16_t port, Handler* handler) : fd_(Dial(port)), handler_(handler) {
+Connection::Connection(uint16_t port, const Access* access, Handler* handler)
+    : fd_(Dial(port)), access_(access), handler_(handler) {
+  if (access_->tls != nullptr) tls_ = Handshake(access_->tls, fd_);
+  fcntl(fd_, F_SETFL, O_NONBLOCK);
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
@@ -68,7 +84,33 @@ Connection::Connection(uint16_t port, Handler* handler) : fd_(Dial(port)), handl
 
 Connection::~Connection() {
   nghttp2_session_del(session_);
+  SSL_free(tls_);
   close(fd_);
+}
+
+ssize_t Connection::Read(char* out, size_t size) {
+  if (tls_ == nullptr) return read(fd_, out, size);
+  size_t total = 0;  // A call gives one record at most.
+  while (total < size) {
+    const int got = SSL_read(tls_, out + total, static_cast<int>(size - total));
+    if (got <= 0) {
+      if (total > 0) break;
+      const int error = SSL_get_error(tls_, got);
+      if (error == SSL_ERROR_ZERO_RETURN) return 0;
+      if (error == SSL_ERROR_WANT_READ) errno = EAGAIN;
+      return -1;
+    }
+    total += static_cast<size_t>(got);
+  }
+  return static_cast<ssize_t>(total);
+}
+
+ssize_t Connection::Write(const char* data, size_t size) {
+  if (tls_ == nullptr) return write(fd_, data, size);
+  const int sent = SSL_write(tls_, data, static_cast<int>(size));
+  if (sent > 0) return sent;
+  if (SSL_get_error(tls_, sent) == SSL_ERROR_WANT_WRITE) errno = EAGAIN;
+  return -1;
 }
 
 Call* Connection::Start(std::string_view path, std::string_view message, bool unary) {
@@ -83,15 +125,16 @@ Call* Connection::Start(std::string_view path, std::string_view message, bool un
   call->in.clear();
   AppendFramed(message, &call->out);
   call->out_ends = unary;
-  const nghttp2_nv headers[] = {Header(":method", "POST"),   Header(":scheme", "http"),
-                                Header(":path", path),       Header(":authority", "localhost"),
-                                Header("te", "trailers"),    Header("content-type", "application/grpc"),
-                                Header("user-agent", "load")};
+  const nghttp2_nv headers[] = {
+      Header(":method", "POST"),    Header(":scheme", tls_ == nullptr ? "http" : "https"),
+      Header(":path", path),        Header(":authority", "localhost"),
+      Header("te", "trailers"),     Header("content-type", "application/grpc"),
+      Header("user-agent", "load"), Header("token", access_->token)};
+  const size_t count = sizeof headers / sizeof headers[0] - (access_->token.empty() ? 1 : 0);
   nghttp2_data_provider body{};
   body.source.ptr = call;
   body.read_callback = ReadBody;
-  call->stream =
-      nghttp2_submit_request(session_, nullptr, headers, sizeof headers / sizeof headers[0], &body, call);
+  call->stream = nghttp2_submit_request(session_, nullptr, headers, count, &body, call);
   if (call->stream < 0) {
     std::fprintf(stderr, "quorate_load: %s\n", nghttp2_strerror(call->stream));
     std::exit(1);
@@ -174,7 +217,7 @@ int Connection::OnClose(nghttp2_session* session, int32_t stream, uint32_t, void
 void Connection::OnReady() {
   char buffer[256 * 1024];
   for (;;) {
-    const ssize_t got = read(fd_, buffer, sizeof buffer);
+    const ssize_t got = Read(buffer, sizeof buffer);
     if (got == 0) {
       errno = ECONNRESET;
       Die("the server closed a connection");
@@ -186,7 +229,7 @@ void Connection::OnReady() {
       errno = EPROTO;
       Die("HTTP/2");
     }
-    if (static_cast<size_t>(got) < sizeof buffer) break;
+    if (tls_ == nullptr && static_cast<size_t>(got) < sizeof buffer) break;
   }
   Flush();
 }
@@ -200,7 +243,7 @@ void Connection::Flush() {
       pending_.append(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
     }
     if (pending_.empty()) return;
-    const ssize_t sent = write(fd_, pending_.data() + pending_sent_, pending_.size() - pending_sent_);
+    const ssize_t sent = Write(pending_.data() + pending_sent_, pending_.size() - pending_sent_);
     if (sent < 0 && errno == EAGAIN) return;
     if (sent < 0) Die("write");
     pending_sent_ += static_cast<size_t>(sent);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 
 #include <cstdint>
 #include <memory>
@@ -37,10 +38,17 @@ class Handler {
   virtual void OnEnd(Call* call) = 0;
 };
 
+// How all connections of a run get in.
+struct Access {
+  SSL_CTX* tls =
+      nullptr;  // Null: clear text. What the server shows is not verified: this is no client of its data.
+  std::string token;  // Sent with each call, unless empty.
+};
+
 class Connection {
  public:
-  // Connects to 127.0.0.1; ends the program with a text when it can't.
-  Connection(uint16_t port, Handler* handler);
+  // Connects to 127.0.0.1; ends the program with a text when it can't. `access` must outlive it.
+  Connection(uint16_t port, const Access* access, Handler* handler);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -67,7 +75,13 @@ class Connection {
   // Hands out the whole messages at the head of `bytes`; returns how many bytes they took.
   size_t TakeMessages(Call* call, std::string_view bytes);
 
+  // As read() and write(); with TLS, too.
+  ssize_t Read(char* out, size_t size);
+  ssize_t Write(const char* data, size_t size);
+
   int fd_ = -1;
+  const Access* access_;
+  SSL* tls_ = nullptr;
   Handler* handler_;
   nghttp2_session* session_ = nullptr;
   // Every call object ever made; an ended one waits in free_ for its next use. The session knows the call of

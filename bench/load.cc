@@ -2,7 +2,8 @@
 // two cores.
 //
 //   quorate_load PORT WORKLOAD [--inflight N] [--connections C] [--seconds S] [--requests N] [--rate R]
-//                [--keys K] [--value-bytes V] [--watchers W]
+//                [--keys K] [--value-bytes V] [--watchers W] [--tls 1] [--cert FILE --key FILE]
+//                [--user NAME:PASSWORD]
 //
 // WORKLOAD is one of workload.h, or keepalive (a stream and a lease for each call under way), watch (W
 // watchers of one key) or watch-spread (W keys, a watcher each). Closed loop with N calls under way, or, with
@@ -53,6 +54,10 @@ struct Plan {
   uint64_t keys = 10'000;
   size_t value_bytes = 256;
   size_t watchers = 1'000;
+  bool tls = false;
+  std::string certificate;  // PEM files of the client's own, if the server asks for one.
+  std::string key;
+  std::string user;  // "name:password": calls carry a token.
 };
 
 struct Tally {
@@ -63,10 +68,25 @@ struct Tally {
   Histogram latency;
 };
 
+SSL_CTX* MakeTls(const Plan& plan) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  constexpr unsigned char kAlpn[] = {2, 'h', '2'};
+  SSL_CTX_set_alpn_protos(context, kAlpn, sizeof kAlpn);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  const bool own = !plan.certificate.empty();
+  if (own && (SSL_CTX_use_certificate_chain_file(context, plan.certificate.c_str()) != 1 ||
+              SSL_CTX_use_PrivateKey_file(context, plan.key.c_str(), SSL_FILETYPE_PEM) != 1)) {
+    std::fprintf(stderr, "quorate_load: can't read %s or %s\n", plan.certificate.c_str(), plan.key.c_str());
+    std::exit(2);
+  }
+  return context;
+}
+
 class Load : public Handler {
  public:
   explicit Load(const Plan& plan)
       : plan_(plan), mix_(MakeMix(plan.workload, plan.keys, plan.value_bytes)), epoll_(epoll_create1(0)) {
+    if (plan.tls) access_.tls = MakeTls(plan);
     const size_t connections =
         plan.connections != 0 ? plan.connections : std::max<size_t>(1, plan.inflight / 100);
     for (size_t i = 0; i < connections; ++i) AddConnection();
@@ -79,13 +99,15 @@ class Load : public Handler {
 
  private:
   Connection* AddConnection() {
-    connections_.push_back(std::make_unique<Connection>(plan_.port, this));
+    connections_.push_back(std::make_unique<Connection>(plan_.port, &access_, this));
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLET;
     event.data.ptr = connections_.back().get();
     epoll_ctl(epoll_, EPOLL_CTL_ADD, connections_.back()->fd(), &event);
     return connections_.back().get();
   }
+  // Trades the password for a token, which all further calls carry.
+  void Authenticate();
   bool Done() const { return stopping_ || (plan_.requests != 0 && started_ >= plan_.requests); }
   void StartOne(Connection* connection, int64_t due);
   void StartDue();
@@ -104,6 +126,7 @@ class Load : public Handler {
   Plan plan_;
   Mix mix_;
   int epoll_;
+  Access access_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::mt19937_64 random_{42};
   Tally tally_;
@@ -152,7 +175,7 @@ std::string_view EventValue(std::string_view event) {
   return {};
 }
 
-enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatchPut = 4 };
+enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatchPut = 4, kToken = 5 };
 
 void Load::StartOne(Connection* connection, int64_t due) {
   Template& t = mix_.templates[turn_++ % mix_.templates.size()];
@@ -170,6 +193,10 @@ void Load::OnMessage(Call* call, std::string_view message) {
     call->answered = message.size() >= mix_.answer_bytes;
   } else if (call->tag == kWatchPut) {
     call->answered = true;
+  } else if (call->tag == kToken) {
+    pb::AuthenticateResponse answer;
+    answer.ParseFromArray(message.data(), static_cast<int>(message.size()));
+    access_.token = answer.token();
   } else if (call->tag == kGrant) {
     pb::LeaseGrantResponse granted;
     granted.ParseFromArray(message.data(), static_cast<int>(message.size()));
@@ -193,6 +220,11 @@ void Load::OnMessage(Call* call, std::string_view message) {
 }
 
 void Load::OnEnd(Call* call) {
+  if (call->tag == kToken) {
+    if (call->grpc_status == 0) return;
+    std::fprintf(stderr, "quorate_load: authentication failed with grpc-status %d\n", call->grpc_status);
+    std::exit(1);
+  }
   if (call->tag == kGrant || call->tag == kKeepAlive || call->tag == kWatch) {
     const bool early = call->tag != kGrant && !stopping_;
     if (call->grpc_status != 0 || early) {
@@ -230,6 +262,15 @@ void Load::Poll(int64_t timeout_nanos) {
   const int ready = epoll_pwait2(epoll_, events, 64, &timeout, nullptr);
   for (int i = 0; i < ready; ++i) static_cast<Connection*>(events[i].data.ptr)->OnReady();
   for (const auto& connection : connections_) connection->Flush();
+}
+
+void Load::Authenticate() {
+  const size_t colon = plan_.user.find(':');
+  pb::AuthenticateRequest request;
+  request.set_name(plan_.user.substr(0, colon));
+  request.set_password(colon == std::string::npos ? "" : plan_.user.substr(colon + 1));
+  connections_[0]->Start("/etcdserverpb.Auth/Authenticate", request.SerializeAsString(), true)->tag = kToken;
+  while (access_.token.empty()) Poll(kTick);
 }
 
 void Load::GrantLeases() {
@@ -314,6 +355,7 @@ void Load::Report(double seconds) const {
 
 int Load::Run() {
   const bool keepalive = plan_.workload == "keepalive";
+  if (!plan_.user.empty()) Authenticate();
   if (keepalive) GrantLeases();
   if (IsWatch()) OpenWatches();
   if (!keepalive && !IsWatch() && mix_.templates.empty()) {
@@ -387,6 +429,14 @@ int Main(int argc, char** argv) {
       plan.value_bytes = whole;
     else if (name == "--watchers")
       plan.watchers = whole;
+    else if (name == "--tls")
+      plan.tls = whole != 0;
+    else if (name == "--cert")
+      plan.certificate = argv[i + 1];
+    else if (name == "--key")
+      plan.key = argv[i + 1];
+    else if (name == "--user")
+      plan.user = argv[i + 1];
     else
       return std::fprintf(stderr, "quorate_load: unknown option %s\n", name.c_str()), 2;
   }
