@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the man page of a program from its --help and --version: make_man.py PROGRAM SUMMARY > PAGE.
+"""Writes the man page of a program from its --help: make_man.py PROGRAM VERSION SUMMARY > PAGE.
 
 Help comes in two forms: that of the server ("Section:", then "  --flag 'default'" with its text indented below), and that of
 the tools (sections in capitals, with lines below). Both become sections and tagged paragraphs.
@@ -52,9 +52,8 @@ def options(text):
     return out
 
 
-def page(program, summary):
+def page(program, version, summary):
     name = Path(program).name
-    version = run(program, "--version").split("\n")[0].split(":")[-1].strip()
     lines = [
         f'.TH {name.upper()} 1 "" "Quorate {escape(version)}" "Quorate"',
         ".SH NAME",
@@ -64,9 +63,9 @@ def page(program, summary):
         "[options]" if name == "quorate" else "command [options]",
     ]
     lines += options(run(program, "--help"))
-    lines += [".SH SEE ALSO", "quorate(1), quoratectl(1), quorateutl(1); the documents in /usr/share/doc/quorate\\-server."]
+    lines += [".SH SEE ALSO", "quorate(1), quorateutl(1), etcdctl(1); the documents in /usr/share/doc/quorate\\-server."]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(sys.argv[1], sys.argv[2]))
+    sys.stdout.write(page(sys.argv[1], sys.argv[2], sys.argv[3]))
