@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/lib"))
 os.environ.setdefault("QUORATE_TEST_DIR", str(ROOT / "build/bench/data"))
 
+import api
 import member
 import places
 

@@ -3,7 +3,7 @@
 //
 //   quorate_load PORT WORKLOAD [--inflight N] [--connections C] [--seconds S] [--requests N] [--rate R]
 //                [--keys K] [--value-bytes V] [--watchers W] [--tls 1] [--cert FILE --key FILE]
-//                [--user NAME:PASSWORD]
+//                [--token TOKEN]
 //
 // WORKLOAD is one of workload.h, or keepalive (a stream and a lease for each call under way), watch (W
 // watchers of one key) or watch-spread (W keys, a watcher each). Closed loop with N calls under way, or, with
@@ -57,7 +57,7 @@ struct Plan {
   bool tls = false;
   std::string certificate;  // PEM files of the client's own, if the server asks for one.
   std::string key;
-  std::string user;  // "name:password": calls carry a token.
+  std::string token;  // Of Authenticate; all calls carry it, unless it is empty.
 };
 
 struct Tally {
@@ -87,6 +87,7 @@ class Load : public Handler {
   explicit Load(const Plan& plan)
       : plan_(plan), mix_(MakeMix(plan.workload, plan.keys, plan.value_bytes)), epoll_(epoll_create1(0)) {
     if (plan.tls) access_.tls = MakeTls(plan);
+    access_.token = plan.token;
     const size_t connections =
         plan.connections != 0 ? plan.connections : std::max<size_t>(1, plan.inflight / 100);
     for (size_t i = 0; i < connections; ++i) AddConnection();
@@ -106,8 +107,6 @@ class Load : public Handler {
     epoll_ctl(epoll_, EPOLL_CTL_ADD, connections_.back()->fd(), &event);
     return connections_.back().get();
   }
-  // Trades the password for a token, which all further calls carry.
-  void Authenticate();
   bool Done() const { return stopping_ || (plan_.requests != 0 && started_ >= plan_.requests); }
   void StartOne(Connection* connection, int64_t due);
   void StartDue();
@@ -175,7 +174,7 @@ std::string_view EventValue(std::string_view event) {
   return {};
 }
 
-enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatchPut = 4, kToken = 5 };
+enum Tag : uint64_t { kUnary = 0, kKeepAlive = 1, kWatch = 2, kGrant = 3, kWatchPut = 4 };
 
 void Load::StartOne(Connection* connection, int64_t due) {
   Template& t = mix_.templates[turn_++ % mix_.templates.size()];
@@ -193,10 +192,6 @@ void Load::OnMessage(Call* call, std::string_view message) {
     call->answered = message.size() >= mix_.answer_bytes;
   } else if (call->tag == kWatchPut) {
     call->answered = true;
-  } else if (call->tag == kToken) {
-    pb::AuthenticateResponse answer;
-    answer.ParseFromArray(message.data(), static_cast<int>(message.size()));
-    access_.token = answer.token();
   } else if (call->tag == kGrant) {
     pb::LeaseGrantResponse granted;
     granted.ParseFromArray(message.data(), static_cast<int>(message.size()));
@@ -220,11 +215,6 @@ void Load::OnMessage(Call* call, std::string_view message) {
 }
 
 void Load::OnEnd(Call* call) {
-  if (call->tag == kToken) {
-    if (call->grpc_status == 0) return;
-    std::fprintf(stderr, "quorate_load: authentication failed with grpc-status %d\n", call->grpc_status);
-    std::exit(1);
-  }
   if (call->tag == kGrant || call->tag == kKeepAlive || call->tag == kWatch) {
     const bool early = call->tag != kGrant && !stopping_;
     if (call->grpc_status != 0 || early) {
@@ -262,15 +252,6 @@ void Load::Poll(int64_t timeout_nanos) {
   const int ready = epoll_pwait2(epoll_, events, 64, &timeout, nullptr);
   for (int i = 0; i < ready; ++i) static_cast<Connection*>(events[i].data.ptr)->OnReady();
   for (const auto& connection : connections_) connection->Flush();
-}
-
-void Load::Authenticate() {
-  const size_t colon = plan_.user.find(':');
-  pb::AuthenticateRequest request;
-  request.set_name(plan_.user.substr(0, colon));
-  request.set_password(colon == std::string::npos ? "" : plan_.user.substr(colon + 1));
-  connections_[0]->Start("/etcdserverpb.Auth/Authenticate", request.SerializeAsString(), true)->tag = kToken;
-  while (access_.token.empty()) Poll(kTick);
 }
 
 void Load::GrantLeases() {
@@ -355,7 +336,6 @@ void Load::Report(double seconds) const {
 
 int Load::Run() {
   const bool keepalive = plan_.workload == "keepalive";
-  if (!plan_.user.empty()) Authenticate();
   if (keepalive) GrantLeases();
   if (IsWatch()) OpenWatches();
   if (!keepalive && !IsWatch() && mix_.templates.empty()) {
@@ -435,8 +415,8 @@ int Main(int argc, char** argv) {
       plan.certificate = argv[i + 1];
     else if (name == "--key")
       plan.key = argv[i + 1];
-    else if (name == "--user")
-      plan.user = argv[i + 1];
+    else if (name == "--token")
+      plan.token = argv[i + 1];
     else
       return std::fprintf(stderr, "quorate_load: unknown option %s\n", name.c_str()), 2;
   }

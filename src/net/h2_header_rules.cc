@@ -27,13 +27,14 @@ bool IsOfConnection(std::string_view name, std::string_view value) {
 
 }  // namespace
 
-bool H2HeaderRules::Take(std::string_view name, std::string_view value) {
-  if (!name.empty() && name[0] == ':') return TakePseudo(name, value);
+bool H2HeaderRules::Take(std::string_view name, std::string_view value, bool known) {
+  ++count_;
+  if (!name.empty() && name[0] == ':') return TakePseudo(name, value, known);
   fields_ = true;
-  return IsField(name, value) && !IsOfConnection(name, value);
+  return known || (IsField(name, value) && !IsOfConnection(name, value));
 }
 
-bool H2HeaderRules::TakePseudo(std::string_view name, std::string_view value) {
+bool H2HeaderRules::TakePseudo(std::string_view name, std::string_view value, bool known) {
   uint8_t bit = 0;
   if (name == ":method") {
     bit = kMethod;
@@ -48,7 +49,7 @@ bool H2HeaderRules::TakePseudo(std::string_view name, std::string_view value) {
   if (bit == 0 || (seen_ & bit) != 0 || fields_) return false;
   seen_ |= bit;
   if (bit != kAuthority && value.empty()) return false;
-  return nghttp2_check_header_value(Bytes(value), value.size()) != 0;
+  return known || nghttp2_check_header_value(Bytes(value), value.size()) != 0;
 }
 
 bool H2HeaderRules::Complete() const {

@@ -35,8 +35,9 @@ constexpr std::string_view kTooManyPings = "too_many_pings";
 // What a header costs beyond its bytes (RFC 9113, 6.5.2).
 constexpr size_t kHeaderOverheadBytes = 32;
 
-std::string_view View(const uint8_t* bytes, size_t size) {
-  return {reinterpret_cast<const char*>(bytes), size};
+std::string_view View(nghttp2_rcbuf* buffer) {
+  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
+  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
 }
 
 }  // namespace
@@ -47,7 +48,7 @@ const nghttp2_session_callbacks* Http2Connection::Callbacks() {
     QUORATE_CHECK(nghttp2_session_callbacks_new(&c) == 0);
     nghttp2_session_callbacks_set_on_begin_frame_callback(c, &Http2Connection::OnBeginFrame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, &Http2Connection::OnBeginHeaders);
-    nghttp2_session_callbacks_set_on_header_callback(c, &Http2Connection::OnHeader);
+    nghttp2_session_callbacks_set_on_header_callback2(c, &Http2Connection::OnHeader);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, &Http2Connection::OnDataChunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, &Http2Connection::OnFrameRecv);
     nghttp2_session_callbacks_set_on_frame_send_callback(c, &Http2Connection::OnFrameSend);
@@ -84,6 +85,7 @@ Http2Connection::Http2Connection(Connection* connection, ServerImpl* server)
 
 Http2Connection::~Http2Connection() {
   QUORATE_CHECK(streams_ == nullptr && timer_.idle());
+  header_memo_.Clear();  // Its buffers are the session's.
   nghttp2_session_del(session_);
 }
 
@@ -211,23 +213,26 @@ int Http2Connection::OnBeginHeaders(nghttp2_session* session, const nghttp2_fram
   return 0;
 }
 
-int Http2Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
-                              size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
-                              void* self) {
+int Http2Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name_buffer,
+                              nghttp2_rcbuf* value_buffer, uint8_t, void* self) {
   auto* c = static_cast<Http2Connection*>(self);
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   H2Stream* s = c->Find(frame->hd.stream_id);
   if (s == nullptr || s->kind == H2Stream::Kind::kRefused) return 0;
-  const bool request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-  const bool allowed = request
-                           ? s->header_rules.Take(View(name, name_size), View(value, value_size))
-                           : H2HeaderRules::AllowedInTrailers(View(name, name_size), View(value, value_size));
-  if (!allowed) {
+  const std::string_view name = View(name_buffer);
+  const std::string_view value = View(value_buffer);
+  if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+    if (!H2HeaderRules::AllowedInTrailers(name, value)) c->RefuseMalformed(s);
+    return 0;
+  }
+  const size_t place = s->header_rules.count();
+  const bool known = c->header_memo_.Knows(place, name_buffer, value_buffer);
+  if (!s->header_rules.Take(name, value, known)) {
     c->RefuseMalformed(s);
     return 0;
   }
-  if (!request) return 0;
-  c->TakeHeader(s, View(name, name_size), View(value, value_size));
+  if (!known) c->header_memo_.Keep(place, name_buffer, value_buffer);
+  c->TakeHeader(s, name, value);
   const size_t bytes = s->header_bytes.size() + s->path.size() + s->headers.size() * kHeaderOverheadBytes;
   c->HoldRequest(std::exchange(s->head_bytes, bytes), bytes);
   if (bytes > c->server_->options().header_bytes_max) {

@@ -12,6 +12,7 @@
 
 #include "net/call_carrier.h"
 #include "net/connection.h"
+#include "net/h2_header_memo.h"
 #include "net/h2_stream.h"
 #include "net/http.h"
 
@@ -56,8 +57,8 @@ class Http2Connection : public Protocol, public CallCarrier {
   static const nghttp2_option* Options();
   static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* self);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
-  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
-                      const uint8_t* value, size_t value_size, uint8_t flags, void* self);
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name_buffer,
+                      nghttp2_rcbuf* value_buffer, uint8_t flags, void* self);
   static int OnDataChunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data, size_t size,
                          void* self);
   static int OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* self);
@@ -146,6 +147,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   int64_t idle_frame_credit_ = kIdleFrameBurst;
   int64_t idle_frame_credit_at_;
 
+  H2HeaderMemo header_memo_;
   // The path last seen and its method: clients repeat themselves.
   std::string last_path_;
   const Method* last_method_ = nullptr;

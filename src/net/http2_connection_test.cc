@@ -231,6 +231,28 @@ TEST_F(Http2Test, MalformedInputCostsOnlyItsConnection) {
   ASSERT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().connections_open == 1; }));
 }
 
+// HPACK gives out one buffer for a field that a client repeats; what was found of it is remembered.
+TEST_F(Http2Test, RepeatedFieldsAreJudgedAsTheFirstTime) {
+  Start();
+  H2Client client(&loop_, port_);
+  for (int round = 0; round < 3; ++round) {
+    for (const std::string value : {"one", "two", ""}) {
+      EXPECT_EQ(value,
+                client.Await(client.Grpc("/t.T/Meta", Frame("x-token"), {{"x-token", value}})).message());
+    }
+    const H2Session::Headers bad[] = {
+        H2Session::GrpcHeaders("/t.T/Echo", {{"x-token", "a\rb"}}),
+        H2Session::GrpcHeaders("/t.T/Echo", {{"te", "gzip"}}),
+        H2Session::GrpcHeaders("/t.T/Echo", {{":method", "POST"}}),
+        {{":method", "POST"}, {"te", "trailers"}, {":scheme", "http"}, {":path", "/t.T/Echo"}},
+        {{":method", "POST"}, {":scheme", "http"}, {":path", "/t.T/Echo"}, {":path", "/t.T/Echo"}},
+    };
+    for (const H2Session::Headers& headers : bad)
+      EXPECT_EQ(uint32_t{NGHTTP2_PROTOCOL_ERROR}, client.Await(client.Request(headers, Frame("x"))).error);
+    EXPECT_EQ("x", client.Await(client.Grpc("/t.T/Echo", Frame("x"))).message());
+  }
+}
+
 TEST_F(Http2Test, HeadersBeyondTheLimitCostTheStream) {
   ServerOptions options;
   options.header_bytes_max = 2000;
