@@ -2,8 +2,11 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/check.h"
 #include "base/logging.h"
+#include "bolt/check.h"
 #include "mvcc/backend_impl.h"
+#include "mvcc/snapshot_check.h"
 
 namespace quorate::mvcc {
 namespace {
@@ -19,12 +22,20 @@ class FileSnapshot final : public Backend::Snapshot {
   StatusOr<uint32_t> Hash(const std::vector<std::string>& ignored_meta_keys) override {
     return file_->Hash(ignored_meta_keys);
   }
+  const bolt::ReadTx& tx() const { return file_->tx(); }
 
  private:
   const std::shared_ptr<const CommittedFile> file_;
 };
 
 }  // namespace
+
+Status CheckSnapshot(const Backend::Snapshot& snapshot) {
+  const auto* const file = dynamic_cast<const FileSnapshot*>(&snapshot);
+  QUORATE_CHECK_MSG(file != nullptr, "a snapshot that no backend made");
+  const bolt::CheckReport report = bolt::Check(file->tx());
+  return report.ok() ? absl::OkStatus() : report.problems.front();
+}
 
 void Backend::BeginSnapshot(std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done) {
   BeginSnapshot({}, std::move(done));

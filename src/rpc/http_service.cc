@@ -148,13 +148,17 @@ void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply re
     }
   }
   const bool verbose = request.query == "verbose" || !request.query_values("verbose").empty();
-  health_.Run(type, std::move(names),
-              [headers = CommonHeaders(request), reply, verbose](bool ok, const std::string& lines) mutable {
-                if (!ok) return SendError(reply, std::move(headers), 503, lines);
-                Add(headers, "Content-Type", "text/plain; charset=utf-8");
-                Add(headers, "X-Content-Type-Options", "nosniff");
-                reply.Send(200, headers, (verbose ? lines : std::string()) + "ok\n");
-              });
+  const bool whole = type == "readyz" && !single && options_.further_checks != nullptr;
+  const std::string further = whole && verbose ? options_.further_checks() : std::string();
+  health_.Run(
+      type, std::move(names),
+      [headers = CommonHeaders(request), reply, verbose, further](bool ok, std::string lines) mutable {
+        lines += further;
+        if (!ok) return SendError(reply, std::move(headers), 503, lines);
+        Add(headers, "Content-Type", "text/plain; charset=utf-8");
+        Add(headers, "X-Content-Type-Options", "nosniff");
+        reply.Send(200, headers, (verbose ? lines : std::string()) + "ok\n");
+      });
 }
 
 void HttpService::ServeVersion(const net::HttpRequest& request, net::HttpReply reply) {

@@ -24,6 +24,8 @@ struct HttpOptions {
   PeerStatsSource peer_stats = {};  // For /v2/stats; may be empty.
   bool json_gateway = true;         // --enable-grpc-gateway
   bool client_cert_auth = false;    // --client-cert-auth
+  // Lines for the end of /readyz?verbose, of things that never make it fail; may be empty.
+  std::function<std::string()> further_checks = {};
 };
 
 // Answers the requests whose paths it owns; the headers go with every answer.

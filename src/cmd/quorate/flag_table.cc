@@ -103,6 +103,14 @@ void AddMember(std::vector<Flag>* t) {
        "Quorate only: a directory that does not survive a boot of the machine, for the proof that a restart "
        "is continuous (default: /run/quorate, $XDG_RUNTIME_DIR/quorate or /dev/shm/quorate-UID, the first "
        "that can be written)."},
+      {"backup-dir", kString, kMember, AT_STRING(backup_dir), "",
+       "Quorate only: the server takes backups by itself into this directory, which must exist, outside of "
+       "the data directory; members may share it or have one each (empty: no backups)."},
+      {"backup-interval", kDuration, kMember, AT_INT(backup_interval_nanos), "1h",
+       "Quorate only: time between two backups."},
+      {"backup-retention", kString, kMember, AT_STRING(backup_retention_text), "24h,7d,4w",
+       "Quorate only: which backups are kept: the newest of each of so many hours (h), days (d) and weeks "
+       "(w)."},
       {"config-file", kString, kMember, AT_STRING(config_file), "",
        "Path to the server configuration file. Note that if a configuration file is provided, other command "
        "line "

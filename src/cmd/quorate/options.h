@@ -157,6 +157,9 @@ struct Options {
   bool strict_probation = false;
   std::string recover_user_file;  // "user:password" for --lost-log-action=rejoin.
   std::string run_dir;            // Empty: chosen at start.
+  std::string backup_dir;         // Empty: the server takes no backups.
+  int64_t backup_interval_nanos = 3'600'000'000'000;
+  std::string backup_retention_text = "24h,7d,4w";
   uint64_t io_threads = 0;        // 0: the core and the sockets share one loop.
 
   // Clustering

@@ -1,8 +1,6 @@
 #include "cmd/quorate/serve.h"
 
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -22,10 +20,12 @@
 #include "base/thread_executor.h"
 #include "cluster/urls.h"
 #include "cmd/quorate/serve_auth.h"
+#include "cmd/quorate/serve_backup.h"
 #include "cmd/quorate/serve_cluster_admin.h"
 #include "cmd/quorate/serve_discovery.h"
 #include "cmd/quorate/serve_lost_log.h"
 #include "cmd/quorate/serve_peer_stats.h"
+#include "cmd/quorate/serve_process.h"
 #include "cmd/quorate/serve_settings.h"
 #include "cmd/quorate/serve_tls.h"
 #include "cmd/quorate/serve_token_discovery.h"
@@ -79,22 +79,6 @@ void LogServing(const std::vector<Url>& urls, std::string_view traffic) {
                {"address", url.HostPort()});
     }
   }
-}
-
-// Keeps the process's memory from being swapped out (--memory-mlock). The database's mapping is left alone:
-// it may be larger than memory, and its pages are read anew.
-Status LockMemory() {
-  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return absl::OkStatus();
-  return FailedPrecondition(
-      "--memory-mlock: mlockall failed; raise the limit (LimitMEMLOCK=infinity) or leave it out");
-}
-
-// The largest number of open files that the system allows: one a client, and more.
-void RaiseFileLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Waits for SIGINT or SIGTERM on a thread of its own; the signals are blocked in all others.
@@ -181,12 +165,14 @@ class Program {
     WarnOfSettingsWithoutEffect(options_);
     QUORATE_ASSIGN_OR_RETURN(tls_, MakeServerTls(options_));
     QUORATE_ASSIGN_OR_RETURN(config_.auth, ReadAuthOptions(options_, &files_));
+    QUORATE_ASSIGN_OR_RETURN(backups_, ServeBackups::Make(options_, &loop_));
     QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     QUORATE_ASSIGN_OR_RETURN(rejoining_, server::PrepareRejoin(&files_, config_.data_dir, config_.wal_dir));
     QUORATE_RETURN_IF_ERROR(AskOthers());
     QUORATE_ASSIGN_OR_RETURN(member_, server::Member::Open(config_, env_, &transport_));
     life_ = std::make_unique<server::ClusterLife>(member_.get());
+    if (backups_ != nullptr) backups_->Start(member_.get(), life_.get());
     events_ = std::make_unique<peer::MemberEvents>(
         member_.get(), [this](server::PeerCall call, peer::PeerEvents::Answer answer) {
           life_->peer_service().Handle(std::move(call), std::move(answer));
@@ -199,10 +185,11 @@ class Program {
         member_.get(), life_.get(), &loop_,
         rpc::HttpOptions{{options_.cors.begin(), options_.cors.end()},
                          {options_.host_whitelist.begin(), options_.host_whitelist.end()},
-                         [this] { return peer::MetricsText(transport_.metrics()); },
+                         [this] { return FurtherMetrics(); },
                          [this] { return ToPeerStats(transport_.metrics()); },
                          options_.enable_grpc_gateway,
-                         options_.client_tls.client_cert_auth});
+                         options_.client_tls.client_cert_auth,
+                         [this] { return backups_ == nullptr ? std::string() : backups_->CheckLine(); }});
     const bool split = !options_.listen_client_http_urls.empty();
     services_->RegisterGrpc({&server_});
     if (!split) services_->RegisterHttp(&server_);
@@ -214,6 +201,7 @@ class Program {
     loop_.Every(std::chrono::nanoseconds(config_.tick_nanos), [this] {
       member_->Tick();
       life_->Tick();
+      if (backups_ != nullptr) backups_->Tick();
       if (rejoin_ != nullptr) rejoin_->Tick();
     });
     AddRounds();
@@ -242,6 +230,12 @@ class Program {
         server::Rejoin::Self{member_->id(), config_.name, config_.advertise_peer_urls, config_.data_dir},
         quarantined, std::move(hooks));
     return rejoin_->Open();
+  }
+
+  std::string FurtherMetrics() const {
+    std::string text = peer::MetricsText(transport_.metrics());
+    if (backups_ != nullptr) text += backups_->MetricsText();
+    return text;
   }
 
   Status MakeAdmin() {
@@ -455,6 +449,7 @@ class Program {
   server::SyncFailureMark sync_failure_;
   std::unique_ptr<server::Member> member_;
   std::unique_ptr<server::ClusterLife> life_;
+  std::unique_ptr<ServeBackups> backups_;  // Null without --backup-dir.
   std::unique_ptr<peer::MemberEvents> events_;
   std::unique_ptr<rpc::Services> services_;
   std::optional<server::RejoinState> rejoining_;  // The member is on its way back under this new ID.

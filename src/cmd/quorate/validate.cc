@@ -268,6 +268,13 @@ Status CheckOurs(const Options& o) {
     return InvalidArgument("--new-cluster-version " + GoQuote(o.new_cluster_version) +
                            " is not one of 3.4, 3.5, 3.6, 3.7");
   }
+  constexpr int64_t kBackupIntervalNanosMin = 1'000'000'000;
+  constexpr int64_t kBackupIntervalNanosMax = int64_t{10} * 365 * 24 * 3'600 * 1'000'000'000;
+  if (o.backup_interval_nanos < kBackupIntervalNanosMin ||
+      o.backup_interval_nanos > kBackupIntervalNanosMax) {
+    return InvalidArgument("--backup-interval must be at least 1s and at most ten years (set to " +
+                           std::to_string(o.backup_interval_nanos) + " nanoseconds)");
+  }
   constexpr uint64_t kIoThreadsMax = 64;
   if (o.io_threads > kIoThreadsMax) {
     return InvalidArgument("--io-threads must be at most " + std::to_string(kIoThreadsMax) + " (set to " +

@@ -1,0 +1,123 @@
+// When backups are taken, and by whom; the one object that a member with --backup-dir has.
+//
+// The leader takes one when its directory has none that is younger than the interval. A follower does when
+// the newest that it knows of, in its own directory or told by any other member on the peer port, is one and
+// a half intervals old: so it takes over from a leader that can't, and from one that is an etcd. Members may
+// share a directory or have one each. Two backups at once are harmless.
+//
+// Nothing here waits, and nothing that goes wrong here touches the member: files are reached through an Env
+// of its own, with a file system whose failed syncs mean nothing to the member and an executor that a disk of
+// backups may hold up for ever. The copy goes on by one piece a tick.
+//
+// Owner: the core's thread. Invariants:
+//   1. At most one backup is under way here.
+//   2. Old backups are removed only after a newer one was published.
+//   3. Nothing of it is in the replicated state.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "backup/backup_copy.h"
+#include "backup/backup_directory.h"
+#include "backup/backup_file.h"
+#include "backup/retention.h"
+#include "base/env.h"
+#include "server/peer_service.h"
+#include "server/transport.h"
+
+namespace quorate::server {
+class Member;
+}
+
+namespace quorate::backup {
+
+// GET: {"ageNanos":N,"running":false}; ageNanos is -1 without a backup. etcd answers 404.
+inline constexpr std::string_view kPeerPath = "/quorate/backup";
+
+struct KeeperOptions {
+  std::string directory;  // Must exist: a disk that is not mounted is not filled behind its mount point.
+  int64_t interval_nanos = int64_t{3'600} * 1'000'000'000;
+  Retention retention;
+};
+
+// For the metrics.
+struct KeeperFigures {
+  uint64_t successes = 0;
+  uint64_t failures = 0;
+  bool running = false;
+  // Of this member's last good one; 0: none since the start.
+  int64_t last_taken_unix_nanos = 0;
+  int64_t last_revision = 0;
+  uint64_t last_size_bytes = 0;
+  int64_t last_duration_nanos = 0;
+};
+
+class BackupKeeper {
+ public:
+  // Answers on the peer port from now on: before the first request. Nothing is owned; `member` and `peers`
+  // outlive it, and so does what is in `env`, whose executor calls on the core's thread.
+  BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env, KeeperOptions options);
+  ~BackupKeeper();
+  BackupKeeper(const BackupKeeper&) = delete;
+  BackupKeeper& operator=(const BackupKeeper&) = delete;
+
+  // With the member's.
+  void Tick();
+
+  const KeeperFigures& figures() const { return figures_; }
+  // Age of the newest good backup that is known here, whoever took it; nullopt: none is known.
+  std::optional<int64_t> AgeNanos() const;
+  // Older than two intervals, or none for as long: somebody should look.
+  bool too_old() const;
+
+ private:
+  struct Taking;
+  struct Asking;
+
+  int64_t LookIntervalNanos() const;
+  uint64_t PieceBytes() const;
+  bool MayTake() const;
+  std::optional<int64_t> OwnAgeNanos() const;
+  void Look();
+  void OnListed(const StatusOr<std::vector<BackupName>>& backups);
+  void AskOthers();
+  void DecideAsFollower(const Asking& asking);
+  void Take();
+  void NoteState(const std::shared_ptr<Taking>& taking);
+  void Advance();
+  void OnStep(const std::shared_ptr<Taking>& taking, const StatusOr<bool>& ready);
+  void Publish(const std::shared_ptr<Taking>& taking);
+  void Succeed(const std::shared_ptr<Taking>& taking);
+  void Fail(const Status& why);
+  void RemoveOldOnes();
+  void WatchAge();
+  server::PeerAnswer Answer() const;
+  // Runs `work` off the core and `done` here, unless the keeper has gone meanwhile.
+  template <typename Result>
+  void Run(std::function<Result()> work, std::function<void(const Result&)> done);
+
+  server::Member& member_;
+  const Env env_;
+  const KeeperOptions options_;
+  const int64_t started_nanos_;
+
+  bool looking_ = false;
+  bool left_overs_removed_ = false;
+  int64_t next_look_nanos_ = 0;
+  int64_t retry_nanos_ = 0;  // Not before, after a failure.
+  uint64_t leader_ = 0;
+  int64_t leader_since_nanos_ = 0;
+
+  std::optional<int64_t> newest_unix_nanos_;   // In the directory, when it was last looked at.
+  std::optional<int64_t> own_taken_nanos_;     // Monotonic: this member's own last one.
+  std::optional<int64_t> others_taken_nanos_;  // Monotonic: as the others' ages say.
+  std::shared_ptr<Taking> taking_;             // Null: none is under way.
+  bool was_too_old_ = false;
+  KeeperFigures figures_;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace quorate::backup

@@ -1,0 +1,60 @@
+#include "cmd/quorate/serve_backup.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "backup/report.h"
+#include "backup/retention.h"
+
+namespace quorate::cmd {
+namespace {
+
+// With symbolic links followed as far as it exists.
+std::filesystem::path Resolved(const std::string& path) {
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  const auto resolved = std::filesystem::weakly_canonical(absolute, error);
+  return (error ? absolute.lexically_normal() : resolved) / "";
+}
+
+bool IsInside(const std::string& path, const std::string& directory) {
+  const std::string inner = Resolved(path).string();
+  return inner.starts_with(Resolved(directory).string());
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<ServeBackups>> ServeBackups::Make(const Options& options, net::Loop* loop) {
+  if (options.backup_dir.empty()) return nullptr;
+  for (const std::string& own : {options.data_dir, options.wal_dir}) {
+    if (own.empty() || !IsInside(options.backup_dir, own)) continue;
+    return InvalidArgument("--backup-dir " + options.backup_dir + " lies in " + own +
+                           ", which the server owns and which a backup is to outlive; name a directory "
+                           "elsewhere, best on another disk");
+  }
+  backup::KeeperOptions keeper;
+  keeper.directory = options.backup_dir;
+  keeper.interval_nanos = options.backup_interval_nanos;
+  const auto retention = backup::ParseRetention(options.backup_retention_text);
+  if (!retention.ok()) {
+    return InvalidArgument("--backup-retention: " + std::string(Message(retention.status())));
+  }
+  keeper.retention = *retention;
+  return std::unique_ptr<ServeBackups>(new ServeBackups(std::move(keeper), loop));
+}
+
+ServeBackups::ServeBackups(backup::KeeperOptions options, net::Loop* loop)
+    : options_(std::move(options)),
+      executor_(1, [this, loop] { loop->Post([this] { executor_.RunCompletions(); }); }) {}
+
+void ServeBackups::Start(server::Member* member, server::ClusterLife* life) {
+  keeper_ = std::make_unique<backup::BackupKeeper>(member, &life->peer_service(),
+                                                   Env{&files_, &clock_, &random_, &executor_}, options_);
+}
+
+std::string ServeBackups::MetricsText() const { return backup::MetricsText(*keeper_); }
+
+std::string ServeBackups::CheckLine() const { return backup::CheckLine(*keeper_); }
+
+}  // namespace quorate::cmd

@@ -1,0 +1,43 @@
+// The backups that a server with --backup-dir takes by itself: the keeper, and the threads and files that are
+// its own, so that a disk of backups that fails or hangs touches nothing else.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backup/backup_keeper.h"
+#include "base/env_posix.h"
+#include "base/thread_executor.h"
+#include "cmd/quorate/options.h"
+#include "net/loop.h"
+#include "server/cluster_life.h"
+#include "server/member.h"
+
+namespace quorate::cmd {
+
+// Core thread only. Goes before the member and after what asks it (services).
+class ServeBackups {
+ public:
+  // Null without --backup-dir. InvalidArgument for settings that can't be meant. `loop` outlives it.
+  static StatusOr<std::unique_ptr<ServeBackups>> Make(const Options& options, net::Loop* loop);
+
+  void Start(server::Member* member, server::ClusterLife* life);
+  // With the member's; after Start.
+  void Tick() { keeper_->Tick(); }
+
+  std::string MetricsText() const;
+  std::string CheckLine() const;
+
+ private:
+  ServeBackups(backup::KeeperOptions options, net::Loop* loop);
+
+  const backup::KeeperOptions options_;
+  PosixFileSystem files_;
+  SystemClock clock_;
+  SystemRandom random_;
+  std::unique_ptr<backup::BackupKeeper> keeper_;
+  // Last: its threads end before what they use goes. That comes after the member was closed.
+  ThreadExecutor executor_;
+};
+
+}  // namespace quorate::cmd
