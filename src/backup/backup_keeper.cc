@@ -201,13 +201,23 @@ void BackupKeeper::AskOthers() {
   }
 }
 
+size_t BackupKeeper::RankAmongFollowers() const {
+  size_t rank = 0;
+  for (const auto& [id, other] : member_.membership().members()) {
+    if (id < member_.id() && id != leader_) ++rank;
+  }
+  return rank;
+}
+
 void BackupKeeper::DecideAsFollower(const Asking& asking) {
   const int64_t now = member_.now();
   if (asking.age_nanos) {
     others_taken_nanos_ = std::max(others_taken_nanos_.value_or(INT64_MIN), now - *asking.age_nanos);
   }
   if (asking.running || taking_ != nullptr || !MayTake()) return;
-  const int64_t late = options_.interval_nanos + options_.interval_nanos / 2;
+  // One after the other, so that the next sees the one before at it.
+  const int64_t turn = options_.interval_nanos / 10 * static_cast<int64_t>(RankAmongFollowers());
+  const int64_t late = options_.interval_nanos + options_.interval_nanos / 2 + turn;
   // A leader that has just come sees for itself what is due.
   if (now - std::max(started_nanos_, leader_since_nanos_) < options_.interval_nanos / 2) return;
   if (AgeNanos().value_or(now - started_nanos_) < late) return;

@@ -83,6 +83,7 @@ class BackupKeeper {
   std::optional<int64_t> OwnAgeNanos() const;
   void Look();
   void OnListed(const StatusOr<std::vector<BackupName>>& backups);
+  size_t RankAmongFollowers() const;
   void AskOthers();
   void DecideAsFollower(const Asking& asking);
   void Take();
