@@ -15,6 +15,9 @@ Status CheckOptions(const Options& options) {
   if (options.username.empty() != options.password.empty()) {
     return InvalidArgument("a username needs a password, and a password a username");
   }
+  if (!options.username.empty() && !options.token.empty()) {
+    return InvalidArgument("either a username or a token, not both");
+  }
   if (options.max_attempts < 1)
     return InvalidArgument("max_attempts is " + std::to_string(options.max_attempts) +
                            ": at least one attempt is needed");

@@ -25,7 +25,7 @@ Core::Core(Options options, std::shared_ptr<grpc::ChannelCredentials> tls)
       loop_(std::make_shared<Loop>()),
       random_(std::random_device()()),
       balancer_(loop_.get(), EndpointFactory(options_, std::move(tls))),
-      token_(this, options_.username, options_.password),
+      token_(this, options_.username, options_.password, options_.token),
       watches_(this),
       leases_(this) {}
 

@@ -12,8 +12,11 @@ constexpr std::string_view kNotEnabled = "etcdserver: authentication is not enab
 
 }  // namespace
 
-Token::Token(Core* core, std::string username, std::string password)
-    : core_(*core), username_(std::move(username)), password_(std::move(password)) {}
+Token::Token(Core* core, std::string username, std::string password, std::string fixed)
+    : core_(*core),
+      username_(std::move(username)),
+      password_(std::move(password)),
+      value_(std::move(fixed)) {}
 
 void Token::Renew(uint64_t than, Done done) {
   if (!has_user() || generation_ > than) {

@@ -19,7 +19,8 @@ class Token {
  public:
   using Done = std::function<void(const Status&)>;
 
-  Token(Core* core, std::string username, std::string password);
+  // `fixed` is one to use without a user.
+  Token(Core* core, std::string username, std::string password, std::string fixed);
 
   bool has_user() const { return !username_.empty() && !password_.empty(); }
   // Empty: none, or none needed.

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/logging.h"
 #include "cmd/cli/exit_code.h"
 #include "cmd/cli/go_syntax.h"
 #include "cmd/cli/near_names.h"
@@ -104,6 +103,26 @@ std::string WantedText(const CLI::Option& option, const CLI::Error& error) {
 
 bool IsSwitch(const CLI::Option& option) { return option.get_items_expected_max() == 0; }
 
+Status SetOption(CLI::Option* option, const std::string& value) {
+  if (IsSwitch(*option)) {
+    const auto on = ParseGoBool(value);
+    if (!on.ok()) return InvalidArgument("it must be true or false");
+    option->clear();
+    option->add_result(*on ? "true" : "false");
+  } else {
+    // CLI11 lets a number without a sign wrap around.
+    if (option->get_type_name() == "UINT" && value.starts_with('-')) return InvalidArgument(kWantsUnsigned);
+    if (option->get_items_expected_max() <= 1) option->clear();
+    option->add_result(value);
+  }
+  try {
+    option->run_callback();
+  } catch (const CLI::Error& error) {
+    return InvalidArgument(WantedText(*option, error));
+  }
+  return absl::OkStatus();
+}
+
 std::vector<const CLI::Option*> OwnOptions(const CLI::App* command) {
   std::vector<const CLI::Option*> options;
   for (const CLI::Option* option : command->get_options()) {
@@ -143,9 +162,8 @@ CLI::Option* CommandTree::AddDuration(CLI::App* command, std::string name, int64
     if (!parsed.ok()) throw CLI::ValidationError(std::string(Message(parsed.status())));
     *nanos = *parsed;
   };
-  const std::string quoted = log::Duration("", *nanos).json;
   return command->add_option_function<std::string>(std::move(name), set, std::move(description))
-      ->default_str(quoted.substr(1, quoted.size() - 2));
+      ->default_str(GoDuration(*nanos));
 }
 
 std::string CommandTree::Path(const CLI::App* command) const {
@@ -215,27 +233,9 @@ struct CommandTree::Reader {
   }
 
   bool Set(CLI::Option* option, const std::string& shown_name, const std::string& value) {
-    const auto bad = [&](std::string_view why) {
-      return Fail("invalid argument " + GoQuote(value) + " for " + GoQuote(shown_name) +
-                  " flag: " + std::string(why));
-    };
-    if (IsSwitch(*option)) {
-      const auto on = ParseGoBool(value);
-      if (!on.ok()) return bad("it must be true or false");
-      option->clear();
-      option->add_result(*on ? "true" : "false");
-    } else {
-      // CLI11 lets a number without a sign wrap around.
-      if (option->get_type_name() == "UINT" && value.starts_with('-')) return bad(kWantsUnsigned);
-      if (option->get_items_expected_max() <= 1) option->clear();
-      option->add_result(value);
-    }
-    try {
-      option->run_callback();
-    } catch (const CLI::Error& error) {
-      return bad(WantedText(*option, error));
-    }
-    return true;
+    const Status status = SetOption(option, value);
+    return status.ok() || Fail("invalid argument " + GoQuote(value) + " for " + GoQuote(shown_name) +
+                               " flag: " + std::string(Message(status)));
   }
 
   // *i stands at the flag, and afterwards at the last argument used.

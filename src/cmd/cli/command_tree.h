@@ -18,6 +18,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/status.h"
+
 namespace quorate::cmd {
 
 // What remains of a command line when the command and the flags are taken away.
@@ -78,6 +80,8 @@ class CommandTree {
   std::map<const CLI::App*, Node> nodes_;
 };
 
+// Sets it as if it stood on the command line; InvalidArgument says what the value should have been.
+Status SetOption(CLI::Option* option, const std::string& value);
 // Whether the option stands without a value.
 bool IsSwitch(const CLI::Option& option);
 // The options of the command itself, and of those above it.

@@ -1,8 +1,11 @@
 #include "cmd/cli/go_syntax.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <limits>
+
+#include "base/logging.h"
 
 namespace quorate::cmd {
 namespace {
@@ -153,6 +156,26 @@ StatusOr<int64_t> ParseGoDuration(std::string_view text) {
     if (total > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return BadDuration(text);
   }
   return negative ? -static_cast<int64_t>(total) : static_cast<int64_t>(total);
+}
+
+StatusOr<int64_t> ParseGoDecimal(std::string_view text) {
+  const std::string parsing = "strconv.ParseInt: parsing " + GoQuote(text) + ": ";
+  std::string_view digits = text;
+  if (digits.starts_with('+')) digits.remove_prefix(1);
+  int64_t number = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [stopped, error] = std::from_chars(digits.data(), end, number);
+  if (digits.starts_with("+") || error == std::errc::invalid_argument || stopped != end) {
+    return InvalidArgument(parsing + "invalid syntax");
+  }
+  if (error != std::errc()) return InvalidArgument(parsing + std::string(kRangeError));
+  return number;
+}
+
+std::string GoDuration(int64_t nanos) {
+  // The form that logs have, in quotes there.
+  const std::string quoted = log::Duration("", nanos).json;
+  return quoted.substr(1, quoted.size() - 2);
 }
 
 std::string GoQuote(std::string_view text) {

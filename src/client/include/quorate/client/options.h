@@ -13,7 +13,7 @@
 namespace quorate::client {
 
 // TLS is used for endpoints with https:// or unixs://, and, where these options are given, for those without
-// a scheme. Files are PEM; they are read again every few seconds, so that renewed certificates are used
+// a scheme (but see Options::tls_without_scheme). Files are PEM; they are read again every few seconds, so that renewed certificates are used
 // without a restart.
 struct TlsOptions {
   std::string ca_file = {};    // Empty: the system's.
@@ -28,11 +28,15 @@ struct Options {
   // "host:port", "http://host:port", "https://host:port", "unix:///path", "unixs:///path". At least one.
   std::vector<std::string> endpoints = {};
   std::optional<TlsOptions> tls = {};
+  // Whether endpoints without a scheme use TLS where `tls` is given.
+  bool tls_without_scheme = true;
 
   // Authentication, when both are given. The token is fetched by Connect, and again when the server calls it
   // invalid.
   std::string username = {};
   std::string password = {};
+  // Sent with each call instead, for servers that believe signed tokens (JWT) of somebody else's making.
+  std::string token = {};
 
   // The bound of one attempt to connect, and of what Connect itself waits for.
   std::chrono::milliseconds dial_timeout{5000};

@@ -1,0 +1,32 @@
+// The commands of the client. Each function adds some to the tree; `session` and `tree` outlive what they
+// add.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "cmd/cli/command_tree.h"
+#include "cmd/session/session.h"
+
+namespace quorate::cmd {
+
+// Another way to show what `get` found: returns the exit code, or nothing for the ordinary way. Called after
+// the flags of `get` are read.
+using ShowRange = std::function<std::optional<int>(const client::RangeResponse&)>;
+
+// `show` is read when the command runs, and may be empty. Returns the command, for flags of `show`.
+CLI::App* AddGetCommand(CommandTree* tree, CtlSession* session, const ShowRange* show);
+void AddPutCommand(CommandTree* tree, CtlSession* session);
+void AddDelCommand(CommandTree* tree, CtlSession* session);
+void AddTxnCommand(CommandTree* tree, CtlSession* session);
+void AddWatchCommand(CommandTree* tree, CtlSession* session);
+void AddCompactionCommand(CommandTree* tree, CtlSession* session);
+void AddLeaseCommands(CommandTree* tree, CtlSession* session);
+void AddMemberCommands(CommandTree* tree, CtlSession* session);
+void AddEndpointCommands(CommandTree* tree, CtlSession* session);
+void AddAlarmCommands(CommandTree* tree, CtlSession* session);
+void AddMoveLeaderCommand(CommandTree* tree, CtlSession* session);
+void AddDowngradeCommands(CommandTree* tree, CtlSession* session);
+void AddVersionCommand(CommandTree* tree);
+
+}  // namespace quorate::cmd
