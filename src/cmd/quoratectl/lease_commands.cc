@@ -177,7 +177,8 @@ int KeepAlive(CtlSession* session, bool once, const Arguments& arguments) {
   }
   const auto keeper = client->leases().KeepAlive(
       *id, [session](const client::LeaseKeepAliveResponse& renewed) { ShowRenewal(session, renewed); });
-  keeper->Wait();
+  const Status ended = keeper->Wait();
+  if (!client::IsLeaseNotFound(ended)) std::fprintf(stderr, "%s\n", std::string(Message(ended)).c_str());
   if (session->format() == OutputFormat::kSimple) Print(LeaseText(*id) + " expired or revoked.\n");
   return 0;
 }

@@ -208,9 +208,9 @@ class InteractiveWatches {
                    line.c_str());
       return std::nullopt;
     }
-    std::thread([this, target = *target, flags = parsed.flags,
-                 watch = client_.watches().Start(KeysOf(*target, flags.prefix), OptionsOf(flags))]() {
-      const int code = Follow(&session_, watch.get(), target.exec);
+    auto watch = client_.watches().Start(KeysOf(*target, parsed.flags.prefix), OptionsOf(parsed.flags));
+    std::thread([this, exec = target->exec, watch = std::move(watch)] {
+      const int code = Follow(&session_, watch.get(), exec);
       // A watch that the server ends leaves the others alone, a failed command ends the program.
       if (code != static_cast<int>(ExitCode::kInterrupted)) std::_Exit(code);
     }).detach();
