@@ -152,9 +152,13 @@ Status ReadTx::CopyTo(const std::function<Status(std::string_view)>& fn) const {
   meta.Store(metas.data() + page_size, 1);
   QUORATE_RETURN_IF_ERROR(fn(metas));
   const uint64_t chunk_bytes = std::max(kCopyChunkBytes, page_size);
+  // A copy: pages that are free in this state are written to meanwhile, and whoever looks twice at a chunk,
+  // to hash it and to send it, must see the same bytes both times.
+  std::string chunk;
   for (uint64_t at = metas.size(); at < size_bytes();) {
     const uint64_t n = std::min(chunk_bytes, size_bytes() - at);
-    QUORATE_RETURN_IF_ERROR(fn({state_->source.base + at, n}));
+    chunk.assign(state_->source.base + at, n);
+    QUORATE_RETURN_IF_ERROR(fn(chunk));
     at += n;
   }
   return absl::OkStatus();

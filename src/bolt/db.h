@@ -110,8 +110,9 @@ class ReadTx {
   // In order of names; stops at the first error.
   Status ForEachBucket(const std::function<Status(std::string_view name, const Bucket&)>& fn) const;
 
-  // The state as a db file of its own, in chunks of at most 1 MiB (or one page): meta 0 with this txid, meta
-  // 1 with the one before (as bbolt's Tx.WriteTo does), then the pages. Exactly size_bytes() bytes.
+  // The state as a db file of its own, in chunks (1 MiB at most, or a page) that stand still: meta 0 with
+  // this txid, meta 1 with the one before (as bbolt's Tx.WriteTo does), then the pages. Exactly size_bytes()
+  // bytes.
   Status CopyTo(const std::function<Status(std::string_view chunk)>& fn) const;
 
   // Whether a look-up of the key would touch resident pages only. True where the look-up would find damage.

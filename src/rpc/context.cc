@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "cluster/version.h"
 #include "server/errors.h"
 #include "server/requests.h"
 
@@ -16,6 +17,14 @@ std::string Path(std::string_view service, std::string_view method) {
   std::string path = "/";
   path.append(service).append("/").append(method);
   return path;
+}
+
+// Clients of etcd up to 3.5 take only Unavailable as a reason to ask another endpoint; newer ones know the
+// text.
+Status LearnerRefusal(server::Member& member) {
+  const auto& version = member.membership().version();
+  const Status refused = server::ErrNotSupportedForLearner();
+  return version && *version >= cluster::kVersion36 ? refused : Unavailable(Message(refused));
 }
 
 }  // namespace
@@ -75,7 +84,7 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
           Call call(raw, &stats);
           metrics_.CountClient(false, call.metadata("client-api-version").value_or("unknown"));
           if (const Status refused = member_.QuarantineRefusal(); !refused.ok()) return call.Fail(refused);
-          if (RefusedByLearner(method, request)) return call.Fail(server::ErrNotSupportedForLearner());
+          if (RefusedByLearner(method, request)) return call.Fail(LearnerRefusal(member_));
           if (RefusedWithoutLeader(call)) return call.Fail(server::ErrNoLeader());
           (*shared)(call, request);
         },
@@ -100,7 +109,7 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
             return nullptr;
           }
           if (member_.is_learner() && method != "Snapshot") {
-            stream.Finish(server::ErrNotSupportedForLearner());
+            stream.Finish(LearnerRefusal(member_));
             return nullptr;
           }
           if (RefusedWithoutLeader(stream)) {

@@ -69,6 +69,7 @@ Status LostLogGuard::Start(const StartFinding& finding) {
   }
   if (auto proof = ProofAtStart(finding)) {
     Quarantine(*std::move(proof), facts_.disk);
+    Announce();
     return absl::OkStatus();
   }
   const raft::HardState& state = facts_.disk.hard_state;
@@ -104,12 +105,13 @@ void LostLogGuard::QuarantineNow(std::string proof) {
   DiskFacts facts;
   facts.hard_state = status.hard_state;
   facts.last_index = status.last_index;
-  Quarantine(std::move(proof), facts);
+  // The program begins anew, quarantined, and says so then: one error, not two.
+  if (!Quarantine(std::move(proof), facts)) Announce();
   hooks_.on_quarantine();
 }
 
 // The file is written here and now: this member has nothing else to do any more, and must not forget.
-void LostLogGuard::Quarantine(std::string proof, const DiskFacts& facts) {
+bool LostLogGuard::Quarantine(std::string proof, const DiskFacts& facts) {
   mark_ = QuarantineMark{facts_.member_id,
                          facts_.cluster_id,
                          std::move(proof),
@@ -119,11 +121,12 @@ void LostLogGuard::Quarantine(std::string proof, const DiskFacts& facts) {
                          env_.clock->WallNanos() / 1'000'000'000};
   reason_ = QuarantineReason(*mark_);
   held_.clear();
-  Announce();
-  if (const Status stored = quarantine_file_.Store(*mark_); !stored.ok()) {
+  const Status stored = quarantine_file_.Store(*mark_);
+  if (!stored.ok()) {
     LOG_ERROR("the quarantine will not survive a restart: can't write its mark",
               {"path", quarantine_file_.path()}, {"error", Message(stored)});
   }
+  return stored.ok();
 }
 
 void LostLogGuard::Announce() const {

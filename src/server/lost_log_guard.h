@@ -131,7 +131,8 @@ class LostLogGuard {
                const StartFinding& finding, Hooks hooks);
   Status Start(const StartFinding& finding);
   std::optional<std::string> ProofAtStart(const StartFinding& finding) const;
-  void Quarantine(std::string proof, const DiskFacts& facts);
+  // False when its mark could not be written.
+  bool Quarantine(std::string proof, const DiskFacts& facts);
   void QuarantineNow(std::string proof);
   void Announce() const;
   bool Contradicted(const raft::Message& message);

@@ -4,6 +4,7 @@ QUORATE_BIN       our server (default: build/release/bin/quorate); QUORATE_BIN=e
                   test proves that it is itself sound
 ETCD_BIN          the etcd to compare with (default: Debian's)
 ETCDCTL_BIN       its command-line client
+QUORATECTL_BIN    our command-line client (default: build/release/bin/quoratectl)
 QUORATE_SHARED_DATA  the directory with etcd's own data (default: ../shared/data beside the clone)
 """
 
@@ -23,6 +24,12 @@ def etcd():
 
 def etcdctl():
     return os.environ.get("ETCDCTL_BIN") or shutil.which("etcdctl") or "/usr/bin/etcdctl"
+
+
+def quoratectl():
+    """Our client, None where it was not built."""
+    chosen = os.environ.get("QUORATECTL_BIN") or str(REPOSITORY / "build/release/bin/quoratectl")
+    return chosen if os.access(chosen, os.X_OK) else None
 
 
 def quorate():
