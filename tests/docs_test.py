@@ -117,8 +117,8 @@ class Server:
             self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "bash", "-c", "exec " + text], stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL, cwd=directory, env=environment)
 
-    def wait(self):
-        """Until it serves, or is one of a cluster that is not all there: then it must at least go on running."""
+    def wait(self, campaigns=False):
+        """Until it serves, or `campaigns`: of a cluster of which the document shows but one member."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -130,7 +130,7 @@ class Server:
             except urllib.error.HTTPError:
                 pass
             except OSError:
-                if "is starting a new election" in self.log.read_text():
+                if campaigns and "is starting a new election" in self.log.read_text():
                     return
             time.sleep(0.05)
         raise AssertionError(f"{self.text} did not serve:\n{self.log.read_text()[-3000:]}")
@@ -193,7 +193,7 @@ class MemberSetting:
 
     def settle(self):
         for server in self.servers.values():
-            server.wait()
+            server.wait(campaigns=True)
 
     def close(self):
         self.shell.close()

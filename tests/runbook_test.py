@@ -191,7 +191,7 @@ class Runbook:
             status, body = victim.http("/health")
             return status == 503 and QUARANTINED in body
         self.site.wait(says_so, f"{victim.name} is quarantined", 60)
-        errors = [json.loads(line) for line in victim.recent_log().splitlines() if '"way-out"' in line]
+        errors = [json.loads(line) for line in victim.recent_log().splitlines() if '"way-out"' in line and '"proof"' in line]
         self.test.assertEqual(len(errors), 1)
         for fact in ("term", "commit", "last-index", "proof"):
             self.test.assertIn(fact, errors[0])
