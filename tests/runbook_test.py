@@ -9,8 +9,8 @@ import base64
 import json
 import os
 import re
-import select
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -73,6 +73,9 @@ class Runbook:
     def r2_inspect(self):
         first, second, third = self.site.hosts
         watch = third.begin("exec etcdctl3.sh watch --prefix /registry")
+        shown = []
+        reader = threading.Thread(target=lambda: shown.extend(iter(watch.stdout.readline, "")), daemon=True)
+        reader.start()
         try:
             first.sh("etcdctl3.sh put /registry/pods/default/a 'of the first'")
             second.sh("etcdctl3.sh put /registry/pods/default/b 'of the second'")
@@ -80,20 +83,18 @@ class Runbook:
             self.test.assertEqual(keys, "/registry/pods/default/a\n\n/registry/pods/default/b\n\n")
             document = json.loads(second.sh("etcdctl3.sh get /registry/pods/default/a -w json"))
             self.test.assertEqual(document["kvs"][0]["value"], "b2YgdGhlIGZpcnN0")
-            # It may have begun after the first puts.
-            self.site.wait(lambda: first.run("etcdctl3.sh put /registry/seen yes")[0] == 0 and self._has_printed(watch),
-                           "the watch shows something")
+            # The watch may have begun after the first puts.
+            self.site.wait(lambda: first.run("etcdctl3.sh put /registry/seen yes")[0] == 0 and "yes\n" in shown,
+                           "the watch shows a change")
         finally:
             watch.kill()
-            shown = watch.communicate()[0]
-        self.test.assertTrue(shown.endswith("PUT\n/registry/seen\nyes\n"), shown)
+            watch.wait()
+            reader.join()
+            watch.stdout.close()
+        self.test.assertIn("PUT\n/registry/seen\nyes\n", "".join(shown))
         table = first.sh("etcdctl3.sh endpoint status -w table").splitlines()
         self.test.assertRegex(table[1], r"^\|\s+ENDPOINT\s+\|\s+ID\s+\|\s+VERSION\s+\|\s+DB SIZE\s+\|\s+IS LEADER\s+\|")
         self.test.assertRegex(table[3], rf"^\| https://127\.0\.0\.1:{first.local_port} \| +{ID} \|")
-
-    @staticmethod
-    def _has_printed(process):
-        return bool(select.select([process.stdout], [], [], 0.1)[0])
 
     # R3
 
