@@ -233,7 +233,7 @@ class Program {
   }
 
   std::string FurtherMetrics() const {
-    std::string text = peer::MetricsText(transport_.metrics());
+    std::string text = BuildInfoMetric() + peer::MetricsText(transport_.metrics());
     if (backups_ != nullptr) text += backups_->MetricsText();
     return text;
   }

@@ -85,6 +85,12 @@ net::ServerOptions ToNetOptions(const Options& o) {
 }
 
 // Settings that are taken and change nothing here; said once, so that nobody waits for them.
+std::string BuildInfoMetric() {
+  return "# HELP quorate_build_info The version of Quorate. Always 1.\n# TYPE quorate_build_info gauge\n"
+         "quorate_build_info{version=\"" +
+         std::string(kQuorateVersion) + "\"} 1\n";
+}
+
 void WarnOfSettingsWithoutEffect(const Options& o) {
   const auto warn = [](const char* flag, const char* why) {
     LOG_WARN("a setting has no effect", {"flag", flag}, {"reason", why});
