@@ -72,19 +72,27 @@ std::string Padded(std::string text, size_t width) {
   return text;
 }
 
-std::string OptionTable(const std::vector<const CLI::Option*>& options) {
-  std::vector<std::pair<std::string, std::string>> rows;
-  size_t width = 0;
-  for (const CLI::Option* option : options) {
-    std::string name = option->get_snames().empty() ? "      " : "  -" + option->get_snames()[0] + ", ";
-    name += "--" + LongName(*option);
-    const std::string& shown = option->get_default_str();
-    if (!shown.empty()) name += "=" + (IsSwitch(*option) ? shown : GoQuote(shown));
-    width = std::max(width, name.size());
-    rows.emplace_back(std::move(name), option->get_description());
+// Those below that do something themselves: by their path from `command`, and what they do.
+void CollectCommands(const CLI::App* command, const std::string& path,
+                     std::map<std::string, std::string>* commands) {
+  for (const CLI::App* below : Subcommands(command)) {
+    const std::string name = path + below->get_name();
+    if (Subcommands(below).empty()) {
+      commands->emplace(name, below->get_description());
+    } else {
+      CollectCommands(below, name + " ", commands);
+    }
   }
+}
+
+std::string CommandsText(const CLI::App* command) {
+  std::map<std::string, std::string> commands;
+  CollectCommands(command, "", &commands);
+  size_t width = 0;
+  for (const auto& [name, description] : commands) width = std::max(width, name.size());
   std::string text;
-  for (const auto& [name, description] : rows) text += Padded(name, width) + "  " + description + "\n";
+  for (const auto& [name, description] : commands)
+    text += "\t" + Padded(name, width) + "  " + description + "\n";
   return text;
 }
 
@@ -171,6 +179,22 @@ std::string CommandTree::Path(const CLI::App* command) const {
   return Path(command->get_parent()) + " " + command->get_name();
 }
 
+std::string CommandTree::FlagsText(const std::vector<const CLI::Option*>& options) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  size_t width = 0;
+  for (const CLI::Option* option : options) {
+    std::string name = option->get_snames().empty() ? "      " : "  -" + option->get_snames()[0] + ", ";
+    name += "--" + LongName(*option);
+    const std::string& shown = option->get_default_str();
+    if (!shown.empty()) name += "=" + (IsSwitch(*option) ? shown : GoQuote(shown));
+    width = std::max(width, name.size());
+    rows.emplace_back(std::move(name), option->get_description());
+  }
+  std::string text;
+  for (const auto& [name, description] : rows) text += Padded(name, width) + "  " + description + "\n";
+  return text;
+}
+
 std::string CommandTree::HelpText(const CLI::App* command) const {
   const auto node = nodes_.find(command);
   const auto below = Subcommands(command);
@@ -179,18 +203,11 @@ std::string CommandTree::HelpText(const CLI::App* command) const {
   if (!below.empty()) text += " <command>";
   if (node != nodes_.end() && !node->second.arguments.empty()) text += " " + node->second.arguments;
   text += " [flags]\n";
-  if (!below.empty()) {
-    size_t width = 0;
-    for (const CLI::App* app : below) width = std::max(width, app->get_name().size());
-    text += "\nCOMMANDS:\n";
-    for (const CLI::App* app : below) {
-      text += "\t" + Padded(app->get_name(), width) + "  " + app->get_description() + "\n";
-    }
-  }
+  if (!below.empty()) text += "\nCOMMANDS:\n" + CommandsText(command);
   if (!command->get_footer().empty()) text += "\n" + command->get_footer() + "\n";
-  if (const auto own = OwnOptions(command); !own.empty()) text += "\nFLAGS:\n" + OptionTable(own);
+  if (const auto own = OwnOptions(command); !own.empty()) text += "\nFLAGS:\n" + FlagsText(own);
   if (const auto global = InheritedOptions(command); !global.empty()) {
-    text += "\nGLOBAL FLAGS:\n" + OptionTable(global);
+    text += "\nGLOBAL FLAGS:\n" + FlagsText(global);
   }
   return text;
 }
@@ -314,6 +331,12 @@ struct CommandTree::Reader {
 };
 
 CommandTree::Outcome CommandTree::Parse(const std::vector<std::string>& args) {
+  // `help COMMAND` is `COMMAND --help`.
+  if (!args.empty() && args[0] == "help") {
+    std::vector<std::string> asked(args.begin() + 1, args.end());
+    asked.emplace_back("--help");
+    return Parse(asked);
+  }
   Reader reader{*this, args, &root_};
   if (!reader.FindPath() || !reader.ReadFlags()) return std::move(reader.outcome);
   const auto node = nodes_.find(reader.command);

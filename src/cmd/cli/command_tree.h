@@ -65,6 +65,8 @@ class CommandTree {
   int Run(const std::vector<std::string>& args);
 
   std::string HelpText(const CLI::App* command) const;
+  // One line per flag.
+  static std::string FlagsText(const std::vector<const CLI::Option*>& options);
   // "etcdutl snapshot status".
   std::string Path(const CLI::App* command) const;
 

@@ -178,30 +178,6 @@ std::string GoDuration(int64_t nanos) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
-std::string GoQuote(std::string_view text) {
-  std::string out = "\"";
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char hex[8];
-      std::snprintf(hex, sizeof hex, "\\x%02x", byte);
-      out += hex;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
 std::vector<std::string> SplitCommas(std::string_view text) {
   std::vector<std::string> parts;
   for (;;) {

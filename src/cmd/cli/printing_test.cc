@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/env_sim.h"
+#include "cmd/cli/go_syntax.h"
 #include "cmd/cli/human_bytes.h"
 #include "cmd/cli/near_names.h"
 #include "cmd/cli/output_format.h"
@@ -125,6 +126,35 @@ TEST_F(ProgressTest, WithoutATotalOnlyWhatIsDone) {
   clock.Advance(2'000'000'000);
   progress.Update(10, 0);
   EXPECT_EQ(written, "\rreading  10  5/s");
+}
+
+TEST(GoSyntaxTest, QuotesAnyBytes) {
+  EXPECT_EQ(GoQuote("a\"\\\a\n\x01\x7f"), R"("a\"\\\a\n\x01\x7f")");
+  EXPECT_EQ(GoQuote("\xff"
+                    "\xc3\xa9"
+                    "\xc2\xa0"),
+            "\"\\xff\xc3\xa9\\u00a0\"");
+}
+
+TEST(GoSyntaxTest, ReadsWhatItQuotes) {
+  const std::string bytes("\0a\"\\\xff\n\xc3\xa9", 8);
+  const std::string quoted = GoQuote(bytes) + " rest";
+  std::string_view text = quoted;
+  EXPECT_EQ(*TakeGoQuoted(&text), bytes);
+  EXPECT_EQ(text, " rest");
+  for (const char* bad : {"a", "\"a", "\"\\q\"", "\"\\x1\"", "\"\\400\"", ""}) {
+    std::string_view line = bad;
+    EXPECT_FALSE(TakeGoQuoted(&line).ok()) << bad;
+  }
+  std::string_view raw = "`a\\n`";
+  EXPECT_EQ(*TakeGoQuoted(&raw), "a\\n");
+}
+
+TEST(GoSyntaxTest, DecimalNumbers) {
+  EXPECT_EQ(*ParseGoDecimal("-5"), -5);
+  EXPECT_EQ(Message(ParseGoDecimal("1x").status()), R"(strconv.ParseInt: parsing "1x": invalid syntax)");
+  EXPECT_EQ(Message(ParseGoDecimal("9223372036854775808").status()),
+            R"(strconv.ParseInt: parsing "9223372036854775808": value out of range)");
 }
 
 }  // namespace

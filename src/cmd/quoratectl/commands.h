@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cmd/cli/command_tree.h"
+#include "cmd/quorateutl/session.h"
 #include "cmd/session/session.h"
 
 namespace quorate::cmd {
@@ -27,6 +28,11 @@ void AddEndpointCommands(CommandTree* tree, CtlSession* session);
 void AddAlarmCommands(CommandTree* tree, CtlSession* session);
 void AddMoveLeaderCommand(CommandTree* tree, CtlSession* session);
 void AddDowngradeCommands(CommandTree* tree, CtlSession* session);
+// `files` outlives the tree.
+void AddDefragCommand(CommandTree* tree, CtlSession* session, Session* files);
+void AddSnapshotCommands(CommandTree* tree, CtlSession* session, Session* files);
+// The global flags, as a command (etcdctl 3.7).
+void AddOptionsCommand(CommandTree* tree);
 void AddVersionCommand(CommandTree* tree);
 
 }  // namespace quorate::cmd

@@ -161,10 +161,7 @@ std::vector<FromEndpoint<Response>> AskEach(const std::vector<std::string>& endp
       continue;
     }
     *failed = response.status();
-    std::fprintf(stderr, "Failed to get the %s of endpoint %s (%s)\n", what, endpoint.c_str(),
-                 EtcdText(*failed).c_str());
-    const std::string advice = AdviceFor(*failed);
-    if (!advice.empty()) std::fprintf(stderr, "\t%s\n", advice.c_str());
+    CtlSession::TellFailure("Failed to get the " + std::string(what) + " of endpoint " + endpoint, *failed);
   }
   return answers;
 }

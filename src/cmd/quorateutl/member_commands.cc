@@ -14,24 +14,6 @@
 namespace quorate::cmd {
 namespace {
 
-int Defragment(Session* session, const std::string& data_dir) {
-  const std::string db = offline::LocateData(data_dir, "").db;
-  session->WaitForDb(db, true);
-  Env env;
-  env.files = &session->files;
-  env.clock = &session->clock;
-  env.random = &session->random;
-  const auto done = offline::Defragment(env, db, session->Report());
-  session->StopProgress();
-  if (!done.ok()) {
-    return Fail(ExitCode::kError, "Failed to defragment etcd data[" + data_dir + "] (" +
-                                      std::string(Message(done.status())) + ")");
-  }
-  LOG_INFO("finished defragmenting", {"path", db}, {"size-before", HumanBytes(done->bytes_before)},
-           {"size-after", HumanBytes(done->bytes_after)});
-  return 0;
-}
-
 int Migrate(Session* session, const std::string& data_dir, const std::string& target_text, bool force) {
   const auto target = offline::ParseTargetVersion(target_text);
   if (!target.ok()) return Fail(ExitCode::kBadArguments, Message(target.status()));
@@ -66,6 +48,24 @@ int Verify(Session* session, const offline::DataDirectory& at, bool exact) {
 
 }  // namespace
 
+int DefragmentDirectory(Session* session, const std::string& data_dir) {
+  const std::string db = offline::LocateData(data_dir, "").db;
+  session->WaitForDb(db, true);
+  Env env;
+  env.files = &session->files;
+  env.clock = &session->clock;
+  env.random = &session->random;
+  const auto done = offline::Defragment(env, db, session->Report());
+  session->StopProgress();
+  if (!done.ok()) {
+    return Fail(ExitCode::kError, "Failed to defragment etcd data[" + data_dir + "] (" +
+                                      std::string(Message(done.status())) + ")");
+  }
+  LOG_INFO("finished defragmenting", {"path", db}, {"size-before", HumanBytes(done->bytes_before)},
+           {"size-after", HumanBytes(done->bytes_after)});
+  return 0;
+}
+
 void AddMemberCommands(CommandTree* tree, Session* session) {
   struct Flags {
     std::string data_dir;
@@ -75,8 +75,9 @@ void AddMemberCommands(CommandTree* tree, Session* session) {
     bool exact = false;
   };
   const auto flags = std::make_shared<Flags>();
-  CLI::App* defrag = tree->Add(tree->root(), "defrag", "Defragments the storage of the etcd", "",
-                               [=](const Arguments&) { return Defragment(session, flags->data_dir); });
+  CLI::App* defrag =
+      tree->Add(tree->root(), "defrag", "Defragments the storage of the etcd", "",
+                [=](const Arguments&) { return DefragmentDirectory(session, flags->data_dir); });
   defrag
       ->add_option("--data-dir", flags->data_dir,
                    "Required. Defragments a data directory not in use by etcd.")

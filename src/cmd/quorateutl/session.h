@@ -58,6 +58,9 @@ std::optional<int> RefuseUnknownFormat(const std::string& write_out);
 // For commands that print lines only: an error for every other format than simple.
 std::optional<int> RefuseFormats(const std::string& write_out);
 
+// The work of `defrag`; returns the exit code.
+int DefragmentDirectory(Session* session, const std::string& data_dir);
+
 // status and restore, below `snapshot`: the client of 3.4 and 3.5 has them, too.
 void AddSnapshotFileCommands(CommandTree* tree, Session* session, CLI::App* snapshot);
 

@@ -295,7 +295,9 @@ client::CallOptions CtlSession::CallAt(const std::string& endpoint) const {
 
 client::CallOptions CtlSession::LongCall() const {
   client::CallOptions call = Call();
-  if (!Given("--command-timeout")) call.timeout = std::chrono::milliseconds(0);
+  if (Given("--command-timeout")) return call;
+  call.timeout = std::chrono::milliseconds(0);
+  call.fail_fast = true;
   return call;
 }
 
@@ -304,6 +306,14 @@ int CtlSession::Fail(const Status& status, ExitCode code) const {
   const std::string advice = AdviceFor(status);
   if (!advice.empty()) std::fprintf(stderr, "%s\n", advice.c_str());
   return ended;
+}
+
+void CtlSession::TellFailure(const std::string& what, const Status& status) {
+  std::fflush(stdout);
+  std::string text = what + " (" + EtcdText(status) + ")\n";
+  const std::string advice = AdviceFor(status);
+  if (!advice.empty()) text += "\t" + advice + "\n";
+  std::fputs(text.c_str(), stderr);
 }
 
 }  // namespace quorate::cmd

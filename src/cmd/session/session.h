@@ -88,7 +88,8 @@ class CtlSession {
   client::CallOptions Call() const;
   // The same of one endpoint.
   client::CallOptions CallAt(const std::string& endpoint) const;
-  // For what may take long: bound only when the flag or its variable was given.
+  // For what may take long: bound only when the flag or its variable was given, but ended at once where no
+  // endpoint can be reached.
   client::CallOptions LongCall() const;
 
   const GlobalFlags& flags() const { return flags_; }
@@ -99,6 +100,8 @@ class CtlSession {
   int Show(const Answer& answer) const { return ShowAnswer(answer, format_, flags_.write_out); }
   // The error as etcd's client tells it, and where there is one, a line with the way out.
   int Fail(const Status& status, ExitCode code = ExitCode::kError) const;
+  // The same of something that does not end the command: "WHAT (the error)" on stderr.
+  static void TellFailure(const std::string& what, const Status& status);
 
  private:
   Status TakeEnvironment();
