@@ -36,6 +36,7 @@ class Unit:
     def __init__(self, text):
         self.settings = collections.defaultdict(list)
         section = None
+        text = text.replace("%p", "etcd").replace("%H", socket.gethostname())
         for line in text.splitlines():
             line = line.strip()
             if line.startswith("["):
