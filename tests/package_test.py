@@ -201,7 +201,7 @@ class PackageTest(unittest.TestCase):
                      "/usr/share/man/man1/quorate.1.gz", "/usr/share/man/man1/quorateutl.1.gz",
                      "/usr/share/doc/quorate-server/README.Debian"):
             self.assertTrue(machine.path(path).is_file(), path)
-        for link, target in (("/usr/bin/etcd", "quorate"), ("/usr/bin/etcdutl", "quorateutl"),
+        for link, target in (("/usr/bin/etcd", "quorate"), ("/usr/bin/etcdutl", "quorateutl"), ("/usr/bin/etcdctl", "quoratectl"),
                              ("/usr/share/man/man1/etcd.1.gz", "quorate.1.gz")):
             self.assertEqual(os.readlink(machine.path(link)), target)
         documents = machine.path("/usr/share/doc/quorate-server")
