@@ -17,11 +17,14 @@ import time
 sys.dont_write_bytecode = True
 
 import chart
+import defrag_part
 from harness import KINDS, ROOT, Harness, log_syncs, member, places, resident, revision
 from memory_limit import MemoryLimit
 
 WORKLOADS = ("range", "range-linear", "range1000", "put", "txn", "keepalive", "delete")
 PARTS = (*WORKLOADS, "open-loop", "watch", "memory", "background", "cold")
+# Only when asked for by name: it takes minutes, and is about ourselves.
+PARTS_ON_DEMAND = ("defrag",)
 LEVELS = (1, 64, 1000)
 
 
@@ -176,6 +179,9 @@ class Bench(Harness):
             group.remove()
         self.cell("cold", "random reads, store of 4 x the memory", results["etcd"], results["quorate"])
 
+    def defrag(self):
+        defrag_part.run(self)
+
     def run(self):
         """Returns how many parts failed; the others' figures are kept."""
         chosen = self.options.only or PARTS
@@ -215,7 +221,8 @@ if __name__ == "__main__":
     for what in ("--tls", "--auth"):
         parser.add_argument(what, action="store_true", help="TLS, or users, instead; both may be given; own --help")
     parser.add_argument("--quick", action="store_true", help="short runs, one pair, small stores")
-    parser.add_argument("--only", action="append", choices=PARTS, metavar="NAME", help="repeatable: " + " ".join(PARTS))
+    parser.add_argument("--only", action="append", choices=PARTS + PARTS_ON_DEMAND, metavar="NAME",
+                        help="repeatable: " + " ".join(PARTS + PARTS_ON_DEMAND))
     parser.add_argument("--keys", type=int, help="keys of the memory part (default 1,000,000; 50,000 with --quick)")
     parser.add_argument("--seconds", type=float, help="length of one run (default 4; 0.7 with --quick)")
     parser.add_argument("--out", default=str(ROOT / "build/bench"))

@@ -26,20 +26,13 @@ from api import rpc
 NOT_KEPT = ("cluster", "members")
 
 
-def tool():
-    chosen = os.environ.get("QUORATEUTL_BIN") or str(pathlib.Path(places.quorate()).parent / "quorateutl")
-    if not os.access(chosen, os.X_OK):
-        chosen = str(places.REPOSITORY / "build/release/bin/quorateutl")
-    return chosen
-
-
 def run(*command, **options):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False,
                           timeout=120, **options)
 
 
 def utl(*arguments, **options):
-    return run(tool(), *arguments, **options)
+    return run(places.quorateutl(), *arguments, **options)
 
 
 def etcdctl(*arguments):
@@ -316,7 +309,7 @@ class RestoreTest(UtlTest):
         """Runs the tool under strace, which kills it at its `stop`th system call that makes something durable or visible."""
         calls = "fdatasync,fsync,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmdir"
         ended = run("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e",
-                    f"inject={calls}:signal=SIGKILL:when={stop}", tool(), *arguments)
+                    f"inject={calls}:signal=SIGKILL:when={stop}", places.quorateutl(), *arguments)
         self.assertIn(ended.returncode, (0, -signal.SIGKILL), ended.stderr)
         return ended.returncode
 
@@ -478,7 +471,7 @@ class CommandLineTest(UtlTest):
     def test_names_and_versions(self):
         self.assertRegex(utl("version").stdout, r"^quorateutl version: \d+\.\d+\.\d+\nAPI version: 3\.7\n$")
         other = self.root / "etcdutl"
-        other.symlink_to(tool())
+        other.symlink_to(places.quorateutl())
         self.assertRegex(run(other, "version").stdout, r"^etcdutl version: 3\.7\.\d+\nAPI version: 3\.7\n$")
         self.assertIn('for "etcdutl"', run(other, "nonsense").stderr)
 

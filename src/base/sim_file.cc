@@ -25,6 +25,7 @@ void SimFileSystem::Node::Change(ContentChange change) {
   const uint64_t size_before = image.size();
   change.Apply(image);
   for (SimMapping* mapping : mappings) {
+    mapping->Expose(image.size());
     const uint64_t start = change.size ? size_before : std::min(change.offset, size_before);
     const uint64_t end = change.size ? *change.size : change.offset + change.bytes.size();
     if (end > start) mapping->Refresh(start, end - start);
@@ -61,10 +62,10 @@ void SimFileSystem::Node::Unlock(LockKind kind, uint64_t epoch) {
 
 SimMapping::SimMapping(SimFileSystem* files, SimFileSystem::NodePtr node, std::string path, size_t length)
     : files_(files), node_(std::move(node)), path_(std::move(path)), size_(length) {
-  void* data =
-      ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* data = ::mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   QUORATE_CHECK(data != MAP_FAILED);
   data_ = static_cast<char*>(data);
+  Expose(node_->image.size());
   Refresh(0, node_->image.size());
   node_->mappings.push_back(this);
 }
@@ -86,6 +87,17 @@ bool SimMapping::Resident(size_t offset, size_t length) const {
     residency = files_->residency_;
   }
   return !residency || residency(path_, offset, length);
+}
+
+void SimMapping::Expose(uint64_t file_bytes) {
+  constexpr size_t kMemoryPageBytes = 4096;
+  const size_t in_view = static_cast<size_t>(std::min<uint64_t>(file_bytes, size_));
+  const size_t end = (in_view + kMemoryPageBytes - 1) / kMemoryPageBytes * kMemoryPageBytes;
+  if (end == exposed_) return;
+  const size_t begin = std::min(exposed_, end);
+  const int access = end > exposed_ ? PROT_READ | PROT_WRITE : PROT_NONE;
+  QUORATE_CHECK(::mprotect(data_ + begin, std::max(exposed_, end) - begin, access) == 0);
+  exposed_ = end;
 }
 
 void SimMapping::Refresh(uint64_t offset, uint64_t length) {

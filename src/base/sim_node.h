@@ -72,6 +72,8 @@ class SimMapping final : public Mapping {
 
   // Under the file system's mutex: copies a range of the file, as far as it is in view.
   void Refresh(uint64_t offset, uint64_t length);
+  // Under the file system's mutex: memory beyond the end of the file ends whoever touches it, as SIGBUS does.
+  void Expose(uint64_t file_bytes);
 
  private:
   SimFileSystem* const files_;
@@ -79,6 +81,7 @@ class SimMapping final : public Mapping {
   const std::string path_;
   char* data_;
   const size_t size_;
+  size_t exposed_ = 0;  // Bytes that may be touched; whole memory pages.
 };
 
 }  // namespace quorate

@@ -85,6 +85,8 @@ class Bucket {
   Cursor NewCursor() const { return Cursor(source_, {nullptr, header_.inline_page, header_.root}); }
   StatusOr<std::optional<Bucket>> FindBucket(std::string_view name) const;
   uint64_t sequence() const { return header_.sequence; }
+  // 0 when it lies within its parent's page.
+  PageId root_page() const { return header_.root; }
 
  private:
   friend class ReadTx;

@@ -6,6 +6,7 @@
 
 #include "base/env_sim.h"
 #include "bolt/db_model.h"
+#include "bolt/defrag_steps_test.h"
 
 namespace quorate::bolt {
 namespace {
@@ -25,8 +26,9 @@ struct History {
   BucketModel under_way;
 };
 
-// Plays the history of `seed` until it ends or an operation fails; true when it ended.
-bool Play(FileSystem& files, uint64_t seed, History* history) {
+// Plays the history of `seed` until it ends or an operation fails; true when it ended. With `defragment` the
+// pages are moved and the file is cut between the changes.
+bool Play(FileSystem& files, uint64_t seed, History* history, bool defragment) {
   auto db = Db::Open(files, kPath, SmallMap());
   if (!db.ok()) return false;
   history->committed.emplace();
@@ -40,6 +42,7 @@ bool Play(FileSystem& files, uint64_t seed, History* history) {
     for (int n = 0; n < 20; ++n) changes.Change((*tx)->root(), history->under_way);
     if (!(*tx)->Commit().ok()) return false;
     history->committed = history->under_way;
+    if (defragment && i % 2 == 1 && !DefragmentWhole(**db, 5).ok()) return false;
   }
   return true;
 }
@@ -65,7 +68,7 @@ void ExpectAfterCrash(SimFileSystem& files, const History& history) {
 }
 
 // False when the history has fewer than `nth` changing operations.
-bool CrashAt(uint64_t nth, uint64_t seed) {
+bool CrashAt(uint64_t nth, uint64_t seed, bool defragment) {
   SimFileSystem files(seed * 1000 + nth);
   History history;
   uint64_t left = nth;
@@ -74,18 +77,18 @@ bool CrashAt(uint64_t nth, uint64_t seed) {
     files.Crash();
     return Unavailable("the power is gone");
   });
-  const bool ended = Play(files, seed, &history);
+  const bool ended = Play(files, seed, &history, defragment);
   files.set_before_operation({});
   if (ended) return false;
   ExpectAfterCrash(files, history);
   return true;
 }
 
-TEST(CrashTest, AtEveryOperation) {
+void CrashAtEveryOperation(bool defragment) {
   const uint64_t first_seed = TestSeed(1);
   for (uint64_t seed = first_seed; seed < first_seed + 8; ++seed) {
     uint64_t nth = 1;
-    for (; CrashAt(nth, seed); ++nth) {
+    for (; CrashAt(nth, seed, defragment); ++nth) {
       ASSERT_FALSE(testing::Test::HasFailure()) << "QUORATE_TEST_SEED=" << seed << ", operation " << nth;
     }
     // Creation, and at least a write and a sync for pages and meta of each commit.
@@ -93,12 +96,15 @@ TEST(CrashTest, AtEveryOperation) {
   }
 }
 
+TEST(CrashTest, AtEveryOperation) { CrashAtEveryOperation(false); }
+TEST(CrashTest, AtEveryOperationOfADefragmentation) { CrashAtEveryOperation(true); }
+
 // The process dies after the commit returned: nothing is missing.
 TEST(CrashTest, CommittedMeansDurable) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SimFileSystem files(seed);
     History history;
-    ASSERT_TRUE(Play(files, seed, &history));
+    ASSERT_TRUE(Play(files, seed, &history, seed % 2 == 1));
     files.Crash();
     auto db = Db::Open(files, kPath, SmallMap());
     ASSERT_EQ(db.status(), absl::OkStatus());

@@ -27,7 +27,9 @@ StatusOr<ReadTx> Db::BeginRead() {
     std::lock_guard lock(shared_->mutex);
     state->mapping = shared_->mapping;
     state->meta = shared_->meta;
-    ++shared_->readers[state->meta.txid];
+    Shared::Readers& same = shared_->readers[state->meta.txid];
+    ++same.count;
+    same.high_water = state->meta.high_water;
   }
   state->source = SourceOf(*state->mapping, state->meta, shared_->path);
   return ReadTx(std::move(state));
@@ -44,7 +46,7 @@ StatusOr<std::unique_ptr<WriteTx>> Db::BeginWrite() {
   {
     std::lock_guard lock(shared_->mutex);
     QUORATE_RETURN_IF_ERROR(shared_->failed);
-    for (const auto& [txid, count] : shared_->readers) readers.push_back(txid);
+    for (const auto& [txid, same] : shared_->readers) readers.push_back(txid);
   }
   // A reader that begins after this sees the newest state, which uses none of the pages released here.
   writer_->pending.Release(readers, &writer_->free);
@@ -64,7 +66,7 @@ Stats Db::stats() const {
   stats.pages_total = shared_->meta.high_water;
   stats.txid = shared_->meta.txid;
   stats.open_reads = 0;
-  for (const auto& [txid, count] : shared_->readers) stats.open_reads += count;
+  for (const auto& [txid, same] : shared_->readers) stats.open_reads += same.count;
   return stats;
 }
 
@@ -108,7 +110,7 @@ ReadTx::~ReadTx() {
   if (state_ == nullptr) return;
   std::lock_guard lock(state_->shared->mutex);
   const auto it = state_->shared->readers.find(state_->meta.txid);
-  if (--it->second == 0) state_->shared->readers.erase(it);
+  if (--it->second.count == 0) state_->shared->readers.erase(it);
 }
 
 uint64_t ReadTx::txid() const { return state_->meta.txid; }

@@ -15,7 +15,7 @@
 //  3. Only free pages and pages at or beyond the high-water mark are written, but for the two metas.
 //  4. Meta T lies in page T % 2 and is written after the pages of T are synced; T is published after it is
 //  synced.
-//  5. The file is at least high water * page size long.
+//  5. The file is at least high water * page size long, by either meta and for every open reader.
 //  6. After a failed commit no further write transaction begins.
 #pragma once
 
@@ -50,6 +50,21 @@ struct Options {
   uint64_t map_bytes = kMapBytesDefault;
   LockKind lock = LockKind::kFlock;  // read_only takes kFlockShared in place of kFlock.
   bool sync = true;                  // Without it a crash may lose the file: for scratch files only.
+  std::string shown_path;            // For messages, when the file is going to be renamed; empty: its path.
+};
+
+// A page as FindTailPages (tail_pages.h) found it.
+struct TailPage {
+  PageId page = 0;
+  std::string bucket;  // Top-level; empty: the bucket that holds these.
+  std::string key;     // Leads to the page.
+};
+
+struct CutResult {
+  uint64_t cut_bytes = 0;
+  // More can be cut once readers have left, or once further commits have lowered the high-water mark in both
+  // metas.
+  bool owed = false;
 };
 
 struct Stats {
@@ -77,6 +92,11 @@ class Db {
   // FailedPrecondition while another is open or when read_only; the first error for ever after a failed
   // commit.
   StatusOr<std::unique_ptr<WriteTx>> BeginWrite();
+
+  // Shortens the file, by at most `bytes_max`, to what both metas and all open readers reach, so that nobody
+  // looks at mapped pages that are gone. The writer, no write transaction open. An error leaves the Db
+  // usable.
+  StatusOr<CutResult> CutFile(uint64_t bytes_max);
 
   Stats stats() const;
   const std::string& path() const;
@@ -144,6 +164,13 @@ class WriteTx {
   StatusOr<WriteBucket*> FindBucket(std::string_view name);  // nullptr when missing.
   Status DeleteBucket(std::string_view name);                // NotFound when missing.
   WriteBucket& root();                                       // Holds the top-level buckets.
+
+  // Commit writes this page anew, nearer to the start of the file, and the path to it; an overflow page needs
+  // a run of free pages below it. kGone: the plan is out of date. kNoRoom: it stays.
+  using MoveResult = WriteTree::MoveResult;
+  StatusOr<MoveResult> Move(const TailPage& tail);
+  // Commit takes free pages at the end of the file off the high-water mark; it writes a meta in any case.
+  void LowerHighWater();
 
   // Writes the pages, syncs, writes the meta, syncs; and ends the transaction: its buckets, cursors and views
   // are void, and the next may begin. A transaction that changed nothing writes nothing, and its txid is used

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/env.h"
 #include "bolt/arena.h"
 #include "bolt/db.h"
@@ -38,9 +39,13 @@ struct Db::Shared {
   // The rest is under `mutex`.
   Meta meta;                               // The newest that is durable.
   std::shared_ptr<const Mapping> mapping;  // Covers meta.high_water.
-  std::map<uint64_t, int> readers;         // Open read transactions by txid.
-  Stats figures;                           // Free, pending and file bytes; the rest is filled in when asked.
-  Status failed;                           // Of the first commit that failed.
+  struct Readers {
+    int count = 0;
+    uint64_t high_water = 0;  // Of their state.
+  };
+  std::map<uint64_t, Readers> readers;  // Open read transactions by txid.
+  Stats figures;                        // Free, pending and file bytes; the rest is filled in when asked.
+  Status failed;                        // Of the first commit that failed.
 };
 
 // The writer thread's own.
@@ -48,7 +53,8 @@ struct Db::Writer {
   std::unique_ptr<File> file;
   Options options;
   uint64_t file_bytes = 0;
-  bool open = false;  // A write transaction is.
+  bool open = false;               // A write transaction is.
+  uint64_t high_water_before = 0;  // Of the other meta in the file; 0 when that is invalid.
   FreePages free;
   PendingPages pending;
   Arena data;
@@ -69,12 +75,14 @@ struct WriteTx::State {
   // The commit, in this order. Each step needs the ones before it.
   Status SpillTrees();
   Status CheckFreed() const;
+  void ReturnReserved();
+  void TakeTail();
   Status Extend();
   Status WriteDirty();
   Status WriteMeta();
   void Publish();
 
-  PageId Allocate(uint64_t count);
+  PageId Allocate(uint64_t count, const PageSpan& wanted);
   Status Sync();
 
   const std::shared_ptr<Db::Shared> shared;
@@ -87,6 +95,8 @@ struct WriteTx::State {
   Meta meta;  // Of this transaction.
   std::shared_ptr<const Mapping> mapping_after;
   bool readers_open = false;  // At the commit.
+  bool lower_high_water = false;
+  absl::flat_hash_map<PageId, uint64_t> reserved;  // Runs taken by moves and not written to yet.
   TreeWriter tree_writer;
   WriteBucket root;
 };

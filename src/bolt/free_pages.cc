@@ -55,9 +55,9 @@ PageId FreePages::NextUsed(PageId from) const {
   return w * 64 + static_cast<PageId>(std::countr_zero(word));
 }
 
-std::optional<PageId> FreePages::Take(uint64_t count) {
+PageId FreePages::Find(uint64_t count) {
   QUORATE_CHECK(count > 0);
-  if (count > count_) return std::nullopt;
+  if (count > count_) return bits();
   const size_t slot = std::min<uint64_t>(count, kMarks) - 1;
   PageId start = NextFree(marks_[slot]);
   if (start < bits()) start = RunStart(start);
@@ -72,9 +72,26 @@ std::optional<PageId> FreePages::Take(uint64_t count) {
     if (!mark_fixed) mark = start;
   }
   marks_[slot] = mark;
-  if (start >= bits()) return std::nullopt;
+  return std::min(start, bits());
+}
+
+void FreePages::Remove(PageId start, uint64_t count) {
   for (PageId id = start; id < start + count; ++id) words_[id / 64] &= ~(uint64_t{1} << (id % 64));
   count_ -= count;
+}
+
+std::optional<PageId> FreePages::Take(uint64_t count) { return TakeBelow(count, bits()); }
+
+std::optional<PageId> FreePages::TakeBelow(uint64_t count, PageId limit) {
+  const PageId start = Find(count);
+  if (start >= bits() || start + count > limit) return std::nullopt;
+  Remove(start, count);
+  return start;
+}
+
+PageId FreePages::TakeTail(PageId end) {
+  const PageId start = RunStartBefore(end);
+  Remove(start, end - start);
   return start;
 }
 

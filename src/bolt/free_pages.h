@@ -21,6 +21,12 @@ class FreePages {
   void Add(PageId start, uint64_t count);
   // Takes the lowest run of `count` (> 0) adjacent free pages.
   std::optional<PageId> Take(uint64_t count);
+  // The same, but only if the run ends at or below `limit`.
+  std::optional<PageId> TakeBelow(uint64_t count, PageId limit);
+  // The start of the run of free pages that ends at `end`, `end` for none.
+  PageId RunStartBefore(PageId end) const { return end > 0 && Contains(end - 1) ? RunStart(end - 1) : end; }
+  // Takes that run, however long; returns its start.
+  PageId TakeTail(PageId end);
   // The end of the highest free page, 0 when there is none.
   PageId end() const;
 
@@ -30,6 +36,9 @@ class FreePages {
 
   // The first page >= from that is free (or not), within the map; size in bits if there is none.
   PageId NextFree(PageId from) const;
+  // The start of the lowest run of `count`; bits() for none.
+  PageId Find(uint64_t count);
+  void Remove(PageId start, uint64_t count);
   PageId NextUsed(PageId from) const;
   // The first page of the run that holds the free page `id`.
   PageId RunStart(PageId id) const;

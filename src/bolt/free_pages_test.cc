@@ -52,6 +52,35 @@ TEST(FreePagesTest, PropertyTakesTheLowestRun) {
   }
 }
 
+TEST(FreePagesTest, TakesBelowALimitAndAtTheEnd) {
+  FreePages free;
+  free.Add(10, 2);
+  free.Add(20, 5);
+  EXPECT_EQ(free.TakeBelow(3, 22), std::nullopt);
+  EXPECT_EQ(free.TakeBelow(3, 23), 20u);
+  EXPECT_EQ(free.TakeBelow(1, 10), std::nullopt);
+  EXPECT_EQ(free.TakeBelow(1, 11), 10u);
+  EXPECT_EQ(free.RunStartBefore(25), 23u);
+  EXPECT_EQ(free.TakeTail(26), 26u);
+  EXPECT_EQ(free.TakeTail(25), 23u);
+  EXPECT_EQ(free.TakeTail(25), 25u);
+  EXPECT_EQ(free.count(), 1u);
+  EXPECT_EQ(free.Take(1), 11u);
+}
+
+TEST(PendingPagesTest, CountsTheRunAtTheEnd) {
+  FreePages free;
+  PendingPages pending;
+  free.Add(10, 2);
+  free.Add(15, 3);
+  pending.Freed({12, 3}, 1);
+  pending.Freed({18, 2}, 2);
+  pending.Freed({5, 1}, 3);
+  EXPECT_EQ(pending.CountTail(20, free), 10u);
+  EXPECT_EQ(pending.CountTail(19, free), 0u);
+  EXPECT_EQ(pending.CountTail(21, free), 0u);
+}
+
 TEST(PendingPagesTest, FreesWhatNoReaderSees) {
   struct Case {
     uint64_t allocated;

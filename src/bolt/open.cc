@@ -39,9 +39,14 @@ StatusOr<std::optional<Meta>> ReadMeta(File& file, uint64_t offset) {
   return Meta::Parse(bytes.data());
 }
 
-// The newer valid meta. Where the first is invalid its page size is unknown, so the second is looked for at
+struct Metas {
+  Meta newest;
+  std::optional<Meta> other;
+};
+
+// The valid metas. Where the first is invalid its page size is unknown, so the second is looked for at
 // every place where it could be.
-StatusOr<Meta> ChooseMeta(File& file) {
+StatusOr<Metas> ChooseMeta(File& file) {
   QUORATE_ASSIGN_OR_RETURN(const std::optional<Meta> first, ReadMeta(file, 0));
   std::optional<Meta> second;
   if (first) {
@@ -56,8 +61,10 @@ StatusOr<Meta> ChooseMeta(File& file) {
     return DataLoss("db file " + file.path() + ": neither meta page (at byte 0 and one page on) is valid" +
                     std::string(kWayOut));
   }
-  if (first && second) return first->txid > second->txid ? *first : *second;
-  return first ? *first : *second;
+  if (first && second) {
+    return first->txid > second->txid ? Metas{*first, second} : Metas{*second, first};
+  }
+  return Metas{first ? *first : *second, std::nullopt};
 }
 
 Status CreateIfEmpty(FileSystem& files, const std::string& path, const Options& options) {
@@ -96,10 +103,12 @@ StatusOr<std::unique_ptr<Db>> Db::Open(FileSystem& files, const std::string& pat
   open.write = !options.read_only;
   open.lock = options.read_only && options.lock == LockKind::kFlock ? LockKind::kFlockShared : options.lock;
   auto writer = std::make_unique<Writer>();
-  auto shared = std::make_shared<Shared>(path);
+  auto shared = std::make_shared<Shared>(options.shown_path.empty() ? path : options.shown_path);
   QUORATE_ASSIGN_OR_RETURN(writer->file, files.Open(path, open));
   QUORATE_ASSIGN_OR_RETURN(writer->file_bytes, writer->file->Size());
-  QUORATE_ASSIGN_OR_RETURN(shared->meta, ChooseMeta(*writer->file));
+  QUORATE_ASSIGN_OR_RETURN(const Metas metas, ChooseMeta(*writer->file));
+  shared->meta = metas.newest;
+  if (metas.other) writer->high_water_before = metas.other->high_water;
   const Meta& meta = shared->meta;
   if (meta.high_water * meta.page_size > writer->file_bytes) {
     return DataLoss("db file " + path + " ends at byte " + std::to_string(writer->file_bytes) + ", but its " +
@@ -109,7 +118,8 @@ StatusOr<std::unique_ptr<Db>> Db::Open(FileSystem& files, const std::string& pat
   const uint64_t map_bytes = options.map_bytes == 0 ? kMapBytesDefault : options.map_bytes;
   QUORATE_ASSIGN_OR_RETURN(shared->mapping, writer->file->Map(std::max(map_bytes, writer->file_bytes)));
   if (!options.read_only) {
-    QUORATE_RETURN_IF_ERROR(FindFreePages(SourceOf(*shared->mapping, meta, path), meta, &writer->free));
+    QUORATE_RETURN_IF_ERROR(
+        FindFreePages(SourceOf(*shared->mapping, meta, shared->path), meta, &writer->free));
   }
   writer->options = options;
   shared->figures.file_bytes = writer->file_bytes;

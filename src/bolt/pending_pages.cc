@@ -16,6 +16,21 @@ void PendingPages::Freed(const PageSpan& span, uint64_t txid) {
   count_ += span.count;
 }
 
+uint64_t PendingPages::CountTail(PageId end, const FreePages& free) const {
+  std::vector<PageSpan> spans;
+  spans.reserve(entries_.size());
+  for (const Entry& entry : entries_) spans.push_back(entry.span);
+  std::sort(spans.begin(), spans.end(),
+            [](const PageSpan& a, const PageSpan& b) { return a.start > b.start; });
+  PageId start = end;
+  for (const PageSpan& span : spans) {
+    start = free.RunStartBefore(start);
+    if (span.start + span.count != start) break;
+    start = span.start;
+  }
+  return end - free.RunStartBefore(start);
+}
+
 void PendingPages::Release(const std::vector<uint64_t>& readers, FreePages* free) {
   // New readers start at the newest state, where nothing old can be seen: only a reader that left matters to
   // entries checked before.

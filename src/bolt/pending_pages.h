@@ -26,6 +26,9 @@ class PendingPages {
   // The transaction `txid` freed the span.
   void Freed(const PageSpan& span, uint64_t txid);
 
+  // The length of the run of pending and free pages that ends at `end`.
+  uint64_t CountTail(PageId end, const FreePages& free) const;
+
   // Moves to `free` what no reader sees. `readers`: the txids of the open ones, ascending, without repeats.
   void Release(const std::vector<uint64_t>& readers, FreePages* free);
 

@@ -32,6 +32,7 @@ struct TreeNode {
   bool shrunk = false;  // Lost an element: may need to merge.
   PageId page = 0;      // Where it was read from, to be freed; 0: nowhere.
   uint64_t page_count = 0;
+  PageId reserved = 0;  // Where a move wants it written if it still has page_count pages then; 0: anywhere.
   uint64_t bytes = kPageHeaderBytes;
   std::vector<TreeItem> items;
   std::vector<TreeNode*> kids;

@@ -54,13 +54,14 @@ StatusOr<TreeNode*> TreeWriter::FromView(const PageView& view, PageId page, uint
   return node;
 }
 
-PageId TreeWriter::EmitPage(bool leaf, std::span<const TreeItem> items, uint64_t bytes) {
+PageId TreeWriter::EmitPage(bool leaf, std::span<const TreeItem> items, uint64_t bytes,
+                            const PageSpan& wanted) {
   QUORATE_CHECK(items.size() < UINT16_MAX);
   const uint64_t page_count = (bytes + page_size() - 1) / page_size();
   QUORATE_CHECK(page_count <= UINT32_MAX);
   const uint64_t room = page_count * page_size();
   char* out = pages_->Allocate(room);
-  const PageId id = allocate_(page_count);
+  const PageId id = allocate_(page_count, wanted);
   const PageHeader header{id, leaf ? kLeafPage : kBranchPage, static_cast<uint16_t>(items.size()),
                           static_cast<uint32_t>(page_count - 1)};
   char* end = StorePage(out, header, items);

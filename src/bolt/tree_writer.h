@@ -25,8 +25,9 @@ struct DirtyPages {
 
 class TreeWriter {
  public:
-  // Gives the first of `count` adjacent pages that nothing uses. Called at commit only.
-  using Allocator = std::function<PageId(uint64_t count)>;
+  // Gives the first of `count` adjacent pages that nothing uses: `wanted.start`, which was reserved, if the
+  // counts are equal. Called at commit only.
+  using Allocator = std::function<PageId(uint64_t count, const PageSpan& wanted)>;
 
   // Borrows everything; the arenas are empty.
   TreeWriter(const PageSource& source, Arena* data, Arena* pages, Allocator allocate)
@@ -53,7 +54,7 @@ class TreeWriter {
   void FreePages(const PageSpan& span) { freed_.push_back(span); }
 
   // Writes the items as one page (with overflow) into a dirty page; returns its id.
-  PageId EmitPage(bool leaf, std::span<const TreeItem> items, uint64_t bytes);
+  PageId EmitPage(bool leaf, std::span<const TreeItem> items, uint64_t bytes, const PageSpan& wanted);
 
   const std::vector<PageSpan>& freed() const { return freed_; }
   std::vector<DirtyPages>& dirty() { return dirty_; }

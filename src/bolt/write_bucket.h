@@ -34,6 +34,10 @@ class WriteBucket {
 
   // How full pages are left when one splits, clamped to [0.1, 1]; 0.5 at first, 0.9 suits ascending keys.
   void set_fill_percent(double fraction) { tree_.set_fill_percent(fraction); }
+  // See WriteTree::Move.
+  StatusOr<WriteTree::MoveResult> Move(PageId page, std::string_view key, const WriteTree::Reserve& reserve) {
+    return tree_.Move(page, key, reserve);
+  }
   uint64_t sequence() const { return sequence_; }
   void set_sequence(uint64_t sequence);
 

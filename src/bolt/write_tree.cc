@@ -108,6 +108,42 @@ bool WriteTree::AppendToTail(std::string_view key, std::string_view value, uint3
   return true;
 }
 
+StatusOr<uint64_t> WriteTree::SpanOnPath(PageId page, std::string_view key) const {
+  const TreeNode* node = root_;
+  PageId at = page_;
+  while (node != nullptr) {
+    if (node->page == page) return node->page_count;
+    if (node->leaf || node->items.empty()) return 0;
+    const uint32_t i = node->ChildIndex(key);
+    at = node->items[i].child_or_flags;
+    node = node->kids[i];
+  }
+  for (int depth = 0; at != 0; ++depth) {
+    if (depth > kTreeDepthMax) return writer_->source().Damage(at, "the tree runs in a circle");
+    QUORATE_ASSIGN_OR_RETURN(const PageView view, writer_->LoadPage(at));
+    if (at == page) return view.extent() / writer_->page_size();
+    uint32_t i = 0;
+    if (view.is_leaf()) return 0;
+    if (!view.ChildIndex(key, &i)) return writer_->source().Damage(at, "a key lies outside");
+    at = view.Child(i);
+  }
+  return 0;
+}
+
+StatusOr<WriteTree::MoveResult> WriteTree::Move(PageId page, std::string_view key, const Reserve& reserve) {
+  QUORATE_ASSIGN_OR_RETURN(const uint64_t span, SpanOnPath(page, key));
+  if (span == 0) return MoveResult::kGone;
+  const std::optional<PageId> to = reserve(span);
+  if (!to) return MoveResult::kNoRoom;
+  QUORATE_RETURN_IF_ERROR(LoadRoot());
+  TreeNode* node = root_;
+  while (node->page != page) {
+    QUORATE_ASSIGN_OR_RETURN(node, Child(node, node->ChildIndex(key)));
+  }
+  node->reserved = *to;
+  return MoveResult::kMoved;
+}
+
 StatusOr<WriteTree::PutResult> WriteTree::Put(std::string_view key, std::string_view value, uint32_t flags) {
   if (AppendToTail(key, value, flags)) return PutResult::kDone;
   QUORATE_RETURN_IF_ERROR(Descend(key));
@@ -296,13 +332,15 @@ void WriteTree::SpillNode(TreeNode* node, std::vector<TreeItem>* out) {
     node->bytes = kPageHeaderBytes;
     for (const TreeItem& item : node->items) node->bytes += item.bytes();
   }
+  PageSpan wanted;
+  if (node->reserved != 0) wanted = {node->reserved, node->page_count};
   FreeNodePages(node);
   std::span<const TreeItem> rest = node->items;
   uint64_t rest_bytes = node->bytes;
   do {
     uint64_t bytes = 0;
     const size_t n = PageItems(rest, node->leaf, rest_bytes, writer_->page_size(), fill_percent_, &bytes);
-    const PageId id = writer_->EmitPage(node->leaf, rest.first(n), bytes);
+    const PageId id = writer_->EmitPage(node->leaf, rest.first(n), bytes, std::exchange(wanted, {}));
     // The key of an empty root is not used.
     const TreeItem first = rest.empty() ? TreeItem{} : rest.front();
     out->push_back({first.data, first.key_size, 0, id});

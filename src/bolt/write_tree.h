@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,11 @@ class WriteTree {
 
   // Makes the root a node, so that it will be written.
   Status LoadRoot();
+  // Has the page written anew, with the path to it, as part of a move. `key` is its first key. `reserve`
+  // gives the page that the copy of so many pages shall begin at, nothing when there is none.
+  enum class MoveResult { kMoved, kGone, kNoRoom };
+  using Reserve = std::function<std::optional<PageId>(uint64_t count)>;
+  StatusOr<MoveResult> Move(PageId page, std::string_view key, const Reserve& reserve);
 
   // Commit, in this order: Rebalance, then Spill or MoveInline.
   // Merges small nodes with a sibling, drops empty ones, and takes one-child roots away.
@@ -57,6 +63,8 @@ class WriteTree {
   };
 
   StatusOr<TreeNode*> Child(TreeNode* node, uint32_t index);
+  // The pages spanned by `page` if it is still on the way to the key, else 0.
+  StatusOr<uint64_t> SpanOnPath(PageId page, std::string_view key) const;
   // The leaf for `key`, with all nodes above it loaded.
   Status Descend(std::string_view key);
   bool AppendToTail(std::string_view key, std::string_view value, uint32_t flags);

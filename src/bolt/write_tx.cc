@@ -37,7 +37,8 @@ WriteTx::State::State(std::shared_ptr<Db::Shared> s, Db::Writer* w)
       source(SourceOf(*mapping, before, shared->path)),
       meta(before),
       mapping_after(mapping),
-      tree_writer(source, &w->data, &w->pages, [this](uint64_t count) { return Allocate(count); }),
+      tree_writer(source, &w->data, &w->pages,
+                  [this](uint64_t count, const PageSpan& wanted) { return Allocate(count, wanted); }),
       root(&tree_writer, RootHeader(before), 0) {
   ++meta.txid;
 }
@@ -49,6 +50,7 @@ WriteTx::~WriteTx() { End(); }
 void WriteTx::End() {
   if (state_ == nullptr) return;
   Db::Writer* const writer = state_->writer;
+  state_->ReturnReserved();
   state_.reset();
   writer->data.Reset();
   writer->pages.Reset();
@@ -70,9 +72,11 @@ Status WriteTx::Commit() {
   if (state_ == nullptr) return FailedPrecondition("the write transaction of the db file has ended already");
   const auto write = [](State& s) -> Status {
     QUORATE_RETURN_IF_ERROR(s.tree_writer.broken());
-    if (!s.root.Changed()) return absl::OkStatus();
+    if (!s.root.Changed() && !s.lower_high_water) return absl::OkStatus();
     QUORATE_RETURN_IF_ERROR(s.SpillTrees());
     QUORATE_RETURN_IF_ERROR(s.CheckFreed());
+    s.ReturnReserved();
+    if (s.lower_high_water) s.TakeTail();
     QUORATE_RETURN_IF_ERROR(s.Extend());
     QUORATE_RETURN_IF_ERROR(s.WriteDirty());
     QUORATE_RETURN_IF_ERROR(s.Sync());
@@ -92,9 +96,30 @@ Status WriteTx::Commit() {
   return status;
 }
 
-PageId WriteTx::State::Allocate(uint64_t count) {
+StatusOr<WriteTx::MoveResult> WriteTx::Move(const TailPage& tail) {
+  QUORATE_CHECK(state_ != nullptr);
+  WriteBucket* bucket = &state_->root;
+  if (!tail.bucket.empty()) {
+    QUORATE_ASSIGN_OR_RETURN(bucket, FindBucket(tail.bucket));
+    if (bucket == nullptr) return MoveResult::kGone;
+  }
+  return bucket->Move(tail.page, tail.key, [&](uint64_t count) {
+    const std::optional<PageId> to = state_->writer->free.TakeBelow(count, tail.page);
+    if (to) state_->reserved.emplace(*to, count);
+    return to;
+  });
+}
+
+void WriteTx::LowerHighWater() {
+  QUORATE_CHECK(state_ != nullptr);
+  state_->lower_high_water = true;
+}
+
+PageId WriteTx::State::Allocate(uint64_t count, const PageSpan& wanted) {
   PageId start;
-  if (const auto taken = writer->free.Take(count)) {
+  if (wanted.count == count && reserved.erase(wanted.start) > 0) {
+    start = wanted.start;
+  } else if (const auto taken = writer->free.Take(count)) {
     start = *taken;
   } else {
     start = meta.high_water;
@@ -121,6 +146,15 @@ Status WriteTx::State::SpillTrees() {
   }
   return absl::OkStatus();
 }
+
+// A page that grew, merged or went meanwhile did not go where its move wanted it.
+void WriteTx::State::ReturnReserved() {
+  for (const auto& [start, count] : reserved) writer->free.Add(start, count);
+  reserved.clear();
+}
+
+// No reader sees free pages, so the high-water mark may pass them; a pending one stops it.
+void WriteTx::State::TakeTail() { meta.high_water = writer->free.TakeTail(meta.high_water); }
 
 // The walk at open found every page in one place only; this catches bytes that went bad since.
 Status WriteTx::State::CheckFreed() const {
@@ -189,6 +223,7 @@ Status WriteTx::State::WriteMeta() {
 
 void WriteTx::State::Publish() {
   for (const PageSpan& span : tree_writer.freed()) writer->pending.Freed(span, meta.txid);
+  writer->high_water_before = before.high_water;
   std::lock_guard lock(shared->mutex);
   shared->meta = meta;
   shared->mapping = mapping_after;

@@ -155,9 +155,11 @@ void Backend::MaybeCommit(int64_t now_nanos) {
 int64_t Backend::next_commit_nanos() const {
   const size_t operations = impl_->open->operations();
   // A wanted commit that has not begun waits for the one under way, whose end starts it.
-  if (operations == 0 || impl_->commit_wanted) return std::numeric_limits<int64_t>::max();
-  if (operations >= impl_->options.batch_operations) return impl_->batch_begin_nanos;
-  return impl_->batch_begin_nanos + impl_->options.batch_interval_nanos;
+  if (impl_->commit_wanted) return std::numeric_limits<int64_t>::max();
+  const int64_t defragment = impl_->defragmenter.next_commit_nanos();
+  if (operations == 0) return defragment;
+  const bool full = operations >= impl_->options.batch_operations;
+  return std::min(defragment, impl_->batch_begin_nanos + (full ? 0 : impl_->options.batch_interval_nanos));
 }
 
 void Backend::Commit(std::function<void()> done) {
@@ -176,11 +178,13 @@ void Backend::Impl::Publish() {
 
 void Backend::Impl::StartNext() {
   if (job != nullptr || closed || !failure.ok()) return;
-  if (defragment_wanted) {
-    StartDefragment();
-  } else if (commit_wanted) {
-    StartCommit();
-  }
+  if (commit_wanted) StartCommit();
+}
+
+void Backend::Impl::StartIfDue() {
+  if (env.clock->MonotonicNanos() < defragmenter.next_commit_nanos()) return;
+  commit_wanted = true;
+  StartNext();
 }
 
 void Backend::Impl::Submit(const std::shared_ptr<BackendJob>& started, std::function<void()> done) {
@@ -202,7 +206,8 @@ void Backend::Impl::StartCommit() {
   in_flight = std::exchange(open, std::make_shared<Batch>(kBucketCount));
   in_flight_waiters = std::exchange(waiters, {});
   Publish();
-  auto commit = std::make_shared<CommitJob>(db, in_flight, options.write_term, env.clock);
+  auto commit =
+      std::make_shared<CommitJob>(db, in_flight, options.write_term, env.clock, defragmenter.TakeStep());
   Submit(commit, [this, commit] { FinishCommit(commit); });
 }
 
@@ -211,6 +216,8 @@ void Backend::Impl::FinishCommit(const std::shared_ptr<CommitJob>& finished) {
     Fail(finished->status());
     return;
   }
+  if (finished->db() != db) Retire();
+  db = finished->db();
   file = finished->file();
   in_flight = nullptr;
   Publish();
@@ -220,6 +227,19 @@ void Backend::Impl::FinishCommit(const std::shared_ptr<CommitJob>& finished) {
     if (commit_observer) commit_observer(last_commit_nanos);
   }
   for (const Waiter& waiter : std::exchange(in_flight_waiters, {})) waiter({});
+  if (finished->step() != nullptr) defragmenter.StepEnded(*finished->step());
+}
+
+// A copy has taken the file's place. Letting go of a large one takes the system a while: not here.
+void Backend::Impl::Retire() {
+  struct Old {
+    std::shared_ptr<bolt::Db> db;
+    std::shared_ptr<const CommittedFile> file;
+    std::shared_ptr<const ReadView::Parts> parts;
+  };
+  auto old = std::make_shared<Old>(Old{std::move(db), std::move(file), std::move(parts)});
+  env.executor->Submit(
+      Lane::kBackground, [old] { *old = {}; }, [] {});
 }
 
 // The batches stay readable: the program may go on answering what it must while it ends.
@@ -227,6 +247,7 @@ void Backend::Impl::Fail(const Status& status) {
   failure = status;
   for (const Waiter& waiter : std::exchange(in_flight_waiters, {})) waiter(status);
   for (const Waiter& waiter : std::exchange(waiters, {})) waiter(status);
+  defragmenter.End(status);
   if (options.on_fatal) options.on_fatal(status);
 }
 
@@ -237,13 +258,13 @@ Status Backend::Close() {
   if (impl.job != nullptr) {
     impl.job->RunOrWait();
     const auto ended = std::exchange(impl.job, nullptr);
-    if (ended->db() != nullptr) impl.db = ended->db();
-    // A defragmentation that failed has left the old file in place: going on is right.
-    if (!ended->status().ok() && !impl.defragment_running) impl.failure = ended->status();
+    impl.db = ended->db();
+    impl.failure = ended->status();
   }
+  impl.defragmenter.DiscardCopies();
   if (impl.failure.ok() && impl.HasChanges()) {
     CommitJob commit(impl.db, std::exchange(impl.open, std::make_shared<Batch>(kBucketCount)),
-                     impl.options.write_term, impl.env.clock);
+                     impl.options.write_term, impl.env.clock, nullptr);
     commit.RunOrWait();
     impl.failure = commit.status();
   }
@@ -310,19 +331,20 @@ StatusOr<std::optional<std::string_view>> Backend::GetKeyValue(Revision revision
 // --- figures
 // ---------------------------------------------------------------------------------------------------------
 
-Backend::Stats Backend::stats() const {
-  const bolt::Stats bolt_stats = impl_->db->stats();
+Backend::Stats Backend::Impl::Figures() const {
+  const bolt::Stats bolt_stats = db->stats();
   Stats stats;
   stats.size_bytes = bolt_stats.pages_total * bolt_stats.page_size;
   stats.size_in_use_bytes = stats.size_bytes - bolt_stats.pages_free * bolt_stats.page_size;
-  stats.pending_bytes = pending_bytes();
-  stats.pending_operations =
-      impl_->open->operations() + (impl_->in_flight ? impl_->in_flight->operations() : 0);
+  stats.pending_bytes = open->bytes() + (in_flight ? in_flight->bytes() : 0);
+  stats.pending_operations = open->operations() + (in_flight ? in_flight->operations() : 0);
   stats.open_reads = bolt_stats.open_reads;
-  stats.commits = impl_->commits;
-  stats.last_commit_nanos = impl_->last_commit_nanos;
+  stats.commits = commits;
+  stats.last_commit_nanos = last_commit_nanos;
   return stats;
 }
+
+Backend::Stats Backend::stats() const { return impl_->Figures(); }
 
 uint64_t Backend::size_bytes() const {
   const bolt::Stats stats = impl_->db->stats();
@@ -335,6 +357,10 @@ uint64_t Backend::pending_bytes() const {
 
 void Backend::set_commit_observer(std::function<void(int64_t)> observer) {
   impl_->commit_observer = std::move(observer);
+}
+
+void Backend::set_defragment_observer(std::function<void(int64_t)> observer) {
+  impl_->defragment_observer = std::move(observer);
 }
 
 }  // namespace quorate::mvcc

@@ -6,7 +6,8 @@
 // the file says by how much.
 //
 // Invariants:
-//  1. At most one commit or defragmentation is under way; further wishes are served by one commit after it.
+//  1. At most one commit is under way; further wishes are served by one commit after it. A defragmentation
+//  goes on in steps that commits take along.
 //  2. A frozen batch never changes. The records of bucket `key` in a batch ascend by revision, and are all
 //  newer than
 //     those of the batch before and of the file.
@@ -153,15 +154,15 @@ class Backend {
   void BeginSnapshot(std::function<void()> frozen,
                      std::function<void(StatusOr<std::shared_ptr<Snapshot>>)> done);
 
-  // Copies everything in order into a new file beside the old (db.tmp.*), on Lane::kDb, and puts it in its
-  // place. Changes pile up meanwhile: see pending_bytes. On any failure the old file stays. One at a time:
-  // FailedPrecondition.
+  // Gives the free pages of the file back while it is in use: see defragmenter.h. `done` is told when that
+  // has ended; when readers still hold the end of the file after a while, it is cut later and `done` hears
+  // OK. A call while one is under way joins it. On any failure all is as valid as before.
   void Defragment(std::function<void(Status)> done);
   bool defragmenting() const;
-  // Another file is about to take the place of this one, by a job of Lane::kDb: a copy made after it would
-  // put the old state there again. A defragmentation that has not begun is refused, and each further one;
-  // Unavailable.
-  void RefuseDefragmentation();
+  // Ends the one under way between two of its steps and refuses each further one, telling `reason`: at the
+  // end, and before another file takes this one's place by a job of Lane::kDb, where a copy that took the
+  // name after it would put the old state again.
+  void RefuseDefragmentation(const Status& reason);
 
   // --- figures
   // ----------------------------------------------------------------------------------------------------
@@ -179,8 +180,11 @@ class Backend {
   uint64_t pending_bytes() const;
   // Called after each commit with its duration; for histograms.
   void set_commit_observer(std::function<void(int64_t nanos)> observer);
+  // The same after each defragmentation that went well.
+  void set_defragment_observer(std::function<void(int64_t nanos)> observer);
 
  private:
+  friend class Defragmenter;
   struct Impl;
   explicit Backend(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;  // Shared only so that a completion can tell that it comes too late.

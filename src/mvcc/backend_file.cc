@@ -1,9 +1,7 @@
 // What Backend does with the file as a whole: snapshots and defragmentation.
-#include <cstdio>
 #include <utility>
 
 #include "base/check.h"
-#include "base/logging.h"
 #include "bolt/check.h"
 #include "mvcc/backend_impl.h"
 #include "mvcc/snapshot_check.h"
@@ -55,57 +53,13 @@ void Backend::BeginSnapshot(std::function<void()> frozen,
   impl_->StartNext();
 }
 
-namespace {
+void Backend::Defragment(std::function<void(Status)> done) { impl_->defragmenter.Start(std::move(done)); }
 
-Status ErrReplaced() {
-  return Unavailable("a snapshot of the leader is taking the place of the database; defragment again later");
-}
+bool Backend::defragmenting() const { return impl_->defragmenter.running(); }
 
-}  // namespace
-
-void Backend::RefuseDefragmentation() {
-  impl_->defragment_refused = true;
-  if (!std::exchange(impl_->defragment_wanted, false)) return;
-  std::exchange(impl_->defragment_done, {})(ErrReplaced());
-}
-
-void Backend::Defragment(std::function<void(Status)> done) {
-  if (impl_->defragment_refused) {
-    done(ErrReplaced());
-    return;
-  }
-  if (defragmenting()) {
-    done(FailedPrecondition("a defragmentation is under way already"));
-    return;
-  }
-  impl_->defragment_wanted = true;
-  impl_->defragment_done = std::move(done);
-  impl_->StartNext();
-}
-
-bool Backend::defragmenting() const { return impl_->defragment_wanted || impl_->defragment_running; }
-
-void Backend::Impl::StartDefragment() {
-  defragment_wanted = false;
-  defragment_running = true;
-  char suffix[17];
-  std::snprintf(suffix, sizeof suffix, "%016llx", static_cast<unsigned long long>(env.random->Next()));
-  auto defragment = std::make_shared<DefragmentJob>(db, env.files, path,
-                                                    CopyPrefix(path) + std::string(suffix), BoltOptions());
-  Submit(defragment, [this, defragment] { FinishDefragment(defragment); });
-}
-
-void Backend::Impl::FinishDefragment(const std::shared_ptr<DefragmentJob>& finished) {
-  defragment_running = false;
-  const auto done = std::exchange(defragment_done, nullptr);
-  if (finished->status().ok()) {
-    db = finished->db();
-    file = finished->file();
-    Publish();
-  } else if (finished->replaced()) {
-    Fail(finished->status());  // The new file is in place, and does not open or is not durable.
-  }
-  done(finished->status());
+void Backend::RefuseDefragmentation(const Status& reason) {
+  impl_->defragmenter.Refuse(reason);
+  impl_->defragmenter.End(reason);
 }
 
 }  // namespace quorate::mvcc

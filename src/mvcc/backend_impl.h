@@ -12,6 +12,7 @@
 #include "mvcc/backend_job.h"
 #include "mvcc/batch.h"
 #include "mvcc/committed_file.h"
+#include "mvcc/defragmenter.h"
 
 namespace quorate::mvcc {
 
@@ -32,12 +33,14 @@ struct Backend::Impl : std::enable_shared_from_this<Backend::Impl> {
   // Makes `parts` from file, in_flight and open.
   void Publish();
   void StartNext();
+  // Starts the defragmenter's next commit if its time has come.
+  void StartIfDue();
   void StartCommit();
-  void StartDefragment();
   void Submit(const std::shared_ptr<BackendJob>& started, std::function<void()> done);
   void FinishCommit(const std::shared_ptr<CommitJob>& finished);
-  void FinishDefragment(const std::shared_ptr<DefragmentJob>& finished);
+  void Retire();
   void Fail(const Status& status);
+  Stats Figures() const;
   bool HasChanges() const { return open->operations() > 0 || open->has_consistent_index(); }
 
   const Env env;
@@ -58,16 +61,14 @@ struct Backend::Impl : std::enable_shared_from_this<Backend::Impl> {
   std::vector<Waiter> waiters;                       // For the next commit.
   std::vector<std::function<void()>> before_freeze;  // Run when its batch is complete.
   std::vector<Waiter> in_flight_waiters;             // For the one under way.
-  std::function<void(Status)> defragment_done;
-  bool defragment_wanted = false;
-  bool defragment_running = false;
-  bool defragment_refused = false;  // See RefuseDefragmentation.
+  Defragmenter defragmenter{this};
 
   Status failure;
   bool closed = false;
   uint64_t commits = 0;
   int64_t last_commit_nanos = 0;
   std::function<void(int64_t)> commit_observer;
+  std::function<void(int64_t)> defragment_observer;
 };
 
 }  // namespace quorate::mvcc

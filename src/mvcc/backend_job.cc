@@ -2,17 +2,10 @@
 
 #include <utility>
 
-#include "base/endian.h"
+#include "mvcc/batch_writer.h"
+#include "mvcc/defrag_limits.h"
 
 namespace quorate::mvcc {
-namespace {
-
-// Bucket `key` only grows at its end: nearly full pages are not split again (etcd: UnsafeSeqPut).
-constexpr double kSequentialFill = 0.9;
-// Pairs copied in one transaction while defragmenting (etcd: defragLimit).
-constexpr size_t kCopyTransactionPairs = 10'000;
-
-}  // namespace
 
 void BackendJob::Run() {
   int expected = kQueued;
@@ -42,97 +35,78 @@ void BackendJob::CancelOrWait() {
 }
 
 Status CommitJob::Execute() {
-  if (batch_->operations() == 0 && !batch_->has_consistent_index()) return {};
+  const bool changes = batch_->operations() > 0 || batch_->has_consistent_index();
+  if (!changes && step_ == nullptr) return {};
   wrote_ = true;
   const int64_t begin = clock_->MonotonicNanos();
-  QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::WriteTx> tx, db_->BeginWrite());
-  QUORATE_RETURN_IF_ERROR(Apply(*tx));
-  QUORATE_RETURN_IF_ERROR(tx->Commit());
+  // A page that can't be moved must not cost the batch: then it is committed without the moves.
+  Status status = Commit(step_ != nullptr);
+  if (step_ != nullptr && !step_->status.ok()) status = Commit(false);
   nanos_ = clock_->MonotonicNanos() - begin;
+  if (status.ok() && step_ != nullptr && step_->status.ok()) status = AfterCommit();
+  return status;
+}
+
+Status CommitJob::Commit(bool moving) {
+  QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::WriteTx> tx, db_->BeginWrite());
+  QUORATE_RETURN_IF_ERROR(WriteBatch(*batch_, write_term_, nullptr, *tx));
+  if (moving && step_->copy == nullptr) {
+    step_->status = Move(*tx);
+    if (!step_->status.ok()) return {};
+    tx->LowerHighWater();
+  }
+  return tx->Commit();
+}
+
+std::function<bool()> CommitJob::Deadline() const {
+  return [clock = clock_, end = clock_->MonotonicNanos() + limits::kDefragStepNanos] {
+    return clock->MonotonicNanos() >= end;
+  };
+}
+
+Status CommitJob::Move(bolt::WriteTx& tx) {
+  constexpr size_t kPagesPerLook = 16;
+  const std::function<bool()> enough = Deadline();
+  size_t& i = step_->next;
+  for (i = step_->begin; i < step_->end; ++i) {
+    if ((i - step_->begin) % kPagesPerLook == kPagesPerLook - 1 && enough()) break;
+    const bolt::TailPage& page = (*step_->tail)[i];
+    QUORATE_ASSIGN_OR_RETURN(const bolt::WriteTx::MoveResult result, tx.Move(page));
+    if (result == bolt::WriteTx::MoveResult::kMoved) ++step_->moved;
+    // The file can't be cut below this page: what lies lower need not move.
+    if (result == bolt::WriteTx::MoveResult::kNoRoom) {
+      step_->no_room_end = page.page + 1;
+      break;
+    }
+  }
   return {};
 }
 
-Status CommitJob::Apply(bolt::WriteTx& tx) const {
-  QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * records, tx.CreateBucketIfMissing(BucketName(Bucket::kKey)));
-  records->set_fill_percent(kSequentialFill);
-  for (size_t i = 0; i < batch_->records(); ++i) {
-    const BatchRecord& record = batch_->RecordAt(i);
-    QUORATE_RETURN_IF_ERROR(
-        records->Put(EncodeRevision(record.revision, record.tombstone).view(), record.value));
-  }
-  for (const RevisionKey& key : batch_->deleted_records()) {
-    QUORATE_RETURN_IF_ERROR(records->Delete(key.view()));
-  }
-  for (size_t i = 0; i < kBucketCount; ++i) {
-    const Batch::SmallBucket& changes = batch_->small(i);
-    if (changes.empty()) continue;
-    QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * bucket,
-                             tx.CreateBucketIfMissing(BucketName(static_cast<Bucket>(i))));
-    for (const auto& [key, value] : changes) {
-      QUORATE_RETURN_IF_ERROR(value ? bucket->Put(key, *value) : bucket->Delete(key));
-    }
-  }
-  if (!batch_->has_consistent_index()) return {};
-  QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * meta, tx.CreateBucketIfMissing(BucketName(Bucket::kMeta)));
-  char number[8];
-  StoreBig64(number, batch_->consistent_index());
-  QUORATE_RETURN_IF_ERROR(meta->Put(kConsistentIndexKey, {number, sizeof number}));
-  if (!write_term_) return {};
-  StoreBig64(number, batch_->consistent_term());
-  return meta->Put(kTermKey, {number, sizeof number});
-}
-
-Status DefragmentJob::WriteCopy() const {
-  QUORATE_ASSIGN_OR_RETURN(bolt::ReadTx from, db_->BeginRead());
-  bolt::Options options = options_;
-  options.sync = false;  // The copy counts for nothing until it is whole; then it is synced once.
-  QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::Db> to, bolt::Db::Open(*files_, copy_path_, options));
-  return from.ForEachBucket([&](std::string_view name, const bolt::Bucket& bucket) -> Status {
-    bolt::Cursor cursor = bucket.NewCursor();
-    QUORATE_RETURN_IF_ERROR(cursor.SeekFirst());
-    do {
-      QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::WriteTx> tx, to->BeginWrite());
-      QUORATE_ASSIGN_OR_RETURN(bolt::WriteBucket * target, tx->CreateBucketIfMissing(name));
-      target->set_fill_percent(kSequentialFill);
-      for (size_t copied = 0; copied < kCopyTransactionPairs && cursor.Valid(); ++copied) {
-        if (cursor.is_bucket()) {
-          return FailedPrecondition("cannot defragment " + path_ + ": bucket '" + std::string(name) +
-                                    "' holds a nested bucket, which etcd never makes");
-        }
-        QUORATE_RETURN_IF_ERROR(target->Put(cursor.key(), cursor.value()));
-        QUORATE_RETURN_IF_ERROR(cursor.Next());
-      }
-      QUORATE_RETURN_IF_ERROR(tx->Commit());
-    } while (cursor.Valid());
-    return {};
-  });
-}
-
-Status DefragmentJob::Execute() {
-  Status status = WriteCopy();
-  if (status.ok() && options_.sync) {
-    OpenOptions open;
-    open.write = true;
-    StatusOr<std::unique_ptr<File>> copy = files_->Open(copy_path_, open);
-    status = copy.ok() ? (*copy)->Sync() : copy.status();
-  }
-  if (status.ok()) status = files_->Rename(copy_path_, path_);
-  if (!status.ok()) {
-    if (files_->Exists(copy_path_)) {
-      const Status removed = files_->Remove(copy_path_);
-      if (!removed.ok()) {
-        return MakeStatus(status.code(), std::string(Message(status)) + "; and the copy is left behind: " +
-                                             std::string(Message(removed)));
-      }
-    }
-    return status;
-  }
-  replaced_ = true;
-  const size_t slash = path_.rfind('/');
-  QUORATE_RETURN_IF_ERROR(files_->SyncDirectory(slash == std::string::npos ? "." : path_.substr(0, slash)));
-  QUORATE_ASSIGN_OR_RETURN(std::unique_ptr<bolt::Db> db, bolt::Db::Open(*files_, path_, options_));
-  db_ = std::move(db);
+Status CommitJob::AfterCommit() {
+  if (step_->copy != nullptr) return FollowCopy();
+  StatusOr<bolt::CutResult> cut = db_->CutFile(limits::kDefragCutBytes);
+  step_->status = cut.status();
+  if (cut.ok()) step_->cut = *cut;
   return {};
+}
+
+// Fails only when it is unknown which file has the name.
+Status CommitJob::FollowCopy() {
+  FileCopy& copy = *step_->copy;
+  step_->status = [&]() -> Status {
+    QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx from, db_->BeginRead());
+    // Twice what the batch brought, at least: else the end might move away as fast as the copy comes near.
+    FileCopy::Share share{0, step_->copy_bytes_max, Deadline()};
+    if (share.bytes_max > 0) {
+      share.bytes_min = 2 * batch_->bytes();
+      share.bytes_max += share.bytes_min;
+    }
+    QUORATE_RETURN_IF_ERROR(copy.Follow(from, *batch_, write_term_, share));
+    return copy.complete() ? copy.Switch() : Status();
+  }();
+  if (!copy.replaced()) return {};
+  db_ = copy.db();
+  return step_->status;
 }
 
 }  // namespace quorate::mvcc

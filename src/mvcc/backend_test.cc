@@ -218,33 +218,6 @@ TEST(BackendTest, ReadersRunBesideTheCore) {
   threads.Shutdown();
 }
 
-TEST(BackendTest, DefragmentationShrinksAndKeepsEverything) {
-  World world(1, InlineExecutor::Mode::kQueued);
-  ASSERT_TRUE(world.Open().ok());
-  for (int i = 0; i < 3000; ++i) PutOne(world, "k", std::string(300, 'v'));
-  world.backend->Put(Bucket::kAuth, "a", "1");
-  ASSERT_TRUE(world.store->Compact(3000, {}).ok());
-  world.Settle();
-  const ReadView before = world.backend->View();
-  const auto expected = Records(*world.backend);
-  const uint64_t size = world.backend->size_bytes();
-  Status result = Unknown("not called");
-  world.backend->Defragment([&result](const Status& status) { result = status; });
-  Status second;
-  world.backend->Defragment([&second](const Status& status) { second = status; });
-  EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
-  PutOne(world, "meanwhile", "x");
-  world.executor.RunUntilIdle();
-  ASSERT_TRUE(result.ok()) << result;
-  EXPECT_LT(world.backend->size_bytes(), size / 4);
-  EXPECT_EQ(Records(*world.backend).size(), expected.size() + 1);
-  EXPECT_TRUE(before.GetKeyValue(expected.begin()->first).ok());
-  ASSERT_TRUE(world.Close().ok());
-  ASSERT_TRUE(world.Open().ok());
-  EXPECT_EQ(Records(*world.backend).size(), expected.size() + 1);
-  EXPECT_EQ(All(*world.backend, Bucket::kAuth), (Pairs{{"a", "1"}}));
-}
-
 // A copy made after another file has taken the place would put the old state there again.
 TEST(BackendTest, NoDefragmentationOfAFileThatIsReplaced) {
   World world(1, InlineExecutor::Mode::kQueued);
@@ -253,7 +226,7 @@ TEST(BackendTest, NoDefragmentationOfAFileThatIsReplaced) {
   world.backend->Commit({});  // Its work has not run, so the defragmentation has to wait for it.
   Status waiting;
   world.backend->Defragment([&waiting](const Status& status) { waiting = status; });
-  world.backend->RefuseDefragmentation();
+  world.backend->RefuseDefragmentation(Unavailable("another file comes"));
   EXPECT_EQ(waiting.code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(world.backend->defragmenting());
   Status later;
@@ -261,45 +234,6 @@ TEST(BackendTest, NoDefragmentationOfAFileThatIsReplaced) {
   EXPECT_EQ(later.code(), absl::StatusCode::kUnavailable);
   world.executor.RunUntilIdle();
   EXPECT_EQ(world.backend->stats().commits, 1u);
-}
-
-// Whatever operation of a defragmentation fails or is the last before a crash: the file is the old or the new
-// one, whole.
-TEST(BackendTest, DefragmentationIsAllOrNothing) {
-  for (const bool crash : {false, true}) {
-    bool through = false;
-    for (uint64_t n = 1; !through; ++n) {
-      World world(n);
-      ASSERT_TRUE(world.Open().ok());
-      for (int i = 0; i < 50; ++i) PutOne(world, "k" + std::to_string(i), std::string(300, 'v'));
-      world.backend->Commit({});
-      world.executor.RunUntilIdle();
-      const auto expected = Records(*world.backend);
-      uint64_t operations = 0;
-      bool hit = false;
-      world.files.set_before_operation([&](SimOperation operation, const std::string&) -> Status {
-        if (hit || !Changes(operation) || ++operations != n) return {};
-        hit = true;
-        if (!crash) return DataLoss("injected");
-        world.files.Crash();
-        return {};
-      });
-      Status result;
-      world.backend->Defragment([&result](const Status& status) { result = status; });
-      world.executor.RunUntilIdle();
-      through = !hit;
-      world.files.set_before_operation({});
-      if (!crash && !result.ok() && world.fatal.ok()) {
-        PutOne(world, "after", "x");  // Life goes on with the old file.
-        ASSERT_TRUE(world.Close().ok());
-      }
-      const bool went_on = world.backend == nullptr;
-      world.Forget();
-      ASSERT_TRUE(world.Open().ok()) << "operation " << n;
-      EXPECT_EQ(Records(*world.backend).size(), expected.size() + (went_on ? 1 : 0)) << "operation " << n;
-      EXPECT_EQ(world.files.List(".")->size(), 1u);  // No copy is left behind.
-    }
-  }
 }
 
 TEST(BackendTest, ASnapshotIsADbFileOfItsOwn) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,6 +87,24 @@ struct World {
       }
       executor.RunUntilIdle();
     } while (store->busy());
+  }
+
+  // A while passes in the loop of the core.
+  void Turn() {
+    executor.RunUntilIdle();
+    clock.Advance(25'000'000);
+    backend->MaybeCommit(clock.MonotonicNanos());
+    executor.RunUntilIdle();
+  }
+  // Until it has answered. `each` is called between its steps.
+  Status Defragment(const std::function<void()>& each = {}) {
+    std::optional<Status> result;
+    backend->Defragment([&result](const Status& status) { result = status; });
+    for (int turns = 0; !result && fatal.ok() && turns < 10'000; ++turns) {
+      if (each) each();
+      Turn();
+    }
+    return result.value_or(Unknown("not answered"));
   }
 
   StatusOr<HashKvResult> HashKv(int64_t revision) {

@@ -91,9 +91,13 @@ void MaintenanceService::Status(Call call, std::string_view) {
 
 void MaintenanceService::Defragment(Call call, std::string_view) {
   if (const absl::Status denied = AdminPermitted(call); !denied.ok()) return call.Fail(denied);
-  const int64_t started = member_.now();
-  member_.backend().Defragment([this, call, started](const absl::Status& status) mutable {
-    member_.metrics().backend_defrag.ObserveNanos(member_.now() - started);
+  LOG_INFO("starting defragment");
+  member_.backend().Defragment([call](const absl::Status& status) mutable {
+    if (status.ok()) {
+      LOG_INFO("finished defragment");
+    } else {
+      LOG_WARN("failed to defragment", {"error", Message(status)});
+    }
     call.Finish(status, {});
   });
 }

@@ -13,6 +13,7 @@
 #include "cluster/remote_cluster.h"
 #include "cluster/version.h"
 #include "raft/types.h"
+#include "server/auto_defrag.h"
 #include "server/lost_log.h"
 
 namespace quorate::server {
@@ -67,6 +68,8 @@ struct Config {
   int64_t auto_compaction_retention = 0;
   size_t compaction_batch_limit = 1000;
   int64_t compaction_sleep_nanos = 10'000'000;
+
+  AutoDefragOptions auto_defrag;
 
   int64_t watch_progress_interval_nanos = 600'000'000'000;
   bool lease_checkpoint = false;

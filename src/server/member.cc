@@ -226,6 +226,7 @@ void Member::Tick() {
   FinishTransfer();
   if (removed_ && removed_ticks_ > 0 && --removed_ticks_ == 0 && on_removed_) on_removed_();
   if (auto_compaction_) auto_compaction_->Tick(time, store_->current_revision(), is_leader());
+  auto_defrag_->Tick(time);
   if (snapshot_wanted_) MaybeSnapshot();
   if (time - purge_round_nanos_ >= kPurgeRoundNanos) {
     purge_round_nanos_ = time;

@@ -46,6 +46,7 @@
 #include "server/alarms.h"
 #include "server/applier.h"
 #include "server/auto_compaction.h"
+#include "server/auto_defrag.h"
 #include "server/config.h"
 #include "server/lost_log_guard.h"
 #include "server/metrics.h"
@@ -215,6 +216,7 @@ class Member {
   StatusOr<Parts> OpenParts() const;
   Status InstallParts(Parts parts, const raft::Snapshot* snapshot);
   void MakeApplier();
+  void MakeAutomatic();
   Status OpenState(const raft::Snapshot* snapshot);
   Status StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log);
   wal::WalOptions WalOptions() const;
@@ -311,6 +313,7 @@ class Member {
   std::unique_ptr<Alarms> alarms_;
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<AutoCompaction> auto_compaction_;
+  std::unique_ptr<AutoDefrag> auto_defrag_;
 
   std::unique_ptr<wal::Wal> wal_;
   std::unique_ptr<wal::SnapshotFiles> snapshots_;

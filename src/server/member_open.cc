@@ -411,6 +411,7 @@ Status Member::InstallParts(Parts parts, const raft::Snapshot* snapshot) {
   store_ = std::move(parts.store);
   alarms_ = std::move(parts.alarms);
   backend_->set_commit_observer([this](int64_t nanos) { metrics_.backend_commit.ObserveNanos(nanos); });
+  backend_->set_defragment_observer([this](int64_t nanos) { metrics_.backend_defrag.ObserveNanos(nanos); });
   history_ = std::make_unique<mvcc::StoreHistory>(store_.get(), backend_.get());
   store_->set_observer([this](const mvcc::EventBatch& batch) { watch_hub_->Notify(batch); });
   if (watch_hub_ != nullptr) watch_hub_->Restored(history_.get());
@@ -445,6 +446,11 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
   QUORATE_ASSIGN_OR_RETURN(auth_, auth::AuthStore::Open(backend_.get(), env_.random, config_.auth));
   QUORATE_RETURN_IF_ERROR(FollowVersion(0));  // For it, too.
   MakeApplier();
+  MakeAutomatic();
+  return absl::OkStatus();
+}
+
+void Member::MakeAutomatic() {
   if (config_.auto_compaction_retention > 0) {
     auto_compaction_ =
         std::make_unique<AutoCompaction>(config_.auto_compaction_mode, config_.auto_compaction_retention,
@@ -452,7 +458,13 @@ Status Member::OpenState(const raft::Snapshot* snapshot) {
                                            ProposeCompaction(revision, std::move(done));
                                          });
   }
-  return absl::OkStatus();
+  auto_defrag_ = std::make_unique<AutoDefrag>(
+      config_.auto_defrag, env_.random,
+      [this] {
+        const mvcc::Backend::Stats stats = backend_->stats();
+        return AutoDefrag::Use{stats.size_bytes, stats.size_bytes - stats.size_in_use_bytes};
+      },
+      [this](std::function<void(const Status&)> done) { backend_->Defragment(std::move(done)); });
 }
 
 Status Member::StartRaft(std::shared_ptr<const raft::Snapshot> snapshot, wal::LogContents log) {

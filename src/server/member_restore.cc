@@ -41,15 +41,17 @@ void Member::LogRestored(raft::Ready ready) {
   in_flight_.push_back({std::move(ready.entries), ready.hard_state, std::move(ready.persist)});
 }
 
-// The lane of commits and defragmentations: none of the old database is under way when the new one comes.
+// The lane of commits: none of the old database is under way when the new one comes. And no copy of the old
+// one may take the name afterwards.
 void Member::OpenRestored() {
+  backend_->RefuseDefragmentation(
+      Unavailable("a snapshot of the leader is taking the place of the database; defragment again later"));
   struct Opening {
     Status status;
     Parts parts;
   };
   auto opening = std::make_shared<Opening>();
   const std::string received = snapshots_->DatabasePath(restore_->snapshot->metadata.index);
-  backend_->RefuseDefragmentation();
   env_.executor->Submit(
       Lane::kDb,
       [this, opening, received] {

@@ -42,6 +42,12 @@ def quorate():
     return chosen
 
 
+def quorateutl():
+    """The offline tool, beside the server where that is ours."""
+    chosen = os.environ.get("QUORATEUTL_BIN") or str(pathlib.Path(quorate()).parent / "quorateutl")
+    return chosen if os.access(chosen, os.X_OK) else str(REPOSITORY / "build/release/bin/quorateutl")
+
+
 def shared_data():
     """The directory that holds etcd-3.4.23, or None."""
     named = os.environ.get("QUORATE_SHARED_DATA")

@@ -92,6 +92,12 @@ void AddMember(std::vector<Flag>* t) {
        "Quorate only: what a member does whose log went back in time: stay quarantined and say so, exit with "
        "status 79, or rejoin: remove itself, come back as a learner under a new ID, and be promoted.",
        Later::kNow, "stay,exit,rejoin"},
+      {"auto-defrag-threshold", kUint, kMember, AT_UINT(auto_defrag_threshold_percent), "0",
+       "Quorate only: give the db file's free space back, while serving, when more than this percentage of "
+       "the file is free (and more than 16 MiB). 0 to disable."},
+      {"auto-defrag-interval", kDuration, kMember, AT_INT(auto_defrag_interval_nanos), "10m",
+       "Quorate only: how often --auto-defrag-threshold is looked at, on average; each member chooses its "
+       "own moments."},
       {"strict-probation", kBool, kMember, AT_BOOL(strict_probation), "false",
        "Quorate only: after a start that can't show that the disk is the one the member stopped with, wait "
        "for "

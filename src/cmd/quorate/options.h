@@ -152,15 +152,17 @@ struct Options {
   std::string feature_gates_text;  // As given.
 
   // Ours, unknown to etcd
-  std::string new_cluster_version = "3.4";  // The version a new cluster begins at.
-  std::string lost_log_action = "stay";     // What a member does whose log went back in time.
+  std::string new_cluster_version = "3.4";     // The version a new cluster begins at.
+  std::string lost_log_action = "stay";        // What a member does whose log went back in time.
+  uint64_t auto_defrag_threshold_percent = 0;  // Of the db file, free; 0: never.
+  int64_t auto_defrag_interval_nanos = 600'000'000'000;
   bool strict_probation = false;
   std::string recover_user_file;  // "user:password" for --lost-log-action=rejoin.
   std::string run_dir;            // Empty: chosen at start.
   std::string backup_dir;         // Empty: the server takes no backups.
   int64_t backup_interval_nanos = 3'600'000'000'000;
   std::string backup_retention_text = "24h,7d,4w";
-  uint64_t io_threads = 0;        // 0: the core and the sockets share one loop.
+  uint64_t io_threads = 0;  // 0: the core and the sockets share one loop.
 
   // Clustering
   std::vector<Url> initial_advertise_peer_urls = {{"http", "localhost", "2380", ""}};

@@ -37,6 +37,7 @@
 #include "peer/peer_transport.h"
 #include "rpc/services.h"
 #include "server/cluster_life.h"
+#include "server/errors.h"
 #include "server/member.h"
 #include "server/sync_failure.h"
 
@@ -430,6 +431,7 @@ class Program {
   }
 
   void Drain() {
+    member_->backend().RefuseDefragmentation(server::ErrStopped());
     server_.Drain(kDrainGrace, [this] {
       http_server_.Drain(kDrainGrace,
                          [this] { metrics_server_.Drain(kDrainGrace, [this] { loop_.Stop(); }); });

@@ -62,6 +62,8 @@ server::Config ToServerConfig(const Options& o) {
   c.lease_checkpoint_persist = o.gates.lease_checkpoint_persist;
   c.common_name_auth = o.client_tls.client_cert_auth;
   c.warning_apply_nanos = o.warning_apply_duration_nanos;
+  c.auto_defrag.percent = static_cast<int>(o.auto_defrag_threshold_percent);
+  c.auto_defrag.interval_nanos = o.auto_defrag_interval_nanos;
   c.corrupt_check_interval_nanos = o.corrupt_check_time_nanos;
   if (o.gates.compact_hash_check) c.compact_hash_check_interval_nanos = o.compact_hash_check_time_nanos;
   // Checked by Validate.
@@ -100,7 +102,10 @@ void WarnOfSettingsWithoutEffect(const Options& o) {
     warn("--metrics=extensive", "the handling-time histogram is not kept by this release");
   if (o.bootstrap_defrag_threshold_megabytes > 0) {
     warn("--bootstrap-defrag-threshold-megabytes",
-         "free pages are used again; defragment while serving instead");
+         "free pages are used again; --auto-defrag-threshold gives them back while serving");
+  }
+  if (o.gates.stop_grpc_service_on_defrag) {
+    warn("StopGRPCServiceOnDefrag", "requests are served at full speed during a defragmentation");
   }
 }
 

@@ -275,6 +275,13 @@ Status CheckOurs(const Options& o) {
     return InvalidArgument("--backup-interval must be at least 1s and at most ten years (set to " +
                            std::to_string(o.backup_interval_nanos) + " nanoseconds)");
   }
+  if (o.auto_defrag_threshold_percent > 100) {
+    return InvalidArgument("--auto-defrag-threshold is a percentage, from 0 to 100 (set to " +
+                           std::to_string(o.auto_defrag_threshold_percent) + ")");
+  }
+  if (o.auto_defrag_interval_nanos <= 0) {
+    return InvalidArgument("--auto-defrag-interval must be above zero");
+  }
   constexpr uint64_t kIoThreadsMax = 64;
   if (o.io_threads > kIoThreadsMax) {
     return InvalidArgument("--io-threads must be at most " + std::to_string(kIoThreadsMax) + " (set to " +
