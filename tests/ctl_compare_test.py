@@ -15,6 +15,7 @@ A script is a list of command lines as typed behind `etcdctl`, read by the rules
     = member list -w table          both ask the same server, so that even widths must be equal
     ? get --help                    only the exit status must be the same
     ~ snapshot save {dir}/x         only stdout and the exit status
+    > 3 lock l -- sh -c 'exit 3'    ours must end with 3, with good reason, whatever Debian's does; only stdout is compared
     ! put a 1                       a preparation: with etcd's tool on both sides
     lease = lease grant 100         compared, and the ID that it prints is {lease} from here on
     @tty 'pw\\npw\\n' user add x      on a terminal, where these answers are typed
@@ -23,6 +24,8 @@ A script is a list of command lines as typed behind `etcdctl`, read by the rules
     @send 'watch b\\n'              to its stdin; @eof closes it
     @int, @term, @end               a signal, or nothing; then its whole output is compared
     @grant 1234 100, @alarm         a lease with this ID and time to live; an alarm; on both sides
+    @keys PREFIX 2                  until there are two keys with this prefix, on each side
+    @revoke                         revokes all leases, on both sides
     @mirrored KEY VALUE             until the other cluster has it (VALUE -: until it has it not)
     @needs cluster | tls | mirror | NAME    three members, certificates, another cluster, or servers of its own
 Placeholders: {ep} {ep2} {eps} {dead} {dest} {member} {id2} {leader} {follower} {dir} {rev} {rev+2} {ca} {cert} {key} {badca}.
@@ -205,7 +208,10 @@ class Script:
 
     def step(self, line):
         mark, _, rest = line.partition(" ")
-        if mark in ("=", "?", "~", "!"):
+        if mark == ">":
+            wanted, _, rest = rest.partition(" ")
+            self.command(rest, mark, wanted_code=int(wanted))
+        elif mark in ("=", "?", "~", "!"):
             self.command(rest, mark)
         elif " = " in line.split("'")[0] and mark.isidentifier():
             self.command(line.split(" = ", 1)[1], "", capture=mark)
@@ -230,6 +236,11 @@ class Script:
             self.both(lambda side: side.grant(int(lease, 16), int(ttl)))
         elif mark == "@alarm":
             self.both(lambda side: side.raise_alarm())
+        elif mark == "@keys":
+            prefix, count = rest.split()
+            self.both(lambda side: side.wait_keys(prefix.encode(), int(count)))
+        elif mark == "@revoke":
+            self.both(lambda side: side.revoke_all())
         elif mark == "@mirrored":
             self.both(lambda side: side.wait_mirrored(*rest.split()))
         else:
@@ -239,7 +250,7 @@ class Script:
         return ([side.filled(argument, self.base) for argument in arguments],
                 {name: side.filled(value, self.base) for name, value in environment.items()})
 
-    def command(self, line, mark, capture=None):
+    def command(self, line, mark, capture=None, wanted_code=None):
         environment, arguments, stdin = read_line(line)
 
         def run(side):
@@ -255,6 +266,10 @@ class Script:
         if capture:
             for side, outcome in zip(self.sides, outcomes):
                 side.capture(capture, outcome)
+        if wanted_code is not None:
+            if outcomes[1].code != wanted_code and our_tool() != places.etcdctl():
+                self.differ(line, "exit status", outcomes[0].code, f"{outcomes[1].code} instead of {wanted_code}")
+            outcomes[1].code = outcomes[0].code
         if mark == "!":
             for outcome in outcomes:
                 if outcome.code != 0:
@@ -291,9 +306,10 @@ class Script:
                 if one != other and (what == "stdout" or not ctl_output.same_errors(one, other)):
                     self.differ(line, what, one, other)
             return
-        if texts[0][0] != texts[1][0]:
+        # Help is ours; only where it is shown is etcd's.
+        if texts[0][0] != texts[1][0] and not texts[0][0].startswith("NAME:"):
             self.differ(line, "stdout", texts[0][0], texts[1][0])
-        if mark != "~" and outcomes[0].code == outcomes[1].code and not ctl_output.same_errors(texts[0][1], texts[1][1]):
+        if mark not in ("~", ">") and outcomes[0].code == outcomes[1].code and not ctl_output.same_errors(texts[0][1], texts[1][1]):
             self.differ(line, "stderr", *("\n".join(ctl_output.error_lines(text[1])) for text in texts))
 
     def differ(self, line, what, theirs, ours):

@@ -48,9 +48,12 @@ class Observer final : public ElectionObserver {
         continue;
       }
       QUORATE_RETURN_IF_ERROR(response.status());
+      header_ = response->header();
       events_.insert(events_.end(), response->events().begin(), response->events().end());
     }
   }
+
+  const etcdserverpb::ResponseHeader& header() const override { return header_; }
 
   void Cancel() override {
     stop_.request_stop();
@@ -77,6 +80,7 @@ class Observer final : public ElectionObserver {
     call.stop = stop_.get_token();
     QUORATE_ASSIGN_OR_RETURN(const RangeResponse response,
                              client_.kv().Get(Prefix(prefix_), kFirstCreated, call));
+    header_ = response.header();
     waiting_for_first_ = response.kvs().empty();
     if (waiting_for_first_) {
       Watch(Prefix(prefix_), response.header().revision() + 1);
@@ -102,6 +106,7 @@ class Observer final : public ElectionObserver {
   const std::string prefix_;
   std::stop_source stop_;
   bool waiting_for_first_ = false;
+  etcdserverpb::ResponseHeader header_;
   std::deque<mvccpb::Event> events_;
   std::mutex mutex_;
   std::unique_ptr<client::Watch> watch_;  // Set under mutex_; only the reading thread does.

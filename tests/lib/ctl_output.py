@@ -27,8 +27,8 @@ _OF_COMMAND = {
     "elect": [(r"/[0-9a-f]{6,16}\b", "/LEASE"), (r'"Lease" : \d+', '"Lease" : N')],
     "check": [(r"\b\d+\.\d+( MB\.|s$)", r"N\1"), (r"is \d+ writes/s", "is N writes/s")],
 }
-# What Go's libraries log on their own account.
-_LOG_LINE = re.compile(r'^(\{"level":|(INFO|WARNING|ERROR): \d{4}/|\d{4}/\d\d/\d\d |\d{4}-\d\d-\d\d[ T])')
+# What Go's libraries log on their own account, and stty says when there is no terminal.
+_LOG_LINE = re.compile(r'^(stty: |\{"level":|(INFO|WARNING|ERROR): \d{4}/|\d{4}/\d\d/\d\d |\d{4}-\d\d-\d\d[ T])')
 
 
 def command_words(arguments):
@@ -140,6 +140,7 @@ def error_lines(text):
 
 
 def same_errors(theirs, ours):
-    """Each of their lines begins one of ours: ours may say more, but only behind what scripts look for."""
+    """Each of their lines begins one of ours: ours may say more, but only behind what scripts look for. What is wrong with
+    the value of a flag, ours says in its own words."""
     their_lines, our_lines = error_lines(theirs), error_lines(ours)
-    return len(their_lines) == len(our_lines) and all(o.startswith(t.rstrip()) for t, o in zip(their_lines, our_lines))
+    return len(their_lines) == len(our_lines) and all(o.startswith(re.sub("( flag: ).*", r"\1", t.rstrip())) for t, o in zip(their_lines, our_lines))

@@ -192,10 +192,11 @@ class Side:
     def run_on_terminal(self, arguments, environment, answers):
         """With a terminal for all three streams; an answer is typed whenever the output ends with a question."""
         command, environment = self._command(self.tool, arguments, environment)
-        child, terminal = pty.fork()
-        if child == 0:
-            os.chdir(self.directory)
-            os.execve(command[0], command, environment)
+        # Not by pty.fork: gRPC's threads in this process do not survive a fork that runs Python.
+        terminal, theirs = pty.openpty()
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment,
+                                   cwd=self.directory, start_new_session=True)
+        os.close(theirs)
         said, asked_at = b"", 0
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
@@ -209,8 +210,8 @@ class Side:
                 os.write(terminal, answers.pop(0).encode() + b"\n")
                 asked_at = len(said)
         else:
-            os.kill(child, signal.SIGKILL)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            process.kill()
+        code = process.wait()
         os.close(terminal)
         return Outcome(code, said, b"")
 
@@ -240,12 +241,11 @@ class Side:
             service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"pad"))
 
     def clear(self):
+        self.revoke_all()
         with self._api() as service:
             for alarm in service.Maintenance.Alarm(rpc.AlarmRequest()).alarms:
                 service.Maintenance.Alarm(rpc.AlarmRequest(action=2, memberID=alarm.memberID, alarm=alarm.alarm))
             service.KV.DeleteRange(rpc.DeleteRangeRequest(**_ALL))
-            for lease in service.Lease.LeaseLeases(rpc.LeaseLeasesRequest()).leases:
-                service.Lease.LeaseRevoke(rpc.LeaseRevokeRequest(ID=lease.ID))
             for user in service.Auth.UserList(rpc.AuthUserListRequest()).users:
                 service.Auth.UserDelete(rpc.AuthUserDeleteRequest(name=user))
             for role in service.Auth.RoleList(rpc.AuthRoleListRequest()).roles:
@@ -267,6 +267,24 @@ class Side:
     def raise_alarm(self):
         with self._api() as service:
             service.Maintenance.Alarm(rpc.AlarmRequest(action=1, memberID=self.ids[self.members[0].name], alarm=1))
+
+    def wait_keys(self, prefix, count):
+        with self._api() as service:
+            deadline = time.monotonic() + RUN_SECONDS
+            while time.monotonic() < deadline:
+                request = rpc.RangeRequest(key=prefix, range_end=prefix[:-1] + bytes([prefix[-1] + 1]), count_only=True)
+                if service.KV.Range(request).count >= count:
+                    return
+                time.sleep(0.02)
+
+    def revoke_all(self):
+        with self._api() as service:
+            for lease in service.Lease.LeaseLeases(rpc.LeaseLeasesRequest()).leases:
+                try:
+                    service.Lease.LeaseRevoke(rpc.LeaseRevokeRequest(ID=lease.ID))
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.NOT_FOUND:  # It has just run out.
+                        raise
 
     def wait_mirrored(self, key, value):
         with self.dest.api() as service:

@@ -7,7 +7,10 @@
 #include "base/logging.h"
 #include "base/mapping_faults.h"
 #include "cmd/cli/completion.h"
+#include "cmd/quoratectl/auth_commands.h"
 #include "cmd/quoratectl/commands.h"
+#include "cmd/quoratectl/lock_commands.h"
+#include "cmd/quoratectl/make_mirror_command.h"
 
 namespace {
 
@@ -37,6 +40,11 @@ std::string BaseName(std::string path) {
   cmd::AddTxnCommand(&tree, &session);
   cmd::AddWatchCommand(&tree, &session);
   cmd::AddCompactionCommand(&tree, &session);
+  cmd::AddLockCommands(&tree, &session);
+  cmd::AddUserCommands(&tree, &session);
+  cmd::AddRoleCommands(&tree, &session);
+  cmd::AddAuthCommands(&tree, &session);
+  cmd::AddMakeMirrorCommand(&tree, &session);
   cmd::AddLeaseCommands(&tree, &session);
   cmd::AddMemberCommands(&tree, &session);
   cmd::AddEndpointCommands(&tree, &session);

@@ -92,8 +92,7 @@ std::optional<int> RunForEvents(const WatchResponse& response, const std::vector
                                        {"ETCD_WATCH_KEY", GoQuote(event.kv().key())},
                                        {"ETCD_WATCH_VALUE", GoQuote(event.kv().value())}});
     if (ended.ok() && *ended == 0) continue;
-    const std::string why =
-        ended.ok() ? "exit status " + std::to_string(*ended) : std::string(Message(ended.status()));
+    const std::string why = ended.ok() ? ChildEndText(*ended) : std::string(Message(ended.status()));
     std::fprintf(stderr, "command %s error (%s)\n", GoList(exec).c_str(), why.c_str());
     return 1;
   }

@@ -1,4 +1,5 @@
-// Runs the commands that users put behind `--` (watch, lock).
+// Runs the commands that users put behind `--` (watch, lock). The texts are Go's, as etcd's client shows
+// them.
 #pragma once
 
 #include <string>
@@ -9,10 +10,16 @@
 
 namespace quorate::cmd {
 
-// Waits for it. It has our standard streams and our environment with `variables` added, and is found in PATH.
-// Returns its exit code, 128 and the number of the signal that ended it; an error when it could not be
+// Waits for it, and returns what waitpid says of its end. It is found in PATH and has our outputs, /dev/null
+// as its input, no signal blocked, and our environment with `variables` added. An error: it could not be
 // started.
 StatusOr<int> RunChild(const std::vector<std::string>& words,
                        const std::vector<std::pair<std::string, std::string>>& variables);
+
+// "exit status 3", "signal: killed".
+std::string ChildEndText(int wait_status);
+
+// Its own exit status; 255 when a signal ended it.
+int ChildExitCode(int wait_status);
 
 }  // namespace quorate::cmd

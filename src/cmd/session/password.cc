@@ -20,9 +20,7 @@ class EchoOff {
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   }
   ~EchoOff() {
-    if (!terminal_) return;
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
-    std::fputs("\n", stdout);
+    if (terminal_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
   }
   EchoOff(const EchoOff&) = delete;
   EchoOff& operator=(const EchoOff&) = delete;
@@ -34,14 +32,17 @@ class EchoOff {
 
 }  // namespace
 
-StatusOr<std::string> AskPassword(const std::string& prompt) {
+std::string AskPassword(const std::string& prompt) {
   std::fputs(prompt.c_str(), stdout);
   std::fflush(stdout);
-  const EchoOff echo_off;
   std::string line;
-  int c = std::getc(stdin);
-  if (c == EOF) return FailedPrecondition("no password was given on the standard input");
-  for (; c != EOF && c != '\n'; c = std::getc(stdin)) line += static_cast<char>(c);
+  {
+    const EchoOff echo_off;
+    for (int c = std::getc(stdin); c != EOF && c != '\n'; c = std::getc(stdin)) {
+      line += static_cast<char>(c);
+    }
+  }
+  std::fputs("\n", stdout);
   if (line.ends_with('\r')) line.pop_back();
   return line;
 }

@@ -161,7 +161,7 @@ Status CtlSession::AskForPassword() {
     password_ = flags_.user.substr(colon + 1);
     return absl::OkStatus();
   }
-  QUORATE_ASSIGN_OR_RETURN(password_, AskPassword("Password: "));
+  password_ = AskPassword("Password: ");
   return absl::OkStatus();
 }
 

@@ -18,6 +18,8 @@ class ElectionObserver {
   virtual ~ElectionObserver() = default;
   // Waits for the next leader, or the next value of the same one.
   virtual StatusOr<mvccpb::KeyValue> Next() = 0;
+  // Of the answer that brought what Next returned last.
+  virtual const etcdserverpb::ResponseHeader& header() const = 0;
   virtual void Cancel() = 0;
 };
 
