@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """Backups that servers take by themselves, and the way back from them: who takes them, a lost leader, a lost majority
-restored with Debian's etcdctl and with ours."""
+restored with Debian's etcdctl and with ours, any moment of a recorded history."""
 
+import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -214,6 +216,115 @@ class RestoreTest(BackupTest):
                     service.KV.Put(rpc.PutRequest(key=b"new", value=b"x"))
                 cluster.agree()
                 cluster.kill()
+
+
+class MomentTest(BackupTest):
+    """--backup-log: any revision and any time of a recorded history, a dead leader in it."""
+
+    def write(self, service, history, count):
+        """Random puts and deletes; what the store was after each: revision -> (keys, hash)."""
+        keys = dict(history[max(history)][0]) if history else {}
+        for _ in range(count):
+            key = b"k%d" % self.chance.randrange(8)
+            if key in keys and self.chance.random() < 0.3:
+                answer = service.KV.DeleteRange(rpc.DeleteRangeRequest(key=key))
+                del keys[key]
+            else:
+                keys[key] = b"v%d" % self.chance.randrange(1 << 30)
+                answer = service.KV.Put(rpc.PutRequest(key=key, value=keys[key]))
+            revision = answer.header.revision
+            history[revision] = (dict(keys), api.hash_kv(service, revision)[0])
+        return revision
+
+    def archived(self, members, revision):
+        wait_for(lambda: all(metric(one, "quorate_backup_log_last_revision") >= revision for one in members),
+                 f"revision {revision} is archived")
+
+    def restore(self, at, expected, history, directory):
+        """Restores to the moment, and compares a server there with the history."""
+        one = member.quorate(data_dir=self.root / f"restored-{self.chance.randrange(1 << 40)}", name="m1")
+        self.addCleanup(one.remove)
+        peer = f"http://127.0.0.1:{one.peer_port}"
+        flags = [] if at is None else ["--at", at]
+        result = run(tool(), "restore", *flags, directory, "--name", "m1", "--data-dir", one.data_dir,
+                     "--initial-cluster", f"m1={peer}", "--initial-advertise-peer-urls", peer)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, rf"^reached revision {expected}: ")
+        one.start()
+        with one.api() as service:
+            keys, hashed = history[expected]
+            self.assertEqual({kv.key: kv.value for kv in api.every_key(service)}, keys)
+            self.assertEqual(service.KV.Range(rpc.RangeRequest(key=b"x")).header.revision, expected)
+            self.assertEqual(api.hash_kv(service, expected)[0], hashed)
+        one.remove()
+
+    def test_every_moment_comes_back(self):
+        seed = int(os.environ.get("QUORATE_TEST_SEED", 0)) or random.randrange(1 << 32)
+        print(f"QUORATE_TEST_SEED={seed}")
+        self.chance = random.Random(seed)
+        cluster = self.start_cluster(shared=True, interval="1h", flags=["--backup-log"])
+        leader = cluster.leader()
+        directory = leader.backups
+        wait_for(lambda: backups(directory), "the first backup")
+        history, times = {}, []
+        with leader.api() as service:
+            self.write(service, history, 25)
+            compacted = max(history)
+            service.KV.Compact(rpc.CompactionRequest(revision=compacted - 5))
+            revision = self.write(service, history, 25)
+        self.archived(cluster.members, revision)
+        times.append((time.time(), revision))
+        leader.kill()
+        rest = [one for one in cluster.members if one is not leader]
+        with cluster.leader(among=rest).api() as service:
+            revision = self.write(service, history, 25)
+            self.archived(rest, revision)
+            times.append((time.time(), revision))
+            revision = self.write(service, history, 10)
+        self.archived(rest, revision)
+        cluster.kill()
+
+        for at in self.chance.sample(sorted(history), 4) + [min(history), max(history)]:
+            with self.subTest(revision=at):
+                # Hashes know of compactions, which came later than the revisions before them.
+                self.restore(at, at, history, directory)
+        for moment, expected in times:
+            with self.subTest(time=moment):
+                text = datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).isoformat()
+                self.restore(text, expected, history, directory)
+        self.restore(None, max(history), history, directory)
+
+        listed = run(tool(), "backup", "list", directory, "-w", "json")
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        self.assertEqual([one["file"] for one in json.loads(listed.stdout)], [b.name for b in backups(directory)])
+        for path in backups(directory):
+            drill = run(tool(), "backup", "verify", path, "--scratch-dir", self.root / "scratch")
+            self.assertEqual(drill.returncode, 0, drill.stderr)
+            self.assertIn("is good", drill.stdout)
+            self.assertIn(f"to revision {max(history)}", drill.stdout)
+            self.assertFalse((self.root / "scratch").exists())
+
+        # What can't be done is told, and leaves nothing.
+        goal = ["--data-dir", self.root / "nothing"]
+        for flags, text in ((["--at", max(history) + 1], f"reaches revision {max(history)}"),
+                            (["--at", "2020-01-01T00:00:00Z"], "the oldest is of revision"),
+                            (["--at", "tomorrow"], "or give a revision")):
+            refused = run(tool(), "restore", *flags, directory, *goal)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn(text, refused.stderr)
+        for path in directory.glob("log-*.log"):
+            path.write_bytes(path.read_bytes()[:100])
+        damaged = run(tool(), "restore", directory, *goal)
+        self.assertEqual(damaged.returncode, 1)
+        self.assertIn("is damaged at offset", damaged.stderr)
+        self.assertFalse((self.root / "nothing").exists())
+        page = backups(directory)[-1]
+        with open(page, "r+b") as file:
+            file.seek(page.stat().st_size // 2)
+            file.write(b"\xff" * 64)
+        drill = run(tool(), "backup", "verify", page, "--scratch-dir", self.root / "scratch")
+        self.assertEqual(drill.returncode, 1)
+        self.assertIn("it was damaged", drill.stderr)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "backup/log_archiver.h"
 #include "base/logging.h"
 #include "mvcc/snapshot_check.h"
 #include "server/member.h"
@@ -31,6 +32,17 @@ std::optional<int64_t> Younger(std::optional<int64_t> a, std::optional<int64_t> 
   return b ? std::min(*a, *b) : a;
 }
 
+// Without those, at its end, that hold more than the cluster has ever committed: it was restored to an
+// earlier state, and what is archived from now on follows none of them.
+void DropOtherHistory(FileSystem* files, const std::string& directory, uint64_t committed_index,
+                      std::vector<BackupName>* backups) {
+  while (!backups->empty()) {
+    const auto note = ReadNote(files, directory, backups->back());
+    if (!note.ok() || note->raft_index <= committed_index) return;
+    backups->pop_back();
+  }
+}
+
 }  // namespace
 
 struct BackupKeeper::Taking {
@@ -50,8 +62,12 @@ struct BackupKeeper::Asking {
 };
 
 BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env,
-                           KeeperOptions options)
-    : member_(*member), env_(env), options_(std::move(options)), started_nanos_(member->now()) {
+                           KeeperOptions options, LogArchiver* archiver)
+    : member_(*member),
+      env_(env),
+      options_(std::move(options)),
+      archiver_(archiver),
+      started_nanos_(member->now()) {
   peers->Add(std::string(kPeerPath), [this, alive = std::weak_ptr(alive_)](
                                          const server::PeerCall&, const server::PeerService::Reply& reply) {
     reply(alive.expired() ? server::ErrorAnswer(404, "404 page not found") : Answer());
@@ -118,6 +134,7 @@ void BackupKeeper::Tick() {
   if (taking_ != nullptr) return Advance();
   if (looking_ || now < next_look_nanos_ || !MayTake()) return;
   next_look_nanos_ = now + LookIntervalNanos();
+  RemoveOldLog();
   Look();
 }
 
@@ -135,17 +152,21 @@ void BackupKeeper::WatchAge() {
 void BackupKeeper::Look() {
   looking_ = true;
   using Listed = StatusOr<std::vector<BackupName>>;
+  // Others may lag behind the member that took one.
+  const uint64_t committed = member_.is_leader() ? member_.committed_index() : UINT64_MAX;
   Run<Listed>(
       [files = env_.files, directory = options_.directory, member_id = member_.id(),
-       cluster_id = member_.cluster_id(), clean = !left_overs_removed_,
-       wall = env_.clock->WallNanos()]() -> Listed {
+       cluster_id = member_.cluster_id(), clean = !left_overs_removed_, wall = env_.clock->WallNanos(),
+       committed]() -> Listed {
         if (clean) {
           QUORATE_ASSIGN_OR_RETURN(const auto removed, RemoveLeftovers(files, directory, member_id, wall));
           for (const std::string& path : removed) {
             LOG_INFO("removed what an earlier backup left", {"path", path});
           }
         }
-        return ListBackups(files, directory, cluster_id);
+        QUORATE_ASSIGN_OR_RETURN(auto backups, ListBackups(files, directory, cluster_id));
+        DropOtherHistory(files, directory, committed, &backups);
+        return backups;
       },
       [this](const Listed& backups) { OnListed(backups); });
 }
@@ -258,6 +279,10 @@ void BackupKeeper::NoteState(const std::shared_ptr<Taking>& taking) {
   note.raft_index = member_.applied_index();
   note.raft_term = member_.term();
   note.compact_revision = member_.store().compacted_revision();
+  if (archiver_ != nullptr) {
+    note.entry_crc = archiver_->CrcAt(note.raft_index);
+    archiver_->Rotate();
+  }
   member_.store().HashKv(
       0, [this, taking, alive = std::weak_ptr(alive_)](const StatusOr<mvcc::HashKvResult>& hash) {
         if (alive.expired()) return;
@@ -348,6 +373,24 @@ void BackupKeeper::RemoveOldOnes() {
         }
         for (const std::string& path : *removed) LOG_INFO("removed an old backup", {"path", path});
       });
+}
+
+// Also where no backup is taken: a follower archives for the day when it leads.
+void BackupKeeper::RemoveOldLog() {
+  if (archiver_ == nullptr || member_.now() < next_log_removal_nanos_) return;
+  next_log_removal_nanos_ = member_.now() + options_.interval_nanos;
+  using Removed = StatusOr<std::vector<std::string>>;
+  const int64_t without_backup = env_.clock->WallNanos() - 2 * options_.interval_nanos;
+  Run<Removed>([files = env_.files, directory = options_.directory, cluster_id = member_.cluster_id(),
+                without_backup] { return RemoveOldSegments(files, directory, cluster_id, without_backup); },
+               [](const Removed& removed) {
+                 if (!removed.ok()) {
+                   LOG_WARN("failed to remove old archived logs", {"error", Message(removed.status())});
+                   return;
+                 }
+                 for (const std::string& path : *removed)
+                   LOG_INFO("removed an old archived log", {"path", path});
+               });
 }
 
 }  // namespace quorate::backup

@@ -43,6 +43,8 @@ struct KeeperOptions {
   Retention retention;
 };
 
+class LogArchiver;
+
 // For the metrics.
 struct KeeperFigures {
   uint64_t successes = 0;
@@ -58,8 +60,10 @@ struct KeeperFigures {
 class BackupKeeper {
  public:
   // Answers on the peer port from now on: before the first request. Nothing is owned; `member` and `peers`
-  // outlive it, and so does what is in `env`, whose executor calls on the core's thread.
-  BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env, KeeperOptions options);
+  // outlive it, and so does what is in `env`, whose executor calls on the core's thread. `archiver`: of
+  // --backup-log; null without.
+  BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env, KeeperOptions options,
+               LogArchiver* archiver = nullptr);
   ~BackupKeeper();
   BackupKeeper(const BackupKeeper&) = delete;
   BackupKeeper& operator=(const BackupKeeper&) = delete;
@@ -94,6 +98,7 @@ class BackupKeeper {
   void Succeed(const std::shared_ptr<Taking>& taking);
   void Fail(const Status& why);
   void RemoveOldOnes();
+  void RemoveOldLog();
   void WatchAge();
   server::PeerAnswer Answer() const;
   // Runs `work` off the core and `done` here, unless the keeper has gone meanwhile.
@@ -103,11 +108,13 @@ class BackupKeeper {
   server::Member& member_;
   const Env env_;
   const KeeperOptions options_;
+  LogArchiver* const archiver_;
   const int64_t started_nanos_;
 
   bool looking_ = false;
   bool left_overs_removed_ = false;
   int64_t next_look_nanos_ = 0;
+  int64_t next_log_removal_nanos_ = 0;
   int64_t retry_nanos_ = 0;  // Not before, after a failure.
   uint64_t leader_ = 0;
   int64_t leader_since_nanos_ = 0;

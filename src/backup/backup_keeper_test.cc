@@ -187,6 +187,20 @@ TEST_F(KeeperTest, LeftoversGoAtTheNextStart) {
   EXPECT_FALSE(disks_[leader_]->Exists(part));
 }
 
+// A cluster that was restored to an earlier state keeps its ID, and finds backups of what it is no more.
+TEST_F(KeeperTest, ARestoredClusterBeginsWithABackup) {
+  StartAll();
+  ASSERT_TRUE(TickUntil([&] { return Taken(leader_) == 1; }, 100));
+  const BackupName taken = ListBackups(disks_[leader_].get(), std::string(kBackups), 0)->front();
+  BackupNote note = *ReadNote(disks_[leader_].get(), std::string(kBackups), taken);
+  note.raft_index += 1'000'000;
+  keepers_[leader_].reset();
+  const std::string path = std::string(kBackups) + "/" + Stem(taken) + ".json";
+  ASSERT_TRUE(disks_[leader_]->WriteAtomically(path, EncodeNote(note), 0600).ok());
+  MakeKeeper(leader_);
+  EXPECT_TRUE(TickUntil([&] { return Taken(leader_) == 1; }, 100)) << "it waits for the interval";
+}
+
 TEST_F(KeeperTest, ADamagedMemberTakesNone) {
   StartAll();
   etcdserverpb::AlarmRequest request;

@@ -49,6 +49,22 @@ std::string MetricsText(const BackupKeeper& keeper) {
   return out;
 }
 
+std::string MetricsText(const LogArchiver& archiver) {
+  const ArchiveFigures& figures = archiver.figures();
+  std::string out;
+  AddMetric(&out, "log_last_index", "gauge", "Raft index of the last entry in the archived log.",
+            static_cast<double>(figures.last_index));
+  AddMetric(&out, "log_last_revision", "gauge", "Revision that the archived log reaches.",
+            static_cast<double>(figures.last_revision));
+  AddMetric(&out, "log_pending_bytes", "gauge", "What waits to be archived.",
+            static_cast<double>(figures.pending_bytes));
+  AddMetric(&out, "log_failures_total", "counter", "Writes to the archived log that failed.",
+            static_cast<double>(figures.failures));
+  AddMetric(&out, "log_gaps_total", "counter", "Gaps in what this member archived since it started.",
+            static_cast<double>(figures.gaps));
+  return out;
+}
+
 std::string CheckLine(const BackupKeeper& keeper) {
   const auto age = keeper.AgeNanos();
   if (!keeper.too_old()) return "[+]backup ok\n";

@@ -244,6 +244,7 @@ StatusOr<Restored> Restore(FileSystem* files, const RestoreOptions& options, con
   QUORATE_RETURN_IF_ERROR(site.Open());
   const DataDirectory& at = site.building();
   QUORATE_RETURN_IF_ERROR(CopyDb(files, options.snapshot_path, at.db, report));
+  if (options.prepare_db) QUORATE_RETURN_IF_ERROR(options.prepare_db(at.db));
   cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
   bootstrap.hard_state.vote = members.front().id;
   DbChanges changes;

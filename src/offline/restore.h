@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct RestoreOptions {
   std::string initial_cluster;
   std::string initial_cluster_token = "etcd-cluster";
   bool skip_hash_check = false;
+  // Runs on the copy of the snapshot, whose path it gets, before it becomes the new cluster's; an error ends
+  // the restore. May be empty.
+  std::function<Status(const std::string& db_path)> prepare_db;
   uint64_t map_bytes = 0;  // 0: the default.
   // Both or neither: the revision of the store becomes this much higher and all before counts as compacted,
   // so that clients that saw revisions after the snapshot notice.

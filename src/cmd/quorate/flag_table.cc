@@ -117,6 +117,9 @@ void AddMember(std::vector<Flag>* t) {
       {"backup-retention", kString, kMember, AT_STRING(backup_retention_text), "24h,7d,4w",
        "Quorate only: which backups are kept: the newest of each of so many hours (h), days (d) and weeks "
        "(w)."},
+      {"backup-log", kBool, kMember, AT_BOOL(backup_log), "false",
+       "Quorate only: the committed log is archived beside the backups, for a restore to any moment "
+       "(quorateutl restore --at)."},
       {"config-file", kString, kMember, AT_STRING(config_file), "",
        "Path to the server configuration file. Note that if a configuration file is provided, other command "
        "line "

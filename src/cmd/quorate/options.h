@@ -162,6 +162,7 @@ struct Options {
   std::string backup_dir;         // Empty: the server takes no backups.
   int64_t backup_interval_nanos = 3'600'000'000'000;
   std::string backup_retention_text = "24h,7d,4w";
+  bool backup_log = false;
   uint64_t io_threads = 0;  // 0: the core and the sockets share one loop.
 
   // Clustering

@@ -167,6 +167,9 @@ class Program {
     QUORATE_ASSIGN_OR_RETURN(tls_, MakeServerTls(options_));
     QUORATE_ASSIGN_OR_RETURN(config_.auth, ReadAuthOptions(options_, &files_));
     QUORATE_ASSIGN_OR_RETURN(backups_, ServeBackups::Make(options_, &loop_));
+    if (backups_ != nullptr && backups_->archives_log()) {
+      config_.on_applied = [this](const raft::Entry& entry) { backups_->OnApplied(entry); };
+    }
     QUORATE_RETURN_IF_ERROR(CheckAddressesFree());
     if (options_.memory_mlock) QUORATE_RETURN_IF_ERROR(LockMemory());
     QUORATE_ASSIGN_OR_RETURN(rejoining_, server::PrepareRejoin(&files_, config_.data_dir, config_.wal_dir));

@@ -41,19 +41,31 @@ StatusOr<std::unique_ptr<ServeBackups>> ServeBackups::Make(const Options& option
     return InvalidArgument("--backup-retention: " + std::string(Message(retention.status())));
   }
   keeper.retention = *retention;
-  return std::unique_ptr<ServeBackups>(new ServeBackups(std::move(keeper), loop));
+  return std::unique_ptr<ServeBackups>(new ServeBackups(std::move(keeper), options.backup_log, loop));
 }
 
-ServeBackups::ServeBackups(backup::KeeperOptions options, net::Loop* loop)
+ServeBackups::ServeBackups(backup::KeeperOptions options, bool archive_log, net::Loop* loop)
     : options_(std::move(options)),
+      archive_log_(archive_log),
       executor_(1, [this, loop] { loop->Post([this] { executor_.RunCompletions(); }); }) {}
 
 void ServeBackups::Start(server::Member* member, server::ClusterLife* life) {
-  keeper_ = std::make_unique<backup::BackupKeeper>(member, &life->peer_service(),
-                                                   Env{&files_, &clock_, &random_, &executor_}, options_);
+  const Env env{&files_, &clock_, &random_, &executor_};
+  if (archive_log_) archiver_ = std::make_unique<backup::LogArchiver>(member, env, options_.directory);
+  keeper_ =
+      std::make_unique<backup::BackupKeeper>(member, &life->peer_service(), env, options_, archiver_.get());
 }
 
-std::string ServeBackups::MetricsText() const { return backup::MetricsText(*keeper_); }
+void ServeBackups::Tick() {
+  keeper_->Tick();
+  if (archiver_ != nullptr) archiver_->Tick();
+}
+
+std::string ServeBackups::MetricsText() const {
+  std::string text = backup::MetricsText(*keeper_);
+  if (archiver_ != nullptr) text += backup::MetricsText(*archiver_);
+  return text;
+}
 
 std::string ServeBackups::CheckLine() const { return backup::CheckLine(*keeper_); }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backup/backup_keeper.h"
+#include "backup/log_archiver.h"
 #include "base/env_posix.h"
 #include "base/thread_executor.h"
 #include "cmd/quorate/options.h"
@@ -23,18 +24,23 @@ class ServeBackups {
 
   void Start(server::Member* member, server::ClusterLife* life);
   // With the member's; after Start.
-  void Tick() { keeper_->Tick(); }
+  void Tick();
+  // Each entry after it was applied: server::Config::on_applied.
+  void OnApplied(const raft::Entry& entry) { archiver_->OnApplied(entry); }
+  bool archives_log() const { return archive_log_; }
 
   std::string MetricsText() const;
   std::string CheckLine() const;
 
  private:
-  ServeBackups(backup::KeeperOptions options, net::Loop* loop);
+  ServeBackups(backup::KeeperOptions options, bool archive_log, net::Loop* loop);
 
   const backup::KeeperOptions options_;
+  const bool archive_log_;
   PosixFileSystem files_;
   SystemClock clock_;
   SystemRandom random_;
+  std::unique_ptr<backup::LogArchiver> archiver_;  // Null without --backup-log.
   std::unique_ptr<backup::BackupKeeper> keeper_;
   // Last: its threads end before what they use goes. That comes after the member was closed.
   ThreadExecutor executor_;

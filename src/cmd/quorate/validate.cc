@@ -282,6 +282,9 @@ Status CheckOurs(const Options& o) {
   if (o.auto_defrag_interval_nanos <= 0) {
     return InvalidArgument("--auto-defrag-interval must be above zero");
   }
+  if (o.backup_log && o.backup_dir.empty()) {
+    return InvalidArgument("--backup-log needs --backup-dir: the directory that the log is archived in");
+  }
   constexpr uint64_t kIoThreadsMax = 64;
   if (o.io_threads > kIoThreadsMax) {
     return InvalidArgument("--io-threads must be at most " + std::to_string(kIoThreadsMax) + " (set to " +

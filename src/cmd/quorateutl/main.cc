@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   CommandTree::AddDuration(tree.root(), "--timeout", &session.lock_timeout_nanos,
                            "time to wait to obtain a file lock on db file, 0 to block indefinitely");
   cmd::AddSnapshotCommands(&tree, &session);
+  cmd::AddBackupCommands(&tree, &session);
   cmd::AddMemberCommands(&tree, &session);
   cmd::AddCheckCommands(&tree, &session);
   cmd::AddDumpCommands(&tree, &session);

@@ -50,35 +50,73 @@ offline::ReportFn Session::Report() {
   };
 }
 
-int PrintCells(const std::string& write_out, const std::vector<Cell>& cells) {
-  const auto format = ParseOutputFormat(write_out);
-  if (!format || *format == OutputFormat::kProtobuf) return RefuseFormat(write_out);
-  std::vector<std::string> header;
-  std::vector<std::string> row;
+namespace {
+
+// Of one result.
+std::string SimpleLine(const std::vector<Cell>& cells) {
   std::string line;
+  for (const Cell& cell : cells) line += (line.empty() ? "" : ", ") + cell.shown;
+  return line + "\n";
+}
+
+std::string FieldLines(const std::vector<Cell>& cells) {
   std::string fields;
+  for (const Cell& cell : cells) fields += FieldLine(cell.field_name, std::string_view(cell.raw));
+  return fields;
+}
+
+std::string JsonObject(const std::vector<Cell>& cells) {
   std::string json = "{";
   for (const Cell& cell : cells) {
-    header.push_back(cell.table_name);
-    row.push_back(cell.shown);
-    line += (line.empty() ? "" : ", ") + cell.shown;
-    fields += FieldLine(cell.field_name, std::string_view(cell.raw));
     json += (json.size() > 1 ? ",\"" : "\"") + cell.json_name + "\":";
     json += cell.json_string ? log::JsonString(cell.raw) : cell.raw;
   }
-  switch (*format) {
-    case OutputFormat::kTable:
-      Print(TextTable(header, {row}, CellAlign::kRight));
-      break;
-    case OutputFormat::kFields:
-      Print(fields);
-      break;
-    case OutputFormat::kJson:
-      Print(json + "}\n");
-      break;
-    default:
-      Print(line + "\n");
+  return json + "}";
+}
+
+std::string Table(const std::vector<std::vector<Cell>>& rows) {
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> texts;
+  for (const std::vector<Cell>& cells : rows) {
+    header.clear();
+    texts.emplace_back();
+    for (const Cell& cell : cells) {
+      header.push_back(cell.table_name);
+      texts.back().push_back(cell.shown);
+    }
   }
+  return TextTable(header, texts, CellAlign::kRight);
+}
+
+}  // namespace
+
+int PrintCells(const std::string& write_out, const std::vector<Cell>& cells) {
+  const auto format = ParseOutputFormat(write_out);
+  if (!format || *format == OutputFormat::kProtobuf) return RefuseFormat(write_out);
+  if (*format == OutputFormat::kJson) {
+    Print(JsonObject(cells) + "\n");
+    return 0;
+  }
+  return PrintRows(write_out, {cells});
+}
+
+int PrintRows(const std::string& write_out, const std::vector<std::vector<Cell>>& rows) {
+  const auto format = ParseOutputFormat(write_out);
+  if (!format || *format == OutputFormat::kProtobuf) return RefuseFormat(write_out);
+  if (*format == OutputFormat::kTable) {
+    if (!rows.empty()) Print(Table(rows));
+    return 0;
+  }
+  const bool json = *format == OutputFormat::kJson;
+  std::string text = json ? "[" : "";
+  for (const std::vector<Cell>& cells : rows) {
+    if (json) {
+      text += (text.size() > 1 ? "," : "") + JsonObject(cells);
+    } else {
+      text += *format == OutputFormat::kFields ? FieldLines(cells) : SimpleLine(cells);
+    }
+  }
+  Print(text + (json ? "]\n" : ""));
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "cmd/cli/output_format.h"
 #include "cmd/cli/progress.h"
 #include "offline/report.h"
+#include "offline/restore.h"
 
 namespace quorate::cmd {
 
@@ -53,6 +54,9 @@ struct Cell {
 // Prints as etcdutl does: simple is the values with ", " between. Returns the exit code.
 int PrintCells(const std::string& write_out, const std::vector<Cell>& cells);
 
+// Several results of the same columns. Simple is a line each, JSON a list.
+int PrintRows(const std::string& write_out, const std::vector<std::vector<Cell>>& rows);
+
 // An error for a format that no command has: to be told before the work.
 std::optional<int> RefuseUnknownFormat(const std::string& write_out);
 // For commands that print lines only: an error for every other format than simple.
@@ -61,11 +65,16 @@ std::optional<int> RefuseFormats(const std::string& write_out);
 // The work of `defrag`; returns the exit code.
 int DefragmentDirectory(Session* session, const std::string& data_dir);
 
+// The flags of `snapshot restore`, and what they mean when they are all read.
+void AddRestoreFlags(CLI::App* command, offline::RestoreOptions* options, std::string* peer_urls);
+void FinishRestoreFlags(offline::RestoreOptions* options, const std::string& peer_urls);
+
 // status and restore, below `snapshot`: the client of 3.4 and 3.5 has them, too.
 void AddSnapshotFileCommands(CommandTree* tree, Session* session, CLI::App* snapshot);
 
 // Each adds its commands to the tree. `session` outlives it.
 void AddSnapshotCommands(CommandTree* tree, Session* session);
+void AddBackupCommands(CommandTree* tree, Session* session);
 void AddMemberCommands(CommandTree* tree, Session* session);
 void AddCheckCommands(CommandTree* tree, Session* session);
 void AddDumpCommands(CommandTree* tree, Session* session);

@@ -1,4 +1,4 @@
-// snapshot status, snapshot restore, hashkv, backup.
+// snapshot status, snapshot restore, hashkv.
 #include <cstdio>
 #include <memory>
 
@@ -75,8 +75,7 @@ int RestoreSnapshot(Session* session, offline::RestoreOptions options, const std
     return Fail(ExitCode::kBadArguments, Message(checked));
   }
   options.snapshot_path = arguments.values[0];
-  options.peer_urls = SplitCommas(peer_urls);
-  if (options.data_dir.empty()) options.data_dir = options.name + ".etcd";
+  FinishRestoreFlags(&options, peer_urls);
   session->WaitForDb(options.snapshot_path, false);
   const auto restored = offline::Restore(&session->files, options, session->Report());
   session->StopProgress();
@@ -90,65 +89,57 @@ int RestoreSnapshot(Session* session, offline::RestoreOptions options, const std
 void AddRestoreCommand(CommandTree* tree, Session* session, CLI::App* snapshot) {
   struct Flags {
     offline::RestoreOptions options;
-    std::string peer_urls{kDefaultPeerUrl};
+    std::string peer_urls;
   };
   const auto flags = std::make_shared<Flags>();
-  offline::RestoreOptions& options = flags->options;
-  options.initial_cluster = std::string(kDefaultName) + "=" + std::string(kDefaultPeerUrl);
   CLI::App* command =
       tree->Add(snapshot, "restore", "Restores an etcd member snapshot to an etcd directory", "<filename>",
                 [session, flags](const Arguments& arguments) {
                   return RestoreSnapshot(session, flags->options, flags->peer_urls, arguments);
                 });
-  command->add_option("--data-dir", options.data_dir, "Path to the output data directory");
-  command->add_option("--wal-dir", options.wal_dir,
+  AddRestoreFlags(command, &flags->options, &flags->peer_urls);
+}
+
+}  // namespace
+
+void AddRestoreFlags(CLI::App* command, offline::RestoreOptions* options, std::string* peer_urls) {
+  *peer_urls = kDefaultPeerUrl;
+  options->initial_cluster = std::string(kDefaultName) + "=" + std::string(kDefaultPeerUrl);
+  command->add_option("--data-dir", options->data_dir, "Path to the output data directory");
+  command->add_option("--wal-dir", options->wal_dir,
                       "Path to the WAL directory (use --data-dir if none given)");
   command
-      ->add_option("--initial-cluster", options.initial_cluster,
+      ->add_option("--initial-cluster", options->initial_cluster,
                    "Initial cluster configuration for restore bootstrap")
-      ->default_str(options.initial_cluster);
+      ->default_str(options->initial_cluster);
   command
-      ->add_option("--initial-cluster-token", options.initial_cluster_token,
+      ->add_option("--initial-cluster-token", options->initial_cluster_token,
                    "Initial cluster token for the etcd cluster during restore bootstrap")
-      ->default_str(options.initial_cluster_token);
+      ->default_str(options->initial_cluster_token);
   command
-      ->add_option("--initial-advertise-peer-urls", flags->peer_urls,
+      ->add_option("--initial-advertise-peer-urls", *peer_urls,
                    "List of this member's peer URLs to advertise to the rest of the cluster")
-      ->default_str(flags->peer_urls);
-  command->add_option("--name", options.name, "Human-readable name for this member")
-      ->default_str(options.name);
-  command->add_flag("--skip-hash-check", options.skip_hash_check,
+      ->default_str(*peer_urls);
+  command->add_option("--name", options->name, "Human-readable name for this member")
+      ->default_str(options->name);
+  command->add_flag("--skip-hash-check", options->skip_hash_check,
                     "Ignore snapshot integrity hash value (required if copied from data directory)");
   command->add_option(
-      "--initial-memory-map-size", options.map_bytes,
+      "--initial-memory-map-size", options->map_bytes,
       "Initial memory map size of the database in bytes. It uses the default value if not defined or "
       "defined to 0");
-  command->add_option("--bump-revision", options.revision_bump,
+  command->add_option("--bump-revision", options->revision_bump,
                       "How much to increase the latest revision after restore");
   command->add_flag(
-      "--mark-compacted", options.mark_compacted,
+      "--mark-compacted", options->mark_compacted,
       "Mark the latest revision after restore as the point of scheduled compaction (required if "
       "--bump-revision > 0, disallowed otherwise)");
 }
 
-// etcd 3.5's command for data of the v2 API. Its flags are taken, so that what is said is the way out.
-void AddBackupCommand(CommandTree* tree) {
-  CLI::App* command = tree->Add(
-      tree->root(), "backup", "[gone] Use `snapshot save` of the client instead", "", [](const Arguments&) {
-        return Fail(ExitCode::kError,
-                    "backup is for data of the v2 API, which is not kept here; take a backup "
-                    "of a running member with `quoratectl snapshot save FILE`, and bring it "
-                    "back with `snapshot restore`");
-      });
-  const auto ignored = std::make_shared<std::string>();
-  for (const char* flag : {"--data-dir", "--wal-dir", "--backup-dir", "--backup-wal-dir"}) {
-    command->add_option_function<std::string>(flag, [ignored](const std::string& text) { *ignored = text; })
-        ->group("");
-  }
-  command->add_flag_function("--with-v3", [ignored](int64_t) {})->group("");
+void FinishRestoreFlags(offline::RestoreOptions* options, const std::string& peer_urls) {
+  options->peer_urls = SplitCommas(peer_urls);
+  if (options->data_dir.empty()) options->data_dir = options->name + ".etcd";
 }
-
-}  // namespace
 
 void AddSnapshotFileCommands(CommandTree* tree, Session* session, CLI::App* snapshot) {
   AddRestoreCommand(tree, session, snapshot);
@@ -169,7 +160,6 @@ void AddSnapshotCommands(CommandTree* tree, Session* session) {
       tree->root(), "hashkv", "Prints the KV history hash of a given file", "<filename>",
       [session, revision](const Arguments& arguments) { return ShowHash(session, *revision, arguments); });
   hash->add_option("--rev", *revision, "maximum revision to hash (default: latest revision)");
-  AddBackupCommand(tree);
 }
 
 }  // namespace quorate::cmd
