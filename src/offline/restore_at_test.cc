@@ -301,7 +301,8 @@ TEST_F(RestoreAtTest, TheDrillFindsWhatIsWrong) {
   EXPECT_EQ(good->hashes_compared, Backups().size() - 1);
   EXPECT_FALSE(disk_.Exists("/scratch"));
 
-  const std::string log = kBackups + "/" + backup::SegmentStem(Segments().front()) + ".log";
+  // The first one ends with the backup.
+  const std::string log = kBackups + "/" + backup::SegmentStem(Segments().at(1)) + ".log";
   const struct {
     const char* about;
     std::string path;
