@@ -239,6 +239,11 @@ struct CommandTree::Reader {
       }
       if (Subcommands(command).empty()) return true;
       CLI::App* below = FindCommand(command, arg);
+      // `help COMMAND` is `COMMAND --help`.
+      if (below == nullptr && arg == "help" && command == &tree.root_) {
+        help = is_command[i] = true;
+        continue;
+      }
       if (below == nullptr) {
         return Fail("unknown command " + GoQuote(arg) + " for " + GoQuote(tree.Path(command)) +
                     DidYouMean(NearNames(arg, CommandNames(command))));
@@ -331,12 +336,6 @@ struct CommandTree::Reader {
 };
 
 CommandTree::Outcome CommandTree::Parse(const std::vector<std::string>& args) {
-  // `help COMMAND` is `COMMAND --help`.
-  if (!args.empty() && args[0] == "help") {
-    std::vector<std::string> asked(args.begin() + 1, args.end());
-    asked.emplace_back("--help");
-    return Parse(asked);
-  }
   Reader reader{*this, args, &root_};
   if (!reader.FindPath() || !reader.ReadFlags()) return std::move(reader.outcome);
   const auto node = nodes_.find(reader.command);

@@ -84,7 +84,6 @@ std::string TellHealth(const std::vector<Health>& all) {
     }
     std::fprintf(stderr, "%s is unhealthy: failed to commit proposal: %s\n", one.endpoint.c_str(),
                  one.error.c_str());
-    if (!one.advice.empty()) std::fprintf(stderr, "\t%s\n", one.advice.c_str());
   }
   return "";
 }
@@ -136,7 +135,11 @@ int ShowHealth(CtlSession* session, bool cluster) {
                                    .table = [&] { return HealthTable(all); },
                                    .json = [&] { return HealthJson(all); }});
   if (shown != 0 || healthy) return shown;
-  return Fail(ExitCode::kError, "unhealthy cluster");
+  const int code = Fail(ExitCode::kError, "unhealthy cluster");
+  for (const Health& one : all) {
+    if (!one.advice.empty()) std::fprintf(stderr, "%s: %s\n", one.endpoint.c_str(), one.advice.c_str());
+  }
+  return code;
 }
 
 // status and hashkv

@@ -135,7 +135,9 @@ int List(CtlSession* session) {
   };
   const auto json = [&] {
     std::string ids;
-    for (const auto& lease : leases->leases()) ids += (ids.empty() ? "" : ",") + MessageJson(lease);
+    for (const auto& lease : leases->leases()) {
+      ids += (ids.empty() ? "" : ",") + JsonObject().AddNumber("id", lease.id()).Text();
+    }
     return JsonObject().AddFields(leases->header()).Add("leases", "[" + ids + "]").Text();
   };
   return session->Show({.simple = lines, .fields = fields, .json = json, .message = &*leases});

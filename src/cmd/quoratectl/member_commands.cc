@@ -1,6 +1,7 @@
 // member add, list, promote, remove, update.
 #include <memory>
 
+#include "cluster/urls.h"
 #include "cmd/cli/go_syntax.h"
 #include "cmd/quoratectl/commands.h"
 #include "cmd/quoratectl/hex_id.h"
@@ -72,6 +73,13 @@ int List(CtlSession* session, const std::string& consistency) {
                         .message = &*response});
 }
 
+// Checked here, too: an etcd that is told a malformed URL by `member update` ends.
+StatusOr<std::vector<std::string>> PeerUrls(const std::string& peer_urls) {
+  std::vector<std::string> urls = SplitCommas(peer_urls);
+  QUORATE_RETURN_IF_ERROR(cluster::ParseUrls(urls).status());
+  return urls;
+}
+
 // What the new member is to be started with.
 std::string StartVariables(const client::MemberAddResponse& response, const std::string& name,
                            const std::string& peer_urls) {
@@ -98,17 +106,17 @@ int Add(CtlSession* session, const std::string& peer_urls, bool learner, const A
   }
   if (peer_urls.empty()) return Fail(ExitCode::kBadArguments, "member peer urls not provided");
   const std::string& name = arguments.values[0];
+  const auto urls = PeerUrls(peer_urls);
+  if (!urls.ok()) return Fail(urls.status());
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();
-  const std::vector<std::string> urls = SplitCommas(peer_urls);
-  const auto response = learner ? client->cluster().AddLearner(urls, session->Call())
-                                : client->cluster().Add(urls, session->Call());
+  const auto response = learner ? client->cluster().AddLearner(*urls, session->Call())
+                                : client->cluster().Add(*urls, session->Call());
   if (!response.ok()) return session->Fail(response.status());
   return session->Show({.simple =
                             [&] {
                               return "Member " + HexIdPadded(response->member().id()) + " added" +
-                                     (response->member().islearner() ? " as learner" : "") + " to cluster " +
-                                     HexIdPadded(response->header().cluster_id()) + "\n" +
+                                     " to cluster " + HexIdPadded(response->header().cluster_id()) + "\n" +
                                      StartVariables(*response, name, peer_urls);
                             },
                         .message = &*response});
@@ -149,10 +157,11 @@ int Update(CtlSession* session, const std::string& peer_urls, const Arguments& a
   const auto id = OneMember(arguments);
   if (!id) return static_cast<int>(ExitCode::kBadArguments);
   if (peer_urls.empty()) return Fail(ExitCode::kBadArguments, "member peer urls not provided");
+  const auto urls = PeerUrls(peer_urls);
+  if (!urls.ok()) return Fail(urls.status());
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();
-  return ShowChange(session, *id, "updated in",
-                    client->cluster().Update(*id, SplitCommas(peer_urls), session->Call()));
+  return ShowChange(session, *id, "updated in", client->cluster().Update(*id, *urls, session->Call()));
 }
 
 int Promote(CtlSession* session, const Arguments& arguments) {

@@ -1,7 +1,11 @@
 #include "cmd/session/session.h"
 
+#include <grpc/support/log.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +43,19 @@ std::string Trimmed(std::string text) {
   text.erase(0, text.find_first_not_of(kSpaces));
   text.erase(text.find_last_not_of(kSpaces) + 1);
   return text;
+}
+
+// In Go's words, which people know.
+Status CheckReadable(const std::string& path) {
+  if (access(path.c_str(), R_OK) == 0) return absl::OkStatus();
+  std::string why = std::strerror(errno);
+  why[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(why[0])));
+  return InvalidArgument("open " + path + ": " + why);
+}
+
+// gRPC would tell each failed handshake on stderr; what is behind a failure is told with it.
+void SilenceGrpc() {
+  gpr_set_log_function([](gpr_log_func_args*) {});
 }
 
 // Scripts misspell variables as people misspell flags.
@@ -145,6 +162,13 @@ Status CtlSession::CheckFlags() const {
       return InvalidArgument("empty string is passed to " + std::string(name) + " option");
     }
   }
+  if (flags_.cert.empty() != flags_.key.empty()) {
+    return InvalidArgument("KeyFile and CertFile must both be present[key: " + flags_.key +
+                           ", cert: " + flags_.cert + "]");
+  }
+  for (const std::string& file : {flags_.cert, flags_.key, flags_.cacert}) {
+    if (!file.empty()) QUORATE_RETURN_IF_ERROR(CheckReadable(file));
+  }
   if (!flags_.auth_jwt_token.empty() && (!flags_.user.empty() || !flags_.password.empty())) {
     return InvalidArgument("--auth-jwt-token can't be used together with --user or --password");
   }
@@ -172,7 +196,11 @@ std::optional<int> CtlSession::Prepare() {
     return prepared_;
   };
   if (const Status taken = TakeEnvironment(); !taken.ok()) return ended(ExitCode::kError, Message(taken));
-  if (flags_.debug) ShowVariables(options_);
+  if (flags_.debug) {
+    ShowVariables(options_);
+  } else {
+    SilenceGrpc();
+  }
   if (const Status checked = CheckFlags(); !checked.ok()) {
     return ended(ExitCode::kBadArguments, Message(checked));
   }
@@ -209,7 +237,8 @@ StatusOr<client::Options> CtlSession::ClientOptions() {
                                      .insecure_skip_verify = flags_.insecure_skip_tls_verify};
     options.tls_without_scheme = named;
   }
-  if (!password_.empty()) {
+  // etcd's client, too, asks without a user when one of them is missing.
+  if (!username_.empty() && !password_.empty()) {
     options.username = username_;
     options.password = password_;
   }
@@ -245,6 +274,10 @@ client::Client* CtlSession::Connect() {
   auto endpoints = Endpoints();
   if (!endpoints.ok()) {
     exit_code_ = Fail(endpoints.status());
+    return nullptr;
+  }
+  if (endpoints->size() == 1 && (*endpoints)[0].empty()) {
+    exit_code_ = cmd::Fail(ExitCode::kBadConnection, "etcdclient: no available endpoints");
     return nullptr;
   }
   auto client = ConnectTo(*std::move(endpoints));
