@@ -343,9 +343,9 @@ int CtlSession::Fail(const Status& status, ExitCode code) const {
 
 void CtlSession::TellFailure(const std::string& what, const Status& status) {
   std::fflush(stdout);
-  std::string text = what + " (" + EtcdText(status) + ")\n";
   const std::string advice = AdviceFor(status);
-  if (!advice.empty()) text += "\t" + advice + "\n";
+  const std::string text =
+      what + " (" + EtcdText(status) + ")" + (advice.empty() ? "" : "; ") + advice + "\n";
   std::fputs(text.c_str(), stderr);
 }
 
