@@ -1,16 +1,21 @@
 // quoratectl: the client on the command line. Under the name etcdctl it is that.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/logging.h"
 #include "base/mapping_faults.h"
 #include "cmd/cli/completion.h"
+#include "cmd/decode/range_view.h"
+#include "cmd/procedures/procedures.h"
 #include "cmd/quoratectl/auth_commands.h"
 #include "cmd/quoratectl/commands.h"
 #include "cmd/quoratectl/lock_commands.h"
 #include "cmd/quoratectl/make_mirror_command.h"
+#include "cmd/v2ctl/v2ctl.h"
 
 namespace {
 
@@ -28,13 +33,36 @@ std::string BaseName(std::string path) {
   std::_Exit(code);
 }
 
+// The flags of `get` that show keys and values in another way than etcd's client knows.
+void AddRangeView(CLI::App* get, cmd::RangeView* view) {
+  get->add_flag("--tree", view->tree, "Show the keys as a tree, cut at '/', with counts and sizes");
+  get->add_option("--tree-levels", view->tree_levels, "With --tree: only so many levels, 0: all")
+      ->default_str("0");
+  get->add_flag("--decode", view->decode, "Show values readably: JSON, Kubernetes' objects, other protobuf");
+  get->add_flag("--show-secrets", view->show_secrets, "With --decode: what Kubernetes' Secrets hold, too");
+}
+
+std::optional<int> ShowInView(const cmd::CtlSession& session, const cmd::RangeView& view,
+                              const quorate::client::RangeResponse& range) {
+  if (!view.wanted()) return std::nullopt;
+  if (session.format() != cmd::OutputFormat::kSimple) {
+    return cmd::Fail(cmd::ExitCode::kBadFeature,
+                     "--tree and --decode have an output of their own: leave -w out");
+  }
+  cmd::Print(cmd::RangeText(range, view));
+  return 0;
+}
+
 // The commands of the v3 API.
 [[noreturn]] void RunThirdGeneration(const std::string& program, const std::vector<std::string>& args) {
   cmd::CommandTree tree(program, "A simple command line client for etcd3.");
   cmd::CtlSession session(&tree);
   cmd::Session files;  // For the commands on files, which quorateutl has, too.
   cmd::ShowRange show_range;
-  cmd::AddGetCommand(&tree, &session, &show_range);
+  CLI::App* const get = cmd::AddGetCommand(&tree, &session, &show_range);
+  cmd::RangeView view;
+  AddRangeView(get, &view);
+  show_range = [&](const quorate::client::RangeResponse& range) { return ShowInView(session, view, range); };
   cmd::AddPutCommand(&tree, &session);
   cmd::AddDelCommand(&tree, &session);
   cmd::AddTxnCommand(&tree, &session);
@@ -53,6 +81,7 @@ std::string BaseName(std::string path) {
   cmd::AddSnapshotCommands(&tree, &session, &files);
   cmd::AddMoveLeaderCommand(&tree, &session);
   cmd::AddDowngradeCommands(&tree, &session);
+  cmd::AddClusterCommands(&tree, &session);
   cmd::AddVersionCommand(&tree);
   cmd::AddOptionsCommand(&tree);
   cmd::AddCompletionCommand(&tree);
@@ -64,11 +93,17 @@ std::string BaseName(std::string path) {
 int main(int argc, char** argv) {
   const std::string called = argc > 0 ? BaseName(argv[0]) : "";
   const std::string program = called == "etcdctl" ? called : "quoratectl";
+  const std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  const auto environment = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  if (cmd::v2::IsV2(args, environment)) Exit(cmd::v2::RunV2(args, environment));
   // What is on stderr beside an error is a log, of work on files, in etcdutl's form.
   quorate::log::Config config;
   config.console = true;
   std::string error;
   if (!quorate::log::Configure(config, &error)) return cmd::Fail(cmd::ExitCode::kIo, error);
   quorate::InstallMappingFaultHandler();
-  RunThirdGeneration(program, std::vector<std::string>(argv + 1, argv + argc));
+  RunThirdGeneration(program, args);
 }

@@ -1,0 +1,20 @@
+// JSON made readable. Pure functions; any input is safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace quorate::cmd {
+
+// Deeper documents are left as they are.
+inline constexpr int kJsonDepthMax = 200;
+
+// Objects and arrays over several lines, two spaces a level; the text of numbers and strings is kept as it
+// is. Nothing: it is no JSON object or array.
+std::optional<std::string> PrettyJson(std::string_view text);
+
+// The same of a Secret of Kubernetes, without what it holds; other documents as PrettyJson.
+std::optional<std::string> PrettyJsonWithoutSecrets(std::string_view text);
+
+}  // namespace quorate::cmd

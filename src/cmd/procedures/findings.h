@@ -1,0 +1,55 @@
+// What there is to say about a cluster's health, and what may be done to it without losing its majority. Pure
+// functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "cmd/procedures/cluster_state.h"
+
+namespace quorate::cmd {
+
+enum class Severity {
+  kNote,     // Good to know.
+  kWarning,  // Works, and will not for ever.
+  kProblem,  // Is not as it should be: the cluster is not healthy.
+};
+std::string_view SeverityText(Severity severity);
+
+struct Finding {
+  Severity severity;
+  uint64_t member;  // 0: of the cluster.
+  std::string text;
+};
+
+// When something is worth a word.
+struct HealthLimits {
+  int64_t certificate_warning_seconds = int64_t{30} * 24 * 3600;
+  int64_t certificate_problem_seconds = int64_t{3} * 24 * 3600;
+  uint64_t lag_entries_max = 5000;  // Behind the furthest log.
+  int64_t quota_percent_max = 80;
+  int64_t clock_seconds_max = 1;
+};
+
+// Problems first. `now` is in Unix seconds.
+std::vector<Finding> Examine(const ClusterState& state, int64_t now, const HealthLimits& limits);
+bool HasProblem(const std::vector<Finding>& findings);
+
+// "cluster is healthy", "cluster is degraded" or "cluster is unavailable": the words of etcd's
+// cluster-health.
+std::string_view Verdict(const ClusterState& state, const std::vector<Finding>& findings);
+
+// Whether the others are a serving majority while this member is stopped. FailedPrecondition says who is
+// missing.
+Status CheckMayStop(const ClusterState& state, uint64_t member);
+// Whether the cluster goes on when this member is removed and added again as a learner.
+Status CheckMayReplace(const ClusterState& state, uint64_t member);
+// The serving voter that has come furthest, other than `except`; 0: none.
+uint64_t BestSuccessor(const ClusterState& state, uint64_t except);
+// Those that are to be replaced: quarantined, or with an alarm CORRUPT.
+std::vector<uint64_t> Broken(const ClusterState& state);
+
+}  // namespace quorate::cmd

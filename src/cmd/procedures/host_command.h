@@ -1,0 +1,25 @@
+// Runs the operator's command for one member: the way to its host (ssh, a supervisor's client) is his.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/status.h"
+#include "cmd/procedures/cluster_state.h"
+
+namespace quorate::cmd {
+
+// Variables of the command, beside the program's own.
+using Variables = std::map<std::string, std::string>;
+
+// QUORATE_MEMBER_NAME, QUORATE_MEMBER_ID, QUORATE_MEMBER_HOST, QUORATE_MEMBER_PEER_URLS,
+// QUORATE_MEMBER_CLIENT_URLS. Pure.
+Variables MemberVariables(const MemberState& member);
+// The host of a URL, without port and brackets. Pure.
+std::string HostOf(std::string_view url);
+
+// Runs `command` by /bin/sh and waits for its end; its output is the program's. An error when it can't be run
+// or ends with other than 0.
+Status RunHostCommand(const std::string& command, const Variables& variables);
+
+}  // namespace quorate::cmd
