@@ -12,6 +12,7 @@
 #include "cmd/decode/range_view.h"
 #include "cmd/procedures/procedures.h"
 #include "cmd/quoratectl/auth_commands.h"
+#include "cmd/quoratectl/check_commands.h"
 #include "cmd/quoratectl/commands.h"
 #include "cmd/quoratectl/lock_commands.h"
 #include "cmd/quoratectl/make_mirror_command.h"
@@ -73,6 +74,7 @@ std::optional<int> ShowInView(const cmd::CtlSession& session, const cmd::RangeVi
   cmd::AddRoleCommands(&tree, &session);
   cmd::AddAuthCommands(&tree, &session);
   cmd::AddMakeMirrorCommand(&tree, &session);
+  cmd::AddCheckCommands(&tree, &session);
   cmd::AddLeaseCommands(&tree, &session);
   cmd::AddMemberCommands(&tree, &session);
   cmd::AddEndpointCommands(&tree, &session);
