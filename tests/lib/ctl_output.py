@@ -27,8 +27,9 @@ _OF_COMMAND = {
     "elect": [(r"/[0-9a-f]{6,16}\b", "/LEASE"), (r'"Lease" : \d+', '"Lease" : N')],
     "check": [(r"\b\d+\.\d+( MB\.|s$)", r"N\1"), (r"is \d+ writes/s", "is N writes/s")],
 }
-# What Go's libraries log on their own account, and stty says when there is no terminal.
-_LOG_LINE = re.compile(r'^(stty: |\{"level":|(INFO|WARNING|ERROR): \d{4}/|\d{4}/\d\d/\d\d |\d{4}-\d\d-\d\d[ T])')
+# What Go's libraries log on their own account, and stty says when there is no terminal. Of variables etcdctl tells by log
+# lines, ours by lines of its own; and ours adds ways out, indented.
+_LOG_LINE = re.compile(r'^(stty: |\t|warning: unrecognized environment|Error: conflicting environment|\{"level":|(INFO|WARNING|ERROR): \d{4}/|\d{4}/\d\d/\d\d |\d{4}-\d\d-\d\d[ T])')
 
 
 def command_words(arguments):
