@@ -228,8 +228,11 @@ class DefragTest(unittest.TestCase):
                 for _ in range(2):
                     for i in range(30):
                         service.KV.Put(rpc.PutRequest(key=b"big/%d" % i, value=b"x" * 1_000_000))
-                size, _ = sizes(service)
-                self.assertGreater(size, 50_000_000)
+                # Until the file has what the log had first.
+                deadline = time.monotonic() + 60
+                while (size := sizes(service)[0]) < 50_000_000:
+                    self.assertLess(time.monotonic(), deadline, f"{size}: {server.log()[-3000:]}")
+                    time.sleep(0.05)
                 revision = service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"big/1", range_end=b"big0")).header.revision
                 service.KV.Compact(rpc.CompactionRequest(revision=revision, physical=True))
                 deadline = time.monotonic() + 60
