@@ -78,8 +78,7 @@ Status Connection::OpenClient() {
   if (!settings_.username.empty()) {
     options.credentials = settings_.username;
     if (settings_.username.find(':') == std::string::npos) {
-      QUORATE_ASSIGN_OR_RETURN(const std::string password, AskPassword("Password: "));
-      *options.credentials += ":" + password;
+      *options.credentials += ":" + AskPassword("Password: ");
     }
   }
   options.connect = ConnectLimit();
