@@ -279,7 +279,7 @@ class RollingRestartTest(ProcedureTest):
             # The command fails for the second member.
             hosts.fail = {1}
             said = self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes", code=1)
-            self.assertIn("the command of --exec ended with status 22", said)
+            self.assertIn("the command of --exec ended: exit status 22", said)
             self.assertEqual(len(hosts.steps), 1)
             text = self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes")
             self.assertIn(f"done already: {hosts.steps[0][1]} ", text)

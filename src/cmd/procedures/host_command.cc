@@ -26,10 +26,10 @@ Variables MemberVariables(const MemberState& member) {
 
 Status RunHostCommand(const std::string& command, const Variables& variables) {
   std::fflush(stdout);
-  QUORATE_ASSIGN_OR_RETURN(const int code,
+  QUORATE_ASSIGN_OR_RETURN(const int ended,
                            RunChild({"/bin/sh", "-c", command}, {variables.begin(), variables.end()}));
-  if (code == 0) return absl::OkStatus();
-  return FailedPrecondition("the command of --exec ended with status " + std::to_string(code));
+  if (ended == 0) return absl::OkStatus();
+  return FailedPrecondition("the command of --exec ended: " + ChildEndText(ended));
 }
 
 }  // namespace quorate::cmd

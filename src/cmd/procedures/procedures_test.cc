@@ -215,8 +215,8 @@ TEST(HostCommandTest, IsToldWhichMemberItIs) {
   EXPECT_EQ(variables.at("QUORATE_MEMBER_ID"), "1f");
   EXPECT_EQ(variables.at("QUORATE_MEMBER_HOST"), "10.0.0.31");
   EXPECT_TRUE(RunHostCommand("test \"$QUORATE_MEMBER_NAME\" = m31 && test -n \"$PATH\"", variables).ok());
-  EXPECT_EQ(Message(RunHostCommand("exit 3", {})), "the command of --exec ended with status 3");
-  EXPECT_EQ(Message(RunHostCommand("kill -9 $$", {})), "the command of --exec ended with status 137");
+  EXPECT_EQ(Message(RunHostCommand("exit 3", {})), "the command of --exec ended: exit status 3");
+  EXPECT_EQ(Message(RunHostCommand("kill -9 $$", {})), "the command of --exec ended: signal: killed");
   EXPECT_EQ(HostOf("https://[::1]:2380"), "::1");
   EXPECT_EQ(HostOf("https://host.example:2380/x"), "host.example");
 }
