@@ -33,10 +33,6 @@ PASSED_ON = ("QUORATE_STEP", "QUORATE_MEMBER_NAME", "QUORATE_MEMBER_ID", "QUORAT
              "ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE")
 
 
-def quoratectl():
-    return os.environ.get("QUORATECTL_BIN") or str(places.REPOSITORY / "build/release/bin/quoratectl")
-
-
 class Hosts:
     """Stands for the hosts and their service managers. The calls with the numbers in `fail` (from 0) end with an error before
     anything is done."""
@@ -165,7 +161,7 @@ class ProcedureTest(unittest.TestCase):
             secured = ["--cacert", str(cluster.credentials.ca), "--cert", str(cluster.credentials.certificate.cert),
                        "--key", str(cluster.credentials.certificate.key)]
         urls = endpoints or [m.url for m in cluster.running]
-        return [quoratectl(), "--endpoints", ",".join(urls), *secured, *map(str, arguments)]
+        return [places.quoratectl(), "--endpoints", ",".join(urls), *secured, *map(str, arguments)]
 
     def environment(self, cluster):
         clean = {n: v for n, v in os.environ.items() if not n.startswith(("ETCD_", "ETCDCTL_", "XDG_"))}

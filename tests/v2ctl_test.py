@@ -23,10 +23,6 @@ ETCD_FLAGS = ["--enable-v2=true"]
 NO_SUCH_FILE = "/nonexistent/file.pem"
 
 
-def quoratectl():
-    return os.environ.get("QUORATECTL_BIN") or str(places.REPOSITORY / "build/release/bin/quoratectl")
-
-
 class Outcome:
     def __init__(self, result):
         self.code, self.out, self.err = result.returncode, result.stdout, result.stderr
@@ -55,7 +51,7 @@ class Comparison(unittest.TestCase):
     maxDiff = None
 
     def both(self, *arguments, variables=None):
-        return run(places.etcdctl(), arguments, variables), run(quoratectl(), arguments, variables)
+        return run(places.etcdctl(), arguments, variables), run(places.quoratectl(), arguments, variables)
 
     def same(self, *arguments, variables=None, change=lambda text: re.sub(r"isLeader=(true|false)", "isLeader=?", text)):
         """Returns ours. `change` takes out what may differ: who leads may have changed between the two."""
@@ -133,7 +129,7 @@ class NoServerTest(Comparison):
 
     def test_commands_of_the_v2_store(self):
         for line in ("ls", "get /a", "set /a b", "mk /a b", "rm /a", "watch /a", "backup", "user list", "auth enable"):
-            ours = run(quoratectl(), line.split())
+            ours = run(places.quoratectl(), line.split())
             self.assertEqual(ours.code, 4)
             self.assertEqual(ours.err.count("\n"), 1)
             self.assertIn("ETCDCTL_API=3", ours.err)
@@ -175,7 +171,7 @@ class ServerTest(Comparison):
         peer = f"http://127.0.0.1:{member.free_port()}"
 
         def added():
-            outcome = run(quoratectl(), (*first, "member", "add", "new", peer))
+            outcome = run(places.quoratectl(), (*first, "member", "add", "new", peer))
             return outcome if outcome.code == 0 else None
         # Refused until the members have been connected for a while.
         outcome = three.wait(added, "a member is added")
@@ -188,9 +184,9 @@ class ServerTest(Comparison):
         self.assertIn(f"member {number} is unreachable: no available published client urls\n",
                       self.same(*first, "cluster-health").out)
         other = f"http://127.0.0.1:{member.free_port()}"
-        updated = run(quoratectl(), (*first, "member", "update", number, other))
+        updated = run(places.quoratectl(), (*first, "member", "update", number, other))
         self.assertEqual(updated.lines, (0, f"Updated member with ID {number} in cluster\n", ""))
-        removed = run(quoratectl(), (*first, "member", "remove", number))
+        removed = run(places.quoratectl(), (*first, "member", "remove", number))
         self.assertEqual(removed.lines, (0, f"Removed member {number} from cluster\n", ""))
         self.same(*first, "member", "remove", number)
 
@@ -243,11 +239,11 @@ class ServerTest(Comparison):
         with member.quorate() as one:
             one.start()
             line = ("--endpoints", one.url, "--debug", "cluster-health")
-            theirs, ours = run(places.etcdctl(), line), run(quoratectl(), line, api_version=None)
+            theirs, ours = run(places.etcdctl(), line), run(places.quoratectl(), line, api_version=None)
             self.assertEqual(theirs.lines, ours.lines)
             self.assertIn("cURL Command: curl -X GET", ours.err)
             line = ("--endpoints", one.url, "--no-sync", "member", "list")
-            self.assertEqual(run(places.etcdctl(), line).lines, run(quoratectl(), line, api_version=None).lines)
+            self.assertEqual(run(places.etcdctl(), line).lines, run(places.quoratectl(), line, api_version=None).lines)
 
     @unittest.skipIf(os.environ.get("QUORATE_BIN") == "etcd", "etcd 3.4 asks its v2 users here, not those of v3")
     def test_with_a_password(self):

@@ -8,11 +8,14 @@ _ALWAYS = [
     (r'"raft_term":\d+', '"raft_term":N'),
     (r'"RaftTerm" : \d+', '"RaftTerm" : N'),
 ]
+# Fields of answers that came after etcd 3.4: only ours knows them.
+_NEWER = [(r',"(dbSizeQuota|hash_revision)":-?\d+|,"downgradeInfo":\{\}', "")]
 _SIZES = [(r"\b\d+(\.\d+)? [kMG]?B\b", "SIZE")]
 # By the first words of the command.
 _OF_COMMAND = {
     "endpoint health": [(r"\b\d+(\.\d+)?(ns|µs|ms|s)\b", "TIME")],
-    "endpoint status": _SIZES + [
+    "endpoint hashkv": _NEWER,
+    "endpoint status": _NEWER + _SIZES + [
         (r"(true|false), (true|false), \d+, \d+, \d+, ", r"\1, \2, TERM, INDEX, INDEX, "),
         (r'"(raftIndex|raftAppliedIndex|raftTerm|dbSize|dbSizeInUse)":\d+', r'"\1":N'),
         (r'"(RaftIndex|RaftAppliedIndex|DBSize)" : \d+', r'"\1" : N'),

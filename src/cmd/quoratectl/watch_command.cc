@@ -111,6 +111,14 @@ client::KeyRange KeysOf(const WatchTarget& target, bool prefix) {
 // Several watches of one program print one after the other.
 std::mutex printing;
 
+// The server's reason, as etcd's client shows it.
+std::string ReasonText(const Status& status) {
+  const std::string text = EtcdText(status);
+  return status.code() == absl::StatusCode::kPermissionDenied
+             ? "rpc error: code = PermissionDenied desc = " + text
+             : text;
+}
+
 // The end of a watch, as an answer.
 WatchResponse Canceled(const client::Watch& watch) {
   WatchResponse response;
@@ -127,7 +135,7 @@ int Follow(CtlSession* session, client::Watch* watch, const std::vector<std::str
     const auto response = watch->Next();
     const std::lock_guard lock(printing);
     if (!response.ok()) {
-      std::fprintf(stderr, "watch was canceled (%s)\n", EtcdText(response.status()).c_str());
+      std::fprintf(stderr, "watch was canceled (%s)\n", ReasonText(response.status()).c_str());
       const int shown = ShowWatch(session, Canceled(*watch));
       return shown != 0 ? shown : static_cast<int>(ExitCode::kInterrupted);
     }

@@ -76,6 +76,10 @@ bool IsServerText(const Status& status) { return Message(status).starts_with("et
 
 std::string EtcdText(const Status& status) {
   const std::string_view text = Message(status);
+  // What etcd's client knows as no error of its own it shows as gRPC does.
+  if (status.code() == absl::StatusCode::kUnknown && !IsServerText(status)) {
+    return "rpc error: code = Unknown desc = " + std::string(text);
+  }
   if (const size_t at = text.find(std::string(kTooLate) + ": "); at != std::string_view::npos) {
     return std::string(text.substr(0, at + kTooLate.size()));
   }
@@ -85,7 +89,7 @@ std::string EtcdText(const Status& status) {
 std::string AdviceFor(const Status& status) {
   const std::string_view text = Message(status);
   const size_t cut = EtcdText(status).size();
-  if (cut == text.size()) return std::string(FirstMatch(kServerAdvice, text));
+  if (cut >= text.size()) return std::string(FirstMatch(kServerAdvice, text));
   const std::string_view why = text.substr(cut + 2);
   std::string_view way_out = FirstMatch(kServerAdvice, why);
   if (way_out.empty()) way_out = FirstMatch(kConnectionAdvice, why);
