@@ -103,9 +103,8 @@ EndpointFactory::EndpointFactory(const Options& options, std::shared_ptr<grpc::C
 StatusOr<std::shared_ptr<Endpoint>> EndpointFactory::Make(const std::string& url) const {
   QUORATE_ASSIGN_OR_RETURN(EndpointAddress address, ParseEndpoint(url));
   using Security = EndpointAddress::Security;
-  const bool tls =
-      address.security == Security::kTls ||
-      (address.security == Security::kTlsIfConfigured && tls_ && options_.tls_without_scheme);
+  const bool tls = address.security == Security::kTls ||
+                   (address.security == Security::kTlsIfConfigured && tls_ && options_.tls_without_scheme);
   grpc::ChannelArguments arguments = Arguments(options_);
   std::shared_ptr<grpc::ChannelCredentials> credentials = tls ? tls_ : plain_;
   if (tls) {

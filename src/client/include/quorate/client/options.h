@@ -13,8 +13,8 @@
 namespace quorate::client {
 
 // TLS is used for endpoints with https:// or unixs://, and, where these options are given, for those without
-// a scheme (but see Options::tls_without_scheme). Files are PEM; they are read again every few seconds, so that renewed certificates are used
-// without a restart.
+// a scheme (but see Options::tls_without_scheme). Files are PEM; they are read again every few seconds, so
+// that renewed certificates are used without a restart.
 struct TlsOptions {
   std::string ca_file = {};    // Empty: the system's.
   std::string cert_file = {};  // The client's own certificate with its chain; with key_file or not at all.
