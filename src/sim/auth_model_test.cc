@@ -128,6 +128,30 @@ TEST_F(Users, AWriteWithPermissionsOfThePastIsFound) {
   EXPECT_EQ(broken(), "same-revision");
 }
 
+// As a leader's own revocation of what expired, when users change between its proposal and its place in the
+// log.
+TEST_F(Users, AnAdministratorRevokesLeasesWhateverChangedMeanwhile) {
+  MakeUsers();
+  pb::LeaseGrantRequest grant;
+  grant.set_id(7);
+  grant.set_ttl(10);
+  Apply(Entry(EntryKind::kLeaseGrant, grant));
+  pb::PutRequest put;
+  put.set_key("b");
+  put.set_lease(7);
+  const raft::Entry attached = Entry(EntryKind::kPut, put);
+  ++store_;
+  Apply(attached);
+  pb::LeaseRevokeRequest revoke;
+  revoke.set_id(7);
+  Apply(Entry(EntryKind::kLeaseRevoke, revoke, "alice"));
+  EXPECT_EQ(broken(), "");
+  const raft::Entry revoked = Entry(EntryKind::kLeaseRevoke, revoke, "root", auth_.revision - 1);
+  ++store_;
+  Apply(revoked);
+  EXPECT_EQ(broken(), "");
+}
+
 TEST_F(Users, ARefusalOfWhatIsPermittedIsFound) {
   MakeUsers();
   Grant("a", "c", authpb::Permission::READWRITE);
