@@ -371,15 +371,15 @@ class LifeTest(unittest.TestCase):
         self.assertEqual(ended.exception.details(), DENIED[1])
 
     def test_a_token_expires_and_its_watch_goes_on(self):
-        server, root, alice = self.with_alice("--auth-token-ttl", "2")
+        server, root, alice = self.with_alice("--auth-token-ttl", "5")
         watching = Watching(alice, b"r1")
         read = lambda: outcome(lambda: alice.KV.Range(rpc.RangeRequest(key=b"r1")))
-        # Use prolongs its life.
-        for _ in range(4):
+        # Use prolongs its life: longer in all than that, with room for a slow machine in between.
+        for _ in range(6):
             time.sleep(1)
             self.assertEqual(read(), OK)
             outcome(lambda: root.KV.Range(rpc.RangeRequest(key=b"r1")))
-        time.sleep(3)  # Nothing but time ends it; and each question would prolong it.
+        time.sleep(6)  # Nothing but time ends it; and each question would prolong it.
         self.assertEqual(read(), INVALID_TOKEN)
         root = self.service(server, "root", "rootpw")
         root.KV.Put(rpc.PutRequest(key=b"r1", value=b"seen"))

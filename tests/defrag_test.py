@@ -99,7 +99,7 @@ class DefragTest(unittest.TestCase):
 
     def settle(self, server, service):
         """Until what was compacted is free: that takes a commit more. Returns revision, size and free bytes."""
-        for _ in range(100):
+        for _ in range(1000):
             revision = service.KV.Put(rpc.PutRequest(key=b"last", value=b"")).header.revision
             size, free = sizes(service)
             if free > size / 3:

@@ -22,7 +22,14 @@ TEST(EndSignalsTest, LostBeforeStopped) {
   EXPECT_FALSE(WaitForEither(signals.stop(), lost.get_token()));
 }
 
-TEST(EndSignalsTest, NoSignal) { const EndSignals signals; }
+TEST(EndSignalsTest, WithoutASignalNothingStopsAndItEnds) {
+  std::stop_token stop;
+  {
+    const EndSignals signals;
+    stop = signals.stop();
+  }
+  EXPECT_FALSE(stop.stop_requested());
+}
 
 }  // namespace
 }  // namespace quorate::cmd
