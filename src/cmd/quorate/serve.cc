@@ -5,13 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,6 +25,7 @@
 #include "cmd/quorate/serve_peer_stats.h"
 #include "cmd/quorate/serve_process.h"
 #include "cmd/quorate/serve_settings.h"
+#include "cmd/quorate/serve_signals.h"
 #include "cmd/quorate/serve_tls.h"
 #include "cmd/quorate/serve_token_discovery.h"
 #include "net/loop.h"
@@ -82,36 +81,6 @@ void LogServing(const std::vector<Url>& urls, std::string_view traffic) {
   }
 }
 
-// Waits for SIGINT or SIGTERM on a thread of its own; the signals are blocked in all others.
-class SignalWaiter {
- public:
-  SignalWaiter() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGINT, SIGTERM}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-  }
-  void Start(std::function<void(int)> on_signal) {
-    thread_ = std::thread([this, on_signal = std::move(on_signal)] {
-      int signal = 0;
-      if (sigwait(&set_, &signal) == 0 && !ending_) on_signal(signal);
-    });
-  }
-  // Also when no signal has come: wakes the waiting thread by one of our own.
-  ~SignalWaiter() {
-    if (!thread_.joinable()) return;
-    ending_ = true;
-    pthread_kill(thread_.native_handle(), SIGTERM);
-    thread_.join();
-  }
-  void Unblock() { pthread_sigmask(SIG_UNBLOCK, &set_, nullptr); }
-
- private:
-  sigset_t set_;
-  std::atomic<bool> ending_ = false;
-  std::thread thread_;
-};
-
 // Everything of the process that has a lifetime, in order of construction.
 class Program {
  public:
@@ -156,9 +125,10 @@ class Program {
     return exit_status_;
   }
   // The same program is to run once more, from the directory as it is now.
-  bool wants_restart() const { return restart_ && signal_ == 0; }
+  bool wants_restart() const { return restart_; }
 
-  int signal() const { return signal_; }
+  // After Run(): the signal that came, perhaps too late for it; 0: none.
+  int StopSignals() { return signals_.Stop(); }
   void UnblockSignals() { signals_.Unblock(); }
 
  private:
@@ -475,14 +445,15 @@ class Program {
 }  // namespace
 
 int Serve(const Options& options) {
+  ::signal(SIGPIPE, SIG_IGN);
   RaiseFileLimit();
   int status = 0;
   int signal = 0;
   for (bool again = true; again;) {
     Program program(options);
     status = program.Run();
-    signal = program.signal();
-    again = program.wants_restart();
+    signal = program.StopSignals();
+    again = program.wants_restart() && signal == 0;
     if (signal != 0) program.UnblockSignals();
   }
   if (status == 0 && signal != 0 && getpid() != 1) {
