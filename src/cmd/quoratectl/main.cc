@@ -9,6 +9,7 @@
 #include "base/logging.h"
 #include "base/mapping_faults.h"
 #include "cmd/cli/completion.h"
+#include "cmd/cli/full_disk.h"
 #include "cmd/decode/range_view.h"
 #include "cmd/procedures/procedures.h"
 #include "cmd/quoratectl/auth_commands.h"
@@ -107,5 +108,6 @@ int main(int argc, char** argv) {
   std::string error;
   if (!quorate::log::Configure(config, &error)) return cmd::Fail(cmd::ExitCode::kIo, error);
   quorate::InstallMappingFaultHandler();
+  cmd::MakeFileLimitAnError();
   RunThirdGeneration(program, args);
 }

@@ -4,6 +4,7 @@
 
 #include "cmd/cli/progress.h"
 #include "cmd/quoratectl/commands.h"
+#include "cmd/quoratectl/end_signals.h"
 #include "cmd/quoratectl/snapshot_save.h"
 
 namespace quorate::cmd {
@@ -29,13 +30,17 @@ int Save(CtlSession* session, Session* files, bool overwrite, const Arguments& a
   if (!overwrite && files->files.Exists(path)) {
     return Fail(ExitCode::kIo, path + " is there already; name another file, or say --force to replace it");
   }
+  // Who interrupts it shall not find the beginning of a snapshot beside it.
+  const EndSignals signals;
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();
   Status saved;
   {
     Progress progress = MakeProgress("saving", Progress::Unit::kBytes, &files->clock);
-    const auto stream = client->maintenance().Snapshot(session->LongCall());
-    saved = SaveSnapshot(&files->files, stream.get(), path, progress.Callback());
+    client::CallOptions call = session->LongCall();
+    call.stop = signals.stop();
+    const auto stream = client->maintenance().Snapshot(call);
+    saved = SaveSnapshot(&files->files, &files->random, stream.get(), path, progress.Callback());
   }
   if (!saved.ok()) return session->Fail(saved, ExitCode::kInterrupted);
   Print("Snapshot saved at " + path + "\n");

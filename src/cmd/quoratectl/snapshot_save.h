@@ -11,10 +11,11 @@
 
 namespace quorate::cmd {
 
-// Written to PATH.part, checked against the SHA-256 that the member sends with it, synced, then renamed: what
-// was at `path` stays there until the new one is whole. Waits for the network. On error no part is left
+// Written to PATH.<16 hex digits>.part, a new file that no other save has, and checked against the SHA-256
+// that the member sends with it; then synced, read back, and renamed: what was at `path` stays there until
+// the new one is whole. Waits for the network. On error, also when the stream is stopped, no part is left
 // behind.
-Status SaveSnapshot(FileSystem* files, client::SnapshotStream* stream, const std::string& path,
-                    const ProgressFn& progress);
+Status SaveSnapshot(FileSystem* files, Random* random, client::SnapshotStream* stream,
+                    const std::string& path, const ProgressFn& progress);
 
 }  // namespace quorate::cmd

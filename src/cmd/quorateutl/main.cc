@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "base/mapping_faults.h"
 #include "cmd/cli/completion.h"
+#include "cmd/cli/full_disk.h"
 #include "cmd/cli/program_version.h"
 #include "cmd/quorateutl/session.h"
 
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   std::string error;
   if (!quorate::log::Configure(config, &error)) return cmd::Fail(cmd::ExitCode::kIo, error);
   quorate::InstallMappingFaultHandler();
+  cmd::MakeFileLimitAnError();
 
   cmd::Session session;
   const std::string called = argc > 0 ? BaseName(argv[0]) : "";
