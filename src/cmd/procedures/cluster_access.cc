@@ -7,11 +7,41 @@
 #include <iostream>
 #include <thread>
 
+#include "cmd/procedures/safety.h"
+
 namespace quorate::cmd {
 namespace {
 
 constexpr auto kPollPeriod = std::chrono::milliseconds(500);
 constexpr auto kAnswerMax = std::chrono::milliseconds(3000);
+// At members that don't serve.
+constexpr int kLooks = 3;
+constexpr auto kLookAgain = std::chrono::milliseconds(1000);
+
+// The server waits until its members have been connected for a while, or until the learner has caught up.
+bool PassesByItself(const Status& status) {
+  const std::string_view text = Message(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         text.find("unhealthy cluster") != std::string_view::npos ||
+         text.find("re-configuration failed") != std::string_view::npos ||
+         text.find("not leader") != std::string_view::npos ||
+         text.find("in sync with leader") != std::string_view::npos;
+}
+
+// What keeps us waiting, told whenever it changes.
+class Waiting {
+ public:
+  explicit Waiting(std::string_view what) : what_(what) {}
+  void Tell(const std::string& why) {
+    if (why.empty() || why == told_) return;
+    std::fprintf(stderr, "  waiting until %s: %s\n", what_.c_str(), why.c_str());
+    told_ = why;
+  }
+
+ private:
+  const std::string what_;
+  std::string told_;
+};
 
 }  // namespace
 
@@ -32,14 +62,28 @@ std::optional<int> ClusterAccess::Open(bool with_metrics) {
 
 client::CallOptions ClusterAccess::CallAt(const MemberState& member) const {
   client::CallOptions call = session_.Call();
-  if (!member.client_urls.empty()) call.endpoint = member.client_urls.front();
+  if (!member.url.empty()) call.endpoint = member.url;
   return call;
+}
+
+StatusOr<ClusterState> ClusterAccess::ReadWithCare() {
+  QUORATE_ASSIGN_OR_RETURN(ClusterState state, Read());
+  for (int look = 1; look < kLooks && state.ServingVoters() < state.Voters(); ++look) {
+    std::this_thread::sleep_for(kLookAgain);
+    QUORATE_ASSIGN_OR_RETURN(ClusterState next, Read());
+    for (MemberState& member : next.members) {
+      const MemberState* const before = state.Find(member.id);
+      member.down = member.down && before != nullptr && before->down;
+    }
+    state = std::move(next);
+  }
+  return state;
 }
 
 Status ClusterAccess::WaitUntil(std::string_view what, std::chrono::nanoseconds limit,
                                 const std::function<bool(const ClusterState&, std::string* why)>& done) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  std::string told;
+  Waiting waiting(what);
   for (;;) {
     std::string why;
     const auto state = Read();
@@ -52,11 +96,35 @@ Status ClusterAccess::WaitUntil(std::string_view what, std::chrono::nanoseconds 
       return MakeStatus(absl::StatusCode::kDeadlineExceeded,
                         "waited too long until " + std::string(what) + (why.empty() ? "" : ": " + why));
     }
-    if (!why.empty() && why != told) {
-      std::fprintf(stderr, "  waiting until %.*s: %s\n", static_cast<int>(what.size()), what.data(),
-                   why.c_str());
-      told = why;
-    }
+    waiting.Tell(why);
+    std::this_thread::sleep_for(kPollPeriod);
+  }
+}
+
+Status ClusterAccess::HandOver(const ClusterState& state, uint64_t leader, std::chrono::nanoseconds limit) {
+  const MemberState& from = *state.Find(leader);
+  const uint64_t successor = BestSuccessor(state, leader);
+  if (successor == 0) {
+    return FailedPrecondition("there is no other voter to move leadership to: " + Label(from) +
+                              " leads, and no other one serves and is sound");
+  }
+  Say("moving leadership from " + Label(from) + " to " + Label(*state.Find(successor)));
+  const auto moved = client_->maintenance().MoveLeader(successor, CallAt(from));
+  if (!moved.ok()) return moved.status();
+  return WaitUntil(Label(from) + " has handed over", limit, [&](const ClusterState& now, std::string* why) {
+    *why = "no other member leads yet";
+    return now.Leader() != 0 && now.Leader() != leader;
+  });
+}
+
+Status ClusterAccess::Insist(std::string_view what, std::chrono::nanoseconds limit,
+                             const std::function<Status()>& attempt) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  Waiting waiting(what);
+  for (;;) {
+    const Status status = attempt();
+    if (status.ok() || !PassesByItself(status) || std::chrono::steady_clock::now() >= deadline) return status;
+    waiting.Tell(std::string(Message(status)));
     std::this_thread::sleep_for(kPollPeriod);
   }
 }

@@ -27,11 +27,23 @@ class ClusterAccess {
   client::CallOptions CallAt(const MemberState& member) const;
 
   StatusOr<ClusterState> Read() { return reader_->Read(); }
+  // For what must not err: while a voter does not serve it looks again, three times in all, a second apart;
+  // only what was `down` each time counts as that.
+  StatusOr<ClusterState> ReadWithCare();
+  // Requests to the cluster are no longer sent to this member, if there is another one.
+  void Avoid(uint64_t member) { reader_->Avoid(member); }
 
   // Reads until `done` says true of what it sees, again and again; DeadlineExceeded with `what` after
   // `limit`. What keeps it waiting (`why`) is told on stderr whenever it changes.
   Status WaitUntil(std::string_view what, std::chrono::nanoseconds limit,
                    const std::function<bool(const ClusterState&, std::string* why)>& done);
+  // Moves leadership from this member to the best of the others, and waits until one of them leads.
+  Status HandOver(const ClusterState& state, uint64_t leader, std::chrono::nanoseconds limit);
+  // Makes `attempt` until it succeeds or is refused for good: a refusal that passes by itself (members were
+  // not connected for long enough, a learner has not caught up, an election) is told on stderr and waited
+  // out. The last error after `limit`.
+  Status Insist(std::string_view what, std::chrono::nanoseconds limit,
+                const std::function<Status()>& attempt);
 
  private:
   CtlSession& session_;

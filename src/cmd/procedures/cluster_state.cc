@@ -45,6 +45,12 @@ const MemberState* ClusterState::Find(uint64_t member_id) const {
   return at == members.end() ? nullptr : &*at;
 }
 
+const MemberState* ClusterState::OtherLearner(uint64_t member_id) const {
+  const auto at = std::find_if(members.begin(), members.end(),
+                               [&](const MemberState& m) { return m.learner && m.id != member_id; });
+  return at == members.end() ? nullptr : &*at;
+}
+
 const MemberState* ClusterState::FindByNameOrId(std::string_view text) const {
   const MemberState* found = nullptr;
   for (const MemberState& member : members) {

@@ -19,9 +19,15 @@ struct MemberState {
 
   // What the member itself answered. Nothing below is known where it gave no answer.
   bool reachable = false;
-  bool serving = false;  // Answered requests, and /health where that is served.
-  std::string trouble;   // Why it is not serving.
+  // At each of its URLs the connection was refused: as far as can be told from here, it does not run. One
+  // that only did not answer in time, or refused a certificate, may take part in every vote.
+  bool down = false;
+  // It answered a read that needs a majority (a learner: that it follows a leader). Alarms don't count: a
+  // member with one votes, and answers.
+  bool serving = false;
+  std::string trouble;  // Why it is not serving.
   bool quarantined = false;
+  std::string url;  // Its client URL that it answered at.
   std::string version;
   uint64_t leader = 0;
   uint64_t term = 0;
@@ -52,6 +58,8 @@ struct ClusterState {
   std::string version;               // "3.4.0"; empty: not known.
   std::vector<MemberState> members;  // Ascending by name, then ID.
   std::vector<AlarmState> alarms;
+  std::string alarms_trouble;   // Why the alarms are not known; empty: they are.
+  std::string version_trouble;  // Why the version is not known, where it should be.
 
   // The one that most serving members name; 0: none.
   uint64_t Leader() const;
@@ -59,6 +67,8 @@ struct ClusterState {
   size_t Voters() const;
   size_t ServingVoters() const;
   const MemberState* Find(uint64_t id) const;
+  // Another learner than this one; null: there is none.
+  const MemberState* OtherLearner(uint64_t id) const;
   // By name, or by ID in hexadecimal. Null: none, or several have the name.
   const MemberState* FindByNameOrId(std::string_view text) const;
   bool HasAlarm(uint64_t member, std::string_view type) const;

@@ -115,14 +115,18 @@ void ExamineMajority(const ClusterState& state, Collector* out) {
   const size_t voters = state.Voters();
   const size_t serving = state.ServingVoters();
   const size_t needed = Majority(voters);
-  if (serving < needed) {
+  const std::string counts = std::to_string(serving) + " of " + std::to_string(voters) + " voters serve";
+  if (serving == 0) {
     out->Add(Severity::kProblem, 0,
-             "the majority is gone: " + std::to_string(serving) + " of " + std::to_string(voters) +
-                 " voters serve, " + std::to_string(needed) + " are needed");
+             "the majority is gone: " + counts + ", " + std::to_string(needed) + " are needed");
+  } else if (serving < needed) {
+    // What it read was confirmed by a majority, so some of the others run, unseen from here.
+    out->Add(Severity::kProblem, 0,
+             "as seen from here only " + counts + ", fewer than the " + std::to_string(needed) +
+                 " that the cluster must have: the others can't be reached from this machine, or it has just "
+                 "lost its majority");
   } else if (voters > 1 && serving == needed && serving < voters) {
-    out->Add(Severity::kWarning, 0,
-             "not one more member may fail: " + std::to_string(serving) + " of " + std::to_string(voters) +
-                 " voters serve");
+    out->Add(Severity::kWarning, 0, "not one more member may fail: " + counts);
   }
   if (voters % 2 == 0) {
     out->Add(
@@ -131,25 +135,35 @@ void ExamineMajority(const ClusterState& state, Collector* out) {
   }
 }
 
-std::string MissingMajority(const ClusterState& state, uint64_t member, std::string_view what, size_t left,
-                            size_t needed) {
-  const MemberState* const one = state.Find(member);
-  std::string text = std::string(what) + " " + (one == nullptr ? HexId(member) : Label(*one)) +
-                     " would cost the cluster its majority: ";
-  text += std::to_string(left) + " of the other voters serve, " + std::to_string(needed) + " are needed";
-  std::string down;
-  for (const MemberState& other : state.members) {
-    if (other.id == member || !other.voter() || other.serving) continue;
-    down += (down.empty() ? "" : ", ") + Label(other);
+std::string AlarmText(const ClusterState& state, const AlarmState& alarm) {
+  if (alarm.type == "NOSPACE") return "writes are refused; compact, defragment, then 'alarm disarm'";
+  if (alarm.type != "CORRUPT") return "see 'alarm list'";
+  if (alarm.member == 0) {
+    return "the members' data differ, and it is not known which is wrong: compare 'endpoint hashkv "
+           "--cluster', "
+           "replace the one that differs ('cluster replace-member'), then 'alarm disarm'";
   }
-  if (!down.empty()) text += "; not serving: " + down;
-  return text;
+  if (state.Find(alarm.member) == nullptr) {
+    return "of a member that is gone; 'cluster heal' takes the alarm away";
+  }
+  return "its data differs from the others'; 'cluster heal' replaces it";
 }
 
-size_t ServingWithout(const ClusterState& state, uint64_t member) {
-  const MemberState* const one = state.Find(member);
-  const bool counted = one != nullptr && one->voter() && one->serving;
-  return state.ServingVoters() - (counted ? 1 : 0);
+void ExamineAlarms(const ClusterState& state, Collector* out) {
+  for (const AlarmState& alarm : state.alarms) {
+    const MemberState* const member = state.Find(alarm.member);
+    const std::string who = alarm.member == 0   ? "the cluster"
+                            : member == nullptr ? HexId(alarm.member)
+                                                : Label(*member);
+    out->Add(Severity::kProblem, alarm.member,
+             who + ": alarm " + alarm.type + ": " + AlarmText(state, alarm));
+  }
+  if (!state.alarms_trouble.empty()) {
+    out->Add(Severity::kProblem, 0, "the alarms are not known: " + state.alarms_trouble);
+  }
+  if (!state.version_trouble.empty()) {
+    out->Add(Severity::kNote, 0, "the cluster's version is not known: " + state.version_trouble);
+  }
 }
 
 }  // namespace
@@ -170,14 +184,7 @@ std::vector<Finding> Examine(const ClusterState& state, int64_t now, const Healt
   std::vector<Finding> findings;
   Collector out(&findings);
   ExamineMajority(state, &out);
-  for (const AlarmState& alarm : state.alarms) {
-    const MemberState* const member = state.Find(alarm.member);
-    out.Add(
-        Severity::kProblem, alarm.member,
-        (member == nullptr ? HexId(alarm.member) : Label(*member)) + ": alarm " + alarm.type +
-            (alarm.type == "NOSPACE" ? ": writes are refused; compact, defragment, then 'alarm disarm'"
-                                     : ": its data differs from the others'; 'cluster heal' replaces it"));
-  }
+  ExamineAlarms(state, &out);
   for (const MemberState& member : state.members) ExamineMember(state, member, now, limits, &out);
   ExamineVersions(state, &out);
   std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
@@ -192,52 +199,8 @@ bool HasProblem(const std::vector<Finding>& findings) {
 }
 
 std::string_view Verdict(const ClusterState& state, const std::vector<Finding>& findings) {
-  if (state.ServingVoters() < Majority(state.Voters())) return "cluster is unavailable";
+  if (state.ServingVoters() == 0) return "cluster is unavailable";
   return HasProblem(findings) ? "cluster is degraded" : "cluster is healthy";
-}
-
-Status CheckMayStop(const ClusterState& state, uint64_t member) {
-  const size_t left = ServingWithout(state, member);
-  const size_t needed = Majority(state.Voters());
-  if (left >= needed) return absl::OkStatus();
-  const MemberState* const one = state.Find(member);
-  // One that does not serve takes nothing with it.
-  if (one != nullptr && (!one->voter() || !one->serving)) return absl::OkStatus();
-  return FailedPrecondition(MissingMajority(state, member, "stopping", left, needed));
-}
-
-Status CheckMayReplace(const ClusterState& state, uint64_t member) {
-  const MemberState* const one = state.Find(member);
-  const size_t voters = state.Voters() - (one != nullptr && one->voter() ? 1 : 0);
-  if (voters == 0) {
-    return FailedPrecondition(
-        "it is the only voter: there is nobody to copy its data from; restore a snapshot instead");
-  }
-  const size_t left = ServingWithout(state, member);
-  // Before the removal its vote counts among all, afterwards only the others'.
-  const size_t needed = Majority(state.Voters());
-  if (left >= needed) return absl::OkStatus();
-  if (left >= Majority(voters) && one != nullptr && one->serving && state.ServingVoters() >= needed) {
-    return absl::OkStatus();
-  }
-  return FailedPrecondition(MissingMajority(state, member, "replacing", left, needed));
-}
-
-uint64_t BestSuccessor(const ClusterState& state, uint64_t except) {
-  const MemberState* best = nullptr;
-  for (const MemberState& member : state.members) {
-    if (member.id == except || !member.voter() || !member.serving) continue;
-    if (best == nullptr || member.applied_index > best->applied_index) best = &member;
-  }
-  return best == nullptr ? 0 : best->id;
-}
-
-std::vector<uint64_t> Broken(const ClusterState& state) {
-  std::vector<uint64_t> broken;
-  for (const MemberState& member : state.members) {
-    if (member.quarantined || state.HasAlarm(member.id, "CORRUPT")) broken.push_back(member.id);
-  }
-  return broken;
 }
 
 }  // namespace quorate::cmd

@@ -1,5 +1,4 @@
-// What there is to say about a cluster's health, and what may be done to it without losing its majority. Pure
-// functions.
+// What there is to say about a cluster's health. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -41,15 +40,5 @@ bool HasProblem(const std::vector<Finding>& findings);
 // "cluster is healthy", "cluster is degraded" or "cluster is unavailable": the words of etcd's
 // cluster-health.
 std::string_view Verdict(const ClusterState& state, const std::vector<Finding>& findings);
-
-// Whether the others are a serving majority while this member is stopped. FailedPrecondition says who is
-// missing.
-Status CheckMayStop(const ClusterState& state, uint64_t member);
-// Whether the cluster goes on when this member is removed and added again as a learner.
-Status CheckMayReplace(const ClusterState& state, uint64_t member);
-// The serving voter that has come furthest, other than `except`; 0: none.
-uint64_t BestSuccessor(const ClusterState& state, uint64_t except);
-// Those that are to be replaced: quarantined, or with an alarm CORRUPT.
-std::vector<uint64_t> Broken(const ClusterState& state);
 
 }  // namespace quorate::cmd

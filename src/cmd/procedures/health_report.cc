@@ -109,7 +109,8 @@ std::string HealthLines(const ClusterState& state, const std::vector<Finding>& f
   std::string out;
   for (const MemberState& member : state.members) {
     const std::string who = "member " + HexId(member.id);
-    const std::string url = member.client_urls.empty() ? "" : member.client_urls.front();
+    const std::string first = member.client_urls.empty() ? "" : member.client_urls.front();
+    const std::string url = member.url.empty() ? first : member.url;
     if (member.serving) {
       out += who + " is healthy: got healthy result from " + url + "\n";
     } else if (member.client_urls.empty()) {

@@ -1,14 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
+#include <functional>
 
 #include "cmd/procedures/findings.h"
 #include "cmd/procedures/health_report.h"
 #include "cmd/procedures/host_command.h"
-#include "cmd/procedures/notebook.h"
+#include "cmd/procedures/made_cluster_test.h"
 #include "cmd/procedures/replacement.h"
 #include "cmd/procedures/rolling_plan.h"
 #include "cmd/procedures/watch_report.h"
@@ -23,36 +21,6 @@ using testing::Not;
 
 constexpr int64_t kNow = 1'700'000'000;
 constexpr int64_t kDay = 24 * 3600;
-
-MemberState Serving(uint64_t id, uint64_t leader = 1) {
-  MemberState member;
-  member.id = id;
-  member.name = "m" + std::to_string(id);
-  member.peer_urls = {"http://10.0.0." + std::to_string(id) + ":2380"};
-  member.client_urls = {"http://10.0.0." + std::to_string(id) + ":2379"};
-  member.reachable = member.serving = true;
-  member.version = "3.4.45";
-  member.leader = leader;
-  member.last_index = member.applied_index = 100;
-  return member;
-}
-
-MemberState Down(uint64_t id) {
-  MemberState member = Serving(id);
-  member.reachable = member.serving = false;
-  member.leader = 0;
-  member.last_index = member.applied_index = 0;
-  member.trouble = "connection refused";
-  return member;
-}
-
-ClusterState Cluster(std::vector<MemberState> members) {
-  ClusterState state;
-  state.id = 0xabc;
-  state.version = "3.4";
-  state.members = std::move(members);
-  return state;
-}
 
 std::string Texts(const std::vector<Finding>& findings) { return FindingLines(findings); }
 
@@ -89,7 +57,10 @@ TEST(ExamineTest, SaysWhatIsWrong) {
       {"last", [](ClusterState* s) { s->members[2] = Down(3); }, Severity::kWarning,
        "not one more member may fail"},
       {"gone", [](ClusterState* s) { s->members[1] = Down(2), s->members[2] = Down(3); }, Severity::kProblem,
-       "the majority is gone: 1 of 3"},
+       "as seen from here only 1 of 3 voters serve"},
+      {"all gone",
+       [](ClusterState* s) { s->members[0] = Silent(1), s->members[1] = Down(2), s->members[2] = Down(3); },
+       Severity::kProblem, "the majority is gone: 0 of 3 voters serve, 2 are needed"},
       {"quarantine", [](ClusterState* s) { s->members[2].serving = false, s->members[2].quarantined = true; },
        Severity::kProblem, "is quarantined"},
       {"unstarted", [](ClusterState* s) { s->members[2].name.clear(), s->members[2].serving = false; },
@@ -103,7 +74,16 @@ TEST(ExamineTest, SaysWhatIsWrong) {
        [](ClusterState* s) {
          s->alarms = {{9, "CORRUPT"}};
        },
-       Severity::kProblem, "9: alarm CORRUPT"},
+       Severity::kProblem, "9: alarm CORRUPT: of a member that is gone"},
+      {"somewhere corrupt",
+       [](ClusterState* s) {
+         s->alarms = {{0, "CORRUPT"}};
+       },
+       Severity::kProblem, "the cluster: alarm CORRUPT: the members' data differ"},
+      {"alarms", [](ClusterState* s) { s->alarms_trouble = "permission denied"; }, Severity::kProblem,
+       "the alarms are not known: permission denied"},
+      {"version", [](ClusterState* s) { s->version_trouble = "context deadline exceeded"; }, Severity::kNote,
+       "the cluster's version is not known: context deadline exceeded"},
       {"leaderless", [](ClusterState* s) { s->members[1].leader = 0; }, Severity::kProblem,
        "knows no leader"},
       {"split", [](ClusterState* s) { s->members[1].leader = 2; }, Severity::kProblem,
@@ -145,49 +125,24 @@ TEST(ExamineTest, SaysWhatIsWrong) {
   }
 }
 
+TEST(ExamineTest, AlarmsDoNotMakeMembersDown) {
+  ClusterState state = Cluster({Serving(1), Serving(2), Serving(3)});
+  state.alarms = {{1, "NOSPACE"}, {2, "CORRUPT"}};
+  const auto findings = Examine(state, kNow, {});
+  EXPECT_EQ(Verdict(state, findings), "cluster is degraded");
+  EXPECT_THAT(Headline(state), HasSubstr("3 of 3 voters serve"));
+  EXPECT_THAT(Texts(findings), Not(HasSubstr("majority")));
+  // Without anybody that serves it is.
+  state = Cluster({Silent(1), Down(2), Down(3)});
+  EXPECT_EQ(Verdict(state, Examine(state, kNow, {})), "cluster is unavailable");
+}
+
 TEST(ExamineTest, LimitsAreTheCallers) {
   ClusterState state = Cluster({Serving(1)});
   state.members[0].certificate_end = kNow + 20 * kDay;
   HealthLimits limits;
   limits.certificate_warning_seconds = 10 * kDay;
   EXPECT_THAT(Examine(state, kNow, limits), IsEmpty());
-}
-
-TEST(CheckMayStopTest, KeepsTheMajority) {
-  ClusterState three = Cluster({Serving(1), Serving(2), Serving(3)});
-  EXPECT_TRUE(CheckMayStop(three, 1).ok());
-  three.members[2] = Down(3);
-  const Status refused = CheckMayStop(three, 1);
-  EXPECT_EQ(Message(refused),
-            "stopping m1 (1) would cost the cluster its majority: 1 of the other voters serve, 2 are needed; "
-            "not serving: m3 (3)");
-  // What does not serve takes nothing with it.
-  EXPECT_TRUE(CheckMayStop(three, 3).ok());
-  EXPECT_FALSE(CheckMayStop(Cluster({Serving(1)}), 1).ok());
-  EXPECT_FALSE(CheckMayStop(Cluster({Serving(1), Serving(2)}), 2).ok());
-  ClusterState learner = Cluster({Serving(1), Serving(2)});
-  learner.members[1].learner = true;
-  EXPECT_TRUE(CheckMayStop(learner, 2).ok());
-  EXPECT_FALSE(CheckMayStop(learner, 1).ok());
-}
-
-TEST(CheckMayReplaceTest, KeepsTheMajority) {
-  EXPECT_TRUE(CheckMayReplace(Cluster({Serving(1), Serving(2), Down(3)}), 3).ok());
-  EXPECT_TRUE(CheckMayReplace(Cluster({Serving(1), Serving(2), Serving(3)}), 1).ok());
-  EXPECT_FALSE(CheckMayReplace(Cluster({Serving(1), Serving(2), Down(3)}), 1).ok());
-  // Of two: the other one alone is a cluster, but both must agree to the removal.
-  EXPECT_TRUE(CheckMayReplace(Cluster({Serving(1), Serving(2)}), 2).ok());
-  EXPECT_FALSE(CheckMayReplace(Cluster({Serving(1), Down(2)}), 2).ok());
-  EXPECT_THAT(std::string(Message(CheckMayReplace(Cluster({Serving(1)}), 1))), HasSubstr("the only voter"));
-}
-
-TEST(BrokenTest, QuarantinedAndCorrupt) {
-  ClusterState state = Cluster({Serving(1), Serving(2), Serving(3)});
-  EXPECT_THAT(Broken(state), IsEmpty());
-  state.members[1].quarantined = true;
-  state.alarms = {{3, "CORRUPT"}, {1, "NOSPACE"}};
-  EXPECT_THAT(Broken(state), ElementsAre(2, 3));
-  EXPECT_EQ(BestSuccessor(Cluster({Serving(1)}), 1), 0u);
 }
 
 TEST(RestartOrderTest, TheLeaderIsLast) {
@@ -197,6 +152,40 @@ TEST(RestartOrderTest, TheLeaderIsLast) {
   EXPECT_THAT(RestartOrder(state, {3, 1}), ElementsAre(4, 2));
   state.members[1].name.clear();
   EXPECT_THAT(RestartOrder(state, {}), ElementsAre(3, 4, 1));
+  // What does not run comes before what does not answer.
+  EXPECT_THAT(RestartOrder(Cluster({Serving(1), Silent(2), Down(3)}), {}), ElementsAre(3, 2, 1));
+}
+
+TEST(RestartProofTest, BelievesWhatIsSeen) {
+  MemberState before = Serving(2);
+  before.started_at = 1000.25;
+  MemberState after = before;
+  std::string why;
+  const RestartProof proof(before, false);
+  EXPECT_FALSE(proof.Given(after, &why));
+  EXPECT_THAT(why, HasSubstr("has not restarted it"));
+  // The clock was set a little.
+  after.started_at = 1001.25;
+  EXPECT_FALSE(proof.Given(after, &why));
+  after.started_at = 1012.5;
+  EXPECT_TRUE(proof.Given(after, &why));
+  after.started_at.reset();
+  EXPECT_FALSE(proof.Given(after, &why));
+  EXPECT_THAT(why, HasSubstr("--assume-restarted"));
+}
+
+TEST(RestartProofTest, WithoutMetrics) {
+  std::string why;
+  RestartProof proof(Serving(2), false);
+  proof.Look(Cluster({Serving(1), Serving(2)}));
+  proof.Look(Cluster({Serving(1), Silent(2)}));
+  EXPECT_FALSE(proof.Given(Serving(2), &why));
+  proof.Look(Cluster({Down(1), Serving(2)}));
+  EXPECT_FALSE(proof.Given(Serving(2), &why));
+  proof.Look(Cluster({Serving(1), Down(2)}));
+  EXPECT_TRUE(proof.Given(Serving(2), &why));
+  EXPECT_TRUE(RestartProof(Serving(2), true).Given(Serving(2), &why));
+  EXPECT_TRUE(RestartProof(Down(2), false).Given(Serving(2), &why));
 }
 
 TEST(CaughtUpTest, WaitsForWhatTheClusterHadComeTo) {
@@ -217,6 +206,9 @@ TEST(HostCommandTest, IsToldWhichMemberItIs) {
   EXPECT_TRUE(RunHostCommand("test \"$QUORATE_MEMBER_NAME\" = m31 && test -n \"$PATH\"", variables).ok());
   EXPECT_EQ(Message(RunHostCommand("exit 3", {})), "the command of --exec ended: exit status 3");
   EXPECT_EQ(Message(RunHostCommand("kill -9 $$", {})), "the command of --exec ended: signal: killed");
+  int looked = 0;
+  EXPECT_TRUE(RunHostCommand("sleep 0.3", {}, [&] { ++looked; }).ok());
+  EXPECT_GT(looked, 0);
   EXPECT_EQ(HostOf("https://[::1]:2380"), "::1");
   EXPECT_EQ(HostOf("https://host.example:2380/x"), "host.example");
 }
@@ -226,38 +218,6 @@ TEST(InitialClusterForTest, NamesTheNewMember) {
   state.members[2].name.clear();
   EXPECT_EQ(InitialClusterFor(state, 3, "etcd_3"),
             "m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380,etcd_3=http://10.0.0.3:2380");
-}
-
-class NotebookTest : public testing::Test {
- protected:
-  NotebookTest()
-      : directory_(std::filesystem::temp_directory_path() /
-                   ("quorate_notebook." + std::to_string(getpid()))) {}
-  ~NotebookTest() override { std::filesystem::remove_all(directory_); }
-
-  const std::filesystem::path directory_;
-};
-
-TEST_F(NotebookTest, KeepsNotes) {
-  const Notebook notebook(directory_ / "deep", 0xabc, "replace-a/b");
-  EXPECT_EQ(notebook.Read().value(), std::nullopt);
-  ASSERT_TRUE(notebook.Write({{"a", "1"}, {"b", "\"x\""}}).ok());
-  EXPECT_EQ(notebook.Read().value()->at("b"), "\"x\"");
-  EXPECT_THAT(InterruptedProcedures(directory_ / "deep", 0xabc, "replace-"), ElementsAre("a_b"));
-  EXPECT_THAT(InterruptedProcedures(directory_ / "deep", 0xabd, "replace-"), IsEmpty());
-  EXPECT_THAT(InterruptedProcedures(directory_ / "nosuch", 0xabc, "replace-"), IsEmpty());
-  ASSERT_TRUE(notebook.Remove().ok());
-  ASSERT_TRUE(notebook.Remove().ok());
-  EXPECT_EQ(notebook.Read().value(), std::nullopt);
-}
-
-TEST_F(NotebookTest, DamageIsTold) {
-  const Notebook notebook(directory_, 1, "x");
-  ASSERT_TRUE(notebook.Write({}).ok());
-  for (const char* text : {"", "[]", "{\"a\":1}", "{\"a\":"}) {
-    std::ofstream(notebook.path()) << text;
-    EXPECT_TRUE(absl::IsDataLoss(notebook.Read().status())) << text;
-  }
 }
 
 TEST(ReportTest, SaysItAll) {

@@ -1,19 +1,32 @@
-#include <algorithm>
+#include <ctime>
 #include <memory>
 
 #include "cmd/procedures/cluster_access.h"
 #include "cmd/procedures/commands.h"
-#include "cmd/procedures/findings.h"
+#include "cmd/procedures/notebook.h"
 #include "cmd/procedures/replacement.h"
+#include "cmd/procedures/safety.h"
+#include "cmd/procedures/utc_text.h"
+#include "cmd/session/answer.h"
 
 namespace quorate::cmd {
 namespace {
 
+// The lock of a procedure that changes something; none where it only says what it would do.
+StatusOr<std::unique_ptr<ProcedureLock>> LockFor(const ReplacementFlags& flags, const std::string& directory,
+                                                 uint64_t cluster_id, const std::string& procedure) {
+  if (flags.dry_run) return nullptr;
+  return ProcedureLock::Take(directory, cluster_id, procedure);
+}
+
 Status ReplaceOne(ClusterAccess* access, const ReplacementFlags& flags, const std::string& member) {
-  QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access->Read());
-  Replacement replacement(access, flags.options(), member);
+  QUORATE_ASSIGN_OR_RETURN(const std::string directory, NotesDirectory(flags.state_dir));
+  QUORATE_ASSIGN_OR_RETURN(ClusterState state, access->ReadWithCare());
+  QUORATE_ASSIGN_OR_RETURN(const auto lock, LockFor(flags, directory, state.id, "replace-member " + member));
+  Replacement replacement(access, flags.options(directory), member);
   QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
   replacement.SayPlan();
+  QUORATE_RETURN_IF_ERROR(replacement.CheckMayBegin(state));
   if (flags.dry_run) {
     Say("Nothing was done (--dry-run).");
     return absl::OkStatus();
@@ -22,41 +35,142 @@ Status ReplaceOne(ClusterAccess* access, const ReplacementFlags& flags, const st
   return replacement.Run();
 }
 
-// One at a time: while one is replaced, the cluster has one vote less to lose.
-Status Heal(ClusterAccess* access, const ReplacementFlags& flags) {
-  QUORATE_ASSIGN_OR_RETURN(ClusterState state, access->Read());
-  // Those that were removed and not added again yet are seen in the notes only.
-  std::vector<std::string> members = InterruptedProcedures(flags.state_dir, state.id, "replace-");
-  const std::vector<uint64_t> broken = Broken(state);
-  if (broken.empty() && members.empty()) {
-    Say("No member is quarantined or corrupt.");
-    return absl::OkStatus();
+class Heal {
+ public:
+  Heal(ClusterAccess* access, const ReplacementFlags& flags) : access_(*access), flags_(flags) {}
+
+  Status Run();
+
+ private:
+  Status FindInterrupted(const ClusterState& state);
+  void FindBroken(const ClusterState& state);
+  Status SayPlan(const ClusterState& state);
+  Status Carry();
+  Status DisarmGone();
+
+  ClusterAccess& access_;
+  const ReplacementFlags& flags_;
+  std::string directory_;
+  std::vector<std::string> members_;    // By name, or by ID: to be replaced, in this order.
+  std::vector<Notebook> dropped_;       // Notes that mean nothing any more.
+  std::vector<std::string> left_;       // What is not healed, and why.
+  std::vector<uint64_t> gone_corrupt_;  // No members any more, with an alarm.
+};
+
+// Those that were removed and not added again yet are seen in the notes only. Nobody has said which member he
+// means, so of the notes only those count that can't be about anything else.
+Status Heal::FindInterrupted(const ClusterState& state) {
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<ReplacementNote> notes,
+                           InterruptedReplacements(directory_, state.id));
+  const int64_t now = std::time(nullptr);
+  for (const ReplacementNote& note : notes) {
+    const Notebook notebook = ReplacementNotebook(directory_, state.id, note.name);
+    const NoteJudgement judgement = Judge(note, state, now);
+    const MemberState* const old = state.Find(note.old_id);
+    if (judgement.verdict == NoteVerdict::kStale) {
+      Say("What is noted of " + note.Describe() + " no longer fits: " + judgement.why + ". It is dropped.");
+      dropped_.push_back(notebook);
+    } else if (judgement.verdict == NoteVerdict::kNothingDone) {
+      if (old != nullptr && IsBroken(state, *old)) continue;  // Is found as such.
+      Say(note.name + " (" + HexId(note.old_id) +
+          ") is neither quarantined nor corrupt, so it is left alone, "
+          "though its replacement was begun at " +
+          UtcText(note.begun) + "; 'cluster replace-member " + note.name + "' replaces it all the same.");
+      dropped_.push_back(notebook);
+    } else if (now - note.begun > kNoteFreshSeconds) {
+      left_.push_back(note.Describe() + " is not finished, and is over a day old: 'cluster replace-member " +
+                      note.name + "' goes on with it; if it is not wanted any more, remove " +
+                      notebook.path());
+    } else {
+      members_.push_back(note.name);
+    }
   }
-  for (const uint64_t id : broken) {
+  return absl::OkStatus();
+}
+
+void Heal::FindBroken(const ClusterState& state) {
+  for (const uint64_t id : Broken(state)) {
     const MemberState* const member = state.Find(id);
-    // By name: an interrupted replacement is noted under it.
-    const std::string name = member->started() ? member->name : HexId(id);
-    if (std::find(members.begin(), members.end(), name) == members.end()) members.push_back(name);
     Say(Label(*member) + (member->quarantined ? " is quarantined: its log went back in time"
                                               : " is corrupt: its data differs from the others'"));
+    members_.push_back(HexId(id));
   }
-  for (const std::string& member : members) {
-    Replacement replacement(access, flags.options(), member);
+  for (const AlarmState& alarm : state.alarms) {
+    if (alarm.type != "CORRUPT" || state.Find(alarm.member) != nullptr) continue;
+    if (alarm.member != 0) {
+      Say(HexId(alarm.member) + " is no member any more, and has an alarm CORRUPT");
+      gone_corrupt_.push_back(alarm.member);
+      continue;
+    }
+    left_.push_back(
+        "there is an alarm CORRUPT that names no member: compare 'endpoint hashkv --cluster', replace the "
+        "one "
+        "that differs ('cluster replace-member'), then 'alarm disarm'");
+  }
+}
+
+Status Heal::SayPlan(const ClusterState& state) {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    Replacement replacement(&access_, flags_.options(directory_), members_[i]);
     QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
     replacement.SayPlan();
+    // The later ones are checked when their turn has come: the first one's replacement changes the answer.
+    if (i == 0) QUORATE_RETURN_IF_ERROR(replacement.CheckMayBegin(state));
   }
-  if (flags.dry_run) {
-    Say("Nothing was done (--dry-run).");
-    return absl::OkStatus();
+  for (const uint64_t id : gone_corrupt_) {
+    Say("Will take away the alarm CORRUPT of " + HexId(id) + ", which is gone.");
   }
-  QUORATE_RETURN_IF_ERROR(Confirm("Go on?", flags.yes));
-  for (const std::string& member : members) {
-    QUORATE_ASSIGN_OR_RETURN(state, access->Read());
-    Replacement replacement(access, flags.options(), member);
+  return absl::OkStatus();
+}
+
+// One at a time: while one is replaced, the cluster has one vote less to lose.
+Status Heal::Carry() {
+  for (const std::string& member : members_) {
+    QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access_.ReadWithCare());
+    Replacement replacement(&access_, flags_.options(directory_), member);
     QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
     QUORATE_RETURN_IF_ERROR(replacement.Run());
   }
+  return DisarmGone();
+}
+
+Status Heal::DisarmGone() {
+  QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access_.Read());
+  for (const uint64_t id : gone_corrupt_) {
+    if (state.Find(id) != nullptr || !state.HasAlarm(id, "CORRUPT")) continue;
+    Say("disarming the alarm CORRUPT of " + HexId(id));
+    const auto disarmed = access_.client().maintenance().Disarm(id, etcdserverpb::CORRUPT, access_.Call());
+    if (!disarmed.ok()) return disarmed.status();
+  }
   return absl::OkStatus();
+}
+
+Status Heal::Run() {
+  QUORATE_ASSIGN_OR_RETURN(directory_, NotesDirectory(flags_.state_dir));
+  QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access_.ReadWithCare());
+  QUORATE_ASSIGN_OR_RETURN(const auto lock, LockFor(flags_, directory_, state.id, "heal"));
+  if (!state.alarms_trouble.empty()) {
+    return Unavailable("the alarms are not known, so it can't be seen which member is corrupt: " +
+                       state.alarms_trouble);
+  }
+  QUORATE_RETURN_IF_ERROR(FindInterrupted(state));
+  FindBroken(state);
+  QUORATE_RETURN_IF_ERROR(SayPlan(state));
+  const bool nothing = members_.empty() && gone_corrupt_.empty();
+  if (nothing && left_.empty()) Say("No member is quarantined or corrupt.");
+  if (flags_.dry_run) {
+    Say("Nothing was done (--dry-run).");
+  } else {
+    for (const Notebook& notebook : dropped_) QUORATE_RETURN_IF_ERROR(notebook.Remove());
+    if (!nothing) {
+      QUORATE_RETURN_IF_ERROR(Confirm("Go on?", flags_.yes));
+      QUORATE_RETURN_IF_ERROR(Carry());
+    }
+  }
+  if (left_.empty()) return absl::OkStatus();
+  std::string text;
+  for (const std::string& one : left_) text += (text.empty() ? "" : "; ") + one;
+  return FailedPrecondition("not healed: " + text);
 }
 
 template <typename Work>
@@ -85,11 +199,11 @@ void AddReplaceMemberCommand(CommandTree* tree, CLI::App* cluster, CtlSession* s
 
 void AddHealCommand(CommandTree* tree, CLI::App* cluster, CtlSession* session) {
   auto flags = std::make_shared<ReplacementFlags>();
-  CLI::App* const command =
-      tree->Add(cluster, "heal", "Replaces every member that is quarantined or corrupt, one at a time", "",
-                [session, flags](const Arguments&) {
-                  return WithAccess(session, [&](ClusterAccess* access) { return Heal(access, *flags); });
-                });
+  CLI::App* const command = tree->Add(
+      cluster, "heal", "Replaces every member that is quarantined or corrupt, one at a time", "",
+      [session, flags](const Arguments&) {
+        return WithAccess(session, [&](ClusterAccess* access) { return Heal(access, *flags).Run(); });
+      });
   AddReplacementFlags(command, flags.get());
 }
 

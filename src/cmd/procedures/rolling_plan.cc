@@ -1,14 +1,19 @@
 #include "cmd/procedures/rolling_plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace quorate::cmd {
 namespace {
 
+// The start of a process is told with the machine's clock, which is set a little now and then.
+constexpr double kStartToleranceSeconds = 1.5;
+
 int Rank(const ClusterState& state, const MemberState& member) {
-  if (!member.serving) return 0;
-  if (member.learner) return 1;
-  return member.id == state.Leader() ? 3 : 2;
+  if (member.down) return 0;
+  if (!member.serving) return 1;
+  if (member.learner) return 2;
+  return member.id == state.Leader() ? 4 : 3;
 }
 
 }  // namespace
@@ -24,6 +29,27 @@ std::vector<uint64_t> RestartOrder(const ClusterState& state, const std::set<uin
   std::vector<uint64_t> order;
   for (const MemberState* member : members) order.push_back(member->id);
   return order;
+}
+
+RestartProof::RestartProof(const MemberState& member, bool assumed)
+    : id_(member.id), started_at_(member.started_at), given_(assumed || !member.reachable) {}
+
+void RestartProof::Look(const ClusterState& now) {
+  const MemberState* const one = now.Find(id_);
+  given_ = given_ || (one != nullptr && one->down);
+}
+
+bool RestartProof::Given(const MemberState& now, std::string* why) const {
+  if (given_) return true;
+  if (started_at_ && now.started_at) {
+    if (std::fabs(*now.started_at - *started_at_) > kStartToleranceSeconds) return true;
+    *why = "it runs on as before: the command has not restarted it";
+    return false;
+  }
+  *why =
+      "it serves, but nothing shows that it was restarted: its /metrics can't be read, and it was never seen "
+      "down; if the command returns only after the restart, give --assume-restarted";
+  return false;
 }
 
 bool CaughtUp(const ClusterState& state, uint64_t member, uint64_t index, std::string* why) {

@@ -3,43 +3,18 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <tuple>
 #include <variant>
 
+#include "cmd/session/answer.h"
+
 namespace quorate::cmd {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr std::string_view kQuarantined = "is quarantined, its log went back in time";
-
-Json ParseJson(const std::string& text) { return Json::parse(text, nullptr, false); }
-
-std::string TextOf(const Json& object, const char* name) {
-  if (!object.is_object()) return "";
-  const auto at = object.find(name);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
-}
-
-// {"health":"true"}, {"health":true} of older and {"health":"false","reason":"..."} of newer servers.
-struct Health {
-  bool known = false;
-  bool good = false;
-  std::string reason;
-};
-
-Health ReadHealth(const HttpReply& reply) {
-  const Json json = ParseJson(reply.body);
-  if (!json.is_object() || !json.contains("health")) return {};
-  const Json& value = json["health"];
-  Health health;
-  health.known = true;
-  health.good = value.is_boolean() ? value.get<bool>() : value == Json("true");
-  health.reason = TextOf(json, "reason");
-  return health;
-}
+constexpr std::string_view kRefused = "Connection refused";
+// What `etcdctl endpoint health` reads: the key need not be there.
+constexpr char kHealthKey[] = "health";
 
 // The server's Date is whole seconds, and was made between `before` and `after`.
 int64_t ClockAhead(int64_t date, int64_t before, int64_t after) {
@@ -71,8 +46,26 @@ std::string_view AlarmName(etcdserverpb::AlarmType type) {
   }
 }
 
-// The error without what the client library puts around it.
 std::string Why(const Status& status) { return std::string(Message(status)); }
+
+// A quarantined member refuses every request, and says its ID in doing so.
+bool SaysQuarantined(const std::string& text, uint64_t member) {
+  return text.find("member " + HexId(member) + " is quarantined, its log went back in time") !=
+         std::string::npos;
+}
+
+// The server has decided on the read, so it could have answered it: this user may not have it.
+bool IsDenial(const Status& status) {
+  return absl::IsPermissionDenied(status) || Message(status).find("permission denied") != std::string::npos;
+}
+
+void Append(const std::string& text, std::string* to) { *to += (to->empty() ? "" : "; ") + text; }
+
+void AddNew(const std::vector<std::string>& more, std::vector<std::string>* to) {
+  for (const std::string& one : more) {
+    if (std::find(to->begin(), to->end(), one) == to->end()) to->push_back(one);
+  }
+}
 
 }  // namespace
 
@@ -107,42 +100,127 @@ StatusOr<ClusterState> StateReader::ListMembers() {
   return state;
 }
 
+StatusOr<ClusterState> StateReader::ListAnywhere() {
+  auto listed = ListMembers();
+  if (listed.ok()) return listed;
+  // Those that served when it was asked last do so no more: perhaps one of the others does again.
+  UseAllEndpoints();
+  return ListMembers();
+}
+
 StatusOr<ClusterState> StateReader::Read() {
-  QUORATE_ASSIGN_OR_RETURN(ClusterState state, ListMembers());
+  QUORATE_ASSIGN_OR_RETURN(ClusterState state, ListAnywhere());
+  if (cluster_id_ == 0) cluster_id_ = state.id;
+  if (state.id != cluster_id_) {
+    return FailedPrecondition("the endpoints belong to two clusters, " + HexId(cluster_id_) + " and " +
+                              HexId(state.id) + ": give those of one");
+  }
+  advertised_.clear();
+  for (const MemberState& member : state.members) AddNew(member.client_urls, &advertised_);
   std::vector<std::thread> threads;
   threads.reserve(state.members.size());
-  for (MemberState& member : state.members) threads.emplace_back([this, &member] { AskMember(&member); });
-  for (std::thread& thread : threads) thread.join();
-  if (const auto alarms = client_.maintenance().ListAlarms(Call("")); alarms.ok()) {
-    for (const auto& alarm : alarms->alarms()) {
-      state.alarms.push_back({alarm.memberid(), std::string(AlarmName(alarm.alarm()))});
-    }
+  for (MemberState& member : state.members) {
+    threads.emplace_back([this, &state, &member] { AskMember(state.id, &member); });
   }
-  if (const auto version = client_.cluster().Version(Call("")); version.ok())
-    state.version = version->cluster_version();
+  for (std::thread& thread : threads) thread.join();
+  UseEndpointsOf(state);
+  AskCluster(&state);
   return state;
 }
 
-void StateReader::AskMember(MemberState* member) {
+void StateReader::UseEndpointsOf(const ClusterState& state) {
+  std::vector<std::string> urls;
+  for (const MemberState& member : state.members) {
+    // A learner answers hardly anything.
+    if (member.serving && member.voter() && member.id != avoided_) urls.push_back(member.url);
+  }
+  if (urls.empty()) return UseAllEndpoints();
+  std::vector<std::string> now = client_.endpoints();
+  std::sort(urls.begin(), urls.end());
+  std::sort(now.begin(), now.end());
+  // A URL that the client can't use was not answered at.
+  if (urls != now) static_cast<void>(client_.SetEndpoints(urls));
+}
+
+void StateReader::UseAllEndpoints() {
+  std::vector<std::string> urls = given_;
+  AddNew(advertised_, &urls);
+  // One of the advertised may be none at all (members of old clusters); the given ones were taken already.
+  if (!client_.SetEndpoints(urls).ok()) static_cast<void>(client_.SetEndpoints(given_));
+}
+
+void StateReader::AskCluster(ClusterState* state) {
+  const auto alarms = client_.maintenance().ListAlarms(Call(""));
+  if (!alarms.ok()) {
+    state->alarms_trouble = Why(alarms.status());
+  } else {
+    for (const auto& alarm : alarms->alarms()) {
+      state->alarms.push_back({alarm.memberid(), std::string(AlarmName(alarm.alarm()))});
+    }
+  }
+  const auto version = client_.cluster().Version(Call(""));
+  if (version.ok()) {
+    state->version = version->cluster_version();
+  } else if (!absl::IsUnimplemented(version.status())) {  // etcd has no such call.
+    state->version_trouble = Why(version.status());
+  }
+}
+
+void StateReader::AskMember(uint64_t cluster_id, MemberState* member) {
   if (!member->started()) return;
   if (member->client_urls.empty()) {
     member->trouble = "it publishes no client URL";
     return;
   }
-  AskStatus(member->client_urls.front(), member);
+  bool all_refused = true;
+  std::string troubles;
+  for (const std::string& url : member->client_urls) {
+    std::string trouble;
+    bool refused = false;
+    if (AskStatus(cluster_id, url, member, &trouble, &refused)) {
+      member->url = url;
+      break;
+    }
+    all_refused = all_refused && refused;
+    Append(trouble, &troubles);
+  }
+  if (member->url.empty()) {
+    member->down = all_refused;
+    member->trouble = troubles;
+  } else if (!member->quarantined) {
+    AskRead(member->url, member);
+  }
+  // What answers as another member must not be taken for this one's clock and certificate.
+  if (!member->url.empty()) return AskOverHttp(member->url, member);
+  if (!member->reachable) return;
   AskOverHttp(member->client_urls.front(), member);
 }
 
-void StateReader::AskStatus(const std::string& endpoint, MemberState* member) {
+// Whether it was this member that answered.
+bool StateReader::AskStatus(uint64_t cluster_id, const std::string& endpoint, MemberState* member,
+                            std::string* trouble, bool* refused) {
   const auto status = client_.maintenance().Status(Call(endpoint));
   if (!status.ok()) {
-    member->trouble = Why(status.status());
-    member->quarantined = member->trouble.find(kQuarantined) != std::string::npos;
-    member->reachable = member->quarantined || !absl::IsUnavailable(status.status());
-    return;
+    *trouble = Why(status.status());
+    *refused = absl::IsUnavailable(status.status()) && trouble->find(kRefused) != std::string::npos;
+    member->quarantined = SaysQuarantined(*trouble, member->id);
+    // Some server has refused the request, by whatever ID.
+    member->reachable = member->reachable || member->quarantined ||
+                        (!absl::IsUnavailable(status.status()) && !absl::IsDeadlineExceeded(status.status()));
+    if (member->quarantined) member->trouble = *trouble;
+    return member->quarantined;
+  }
+  const auto& header = status->header();
+  if (header.cluster_id() != cluster_id) {
+    *trouble = endpoint + " answers as a member of another cluster, " + HexId(header.cluster_id());
+    return false;
+  }
+  if (header.member_id() != member->id) {
+    *trouble = endpoint + " answers as the member " + HexId(header.member_id()) +
+               ": a member must advertise a URL of its own (--advertise-client-urls)";
+    return false;
   }
   member->reachable = true;
-  member->serving = true;
   member->version = status->version();
   member->leader = status->leader();
   member->term = status->raftterm();
@@ -154,6 +232,19 @@ void StateReader::AskStatus(const std::string& endpoint, MemberState* member) {
   member->quota_bytes = status->dbsizequota();
   member->learner = status->islearner();
   member->errors = Texts(status->errors());
+  return true;
+}
+
+void StateReader::AskRead(const std::string& endpoint, MemberState* member) {
+  if (member->leader == 0) {
+    member->trouble = "it knows no leader";
+    return;
+  }
+  // A learner answers no such read, and is as it should be.
+  const auto read = member->learner ? StatusOr<etcdserverpb::RangeResponse>(etcdserverpb::RangeResponse())
+                                    : client_.kv().Get(kHealthKey, {}, Call(endpoint));
+  member->serving = read.ok() || IsDenial(read.status());
+  if (!member->serving) member->trouble = "it does not answer reads: " + Why(read.status());
 }
 
 void StateReader::AskOverHttp(const std::string& url, MemberState* member) {
@@ -163,34 +254,23 @@ void StateReader::AskOverHttp(const std::string& url, MemberState* member) {
   limits.connect = options_.timeout;
   limits.answer = options_.timeout;
   const int64_t before = std::time(nullptr);
-  const auto outcome = http.Do({"GET", url + "/health", std::nullopt, std::nullopt}, limits);
+  const auto outcome = http.Do({"GET", url + "/version", std::nullopt, std::nullopt}, limits);
   const int64_t after = std::time(nullptr);
+  // Plain HTTP may be served elsewhere (--listen-client-http-urls): no answer says nothing.
   const auto* const reply = std::get_if<HttpReply>(&outcome);
-  if (reply == nullptr) {
-    if (!member->reachable) member->trouble = std::get<HttpFailure>(outcome).text;
-    return;
-  }
+  if (reply == nullptr) return;
   if (reply->date_seconds) member->clock_ahead = ClockAhead(*reply->date_seconds, before, after);
   if (reply->certificate) member->certificate_end = reply->certificate->end_seconds;
-  // Plain HTTP may be served elsewhere (--listen-client-http-urls): no answer about health says nothing.
-  const Health health = ReadHealth(*reply);
-  if (health.known && !health.good) {
-    member->reachable = true;
-    member->quarantined = member->quarantined || health.reason.find(kQuarantined) != std::string::npos;
-    // A learner answers no linearizable read, and is as it should be.
-    if (!member->learner) {
-      member->serving = false;
-      if (!health.reason.empty() || member->trouble.empty()) {
-        member->trouble = health.reason.empty() ? "/health says false" : health.reason;
-      }
-    }
-  }
   if (!options_.with_metrics) return;
   const auto page = http.Do({"GET", url + "/metrics", std::nullopt, std::nullopt}, limits);
   const auto* const metrics = std::get_if<HttpReply>(&page);
   if (metrics == nullptr || metrics->status != 200) return;
   member->started_at = MetricOf(metrics->body, "process_start_time_seconds");
   member->program = metrics->body.find("\ngo_info") == std::string::npos ? "quorate" : "etcd";
+  if (member->quota_bytes > 0) return;
+  // Before 3.6 Status does not tell it.
+  const auto quota = MetricOf(metrics->body, "etcd_server_quota_backend_bytes");
+  if (quota && *quota > 0 && *quota < 9e18) member->quota_bytes = static_cast<int64_t>(*quota);
 }
 
 }  // namespace quorate::cmd

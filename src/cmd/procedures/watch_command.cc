@@ -56,18 +56,20 @@ int Watch(CtlSession* session, const WatchFlags& flags) {
   ClusterAccess access(session);
   if (const auto code = access.Open(false)) return *code;
   const bool terminal = isatty(STDOUT_FILENO) != 0;
-  for (const int number : {SIGINT, SIGTERM}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action {};
     action.sa_handler = [](int) { g_stop = 1; };
     sigaction(number, &action, nullptr);
   }
   if (terminal) std::fputs(kEnterScreen, stdout);
   std::unique_ptr<Look> before;
+  bool answered = true;
   for (int64_t i = 0; g_stop == 0 && (flags.count == 0 || i < flags.count); ++i) {
     if (i > 0) Sleep(flags.interval_nanos);
     if (g_stop != 0) break;
     auto state = access.Read();
-    if (!state.ok()) {
+    answered = state.ok();
+    if (!answered) {
       const std::string line = "no member answers: " + std::string(Message(state.status())) + "\n";
       terminal ? Draw(line) : static_cast<void>(std::fputs(line.c_str(), stdout));
     } else {
@@ -83,7 +85,8 @@ int Watch(CtlSession* session, const WatchFlags& flags) {
     std::fflush(stdout);
   }
   if (terminal) std::fputs(kLeaveScreen, stdout);
-  return 0;
+  // With --count somebody may ask for the outcome.
+  return answered ? 0 : static_cast<int>(ExitCode::kError);
 }
 
 }  // namespace

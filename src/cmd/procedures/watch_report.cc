@@ -1,11 +1,11 @@
 #include "cmd/procedures/watch_report.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "cmd/cli/human_bytes.h"
 #include "cmd/cli/text_table.h"
 #include "cmd/procedures/health_report.h"
+#include "cmd/procedures/utc_text.h"
 
 namespace quorate::cmd {
 namespace {
@@ -14,15 +14,6 @@ int64_t Revision(const ClusterState& state) {
   int64_t revision = 0;
   for (const MemberState& member : state.members) revision = std::max(revision, member.revision);
   return revision;
-}
-
-std::string TimeText(int64_t unix_time) {
-  const time_t seconds = unix_time;
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 }  // namespace
@@ -36,7 +27,7 @@ int64_t RevisionsPerSecond(const Look* before, const Look& now) {
 
 std::string WatchScreen(const Look* before, const Look& now, const std::vector<Finding>& findings) {
   const Table table = MemberTable(now.state, now.unix_time);
-  std::string out = TimeText(now.unix_time) + "  " + Headline(now.state) + "\n";
+  std::string out = UtcText(now.unix_time) + "  " + Headline(now.state) + "\n";
   out += "revision " + std::to_string(Revision(now.state)) + ", " +
          std::to_string(RevisionsPerSecond(before, now)) + " changes/s, raft index " +
          std::to_string(now.state.LastIndex()) + "\n";
@@ -54,7 +45,7 @@ std::string WatchLine(const Look* before, const Look& now, const std::vector<Fin
     bytes = std::max(bytes, member.db_bytes);
   }
   std::string out =
-      TimeText(now.unix_time) + " " + std::string(Verdict(now.state, findings)) + "; " + Headline(now.state);
+      UtcText(now.unix_time) + " " + std::string(Verdict(now.state, findings)) + "; " + Headline(now.state);
   out += ", revision " + std::to_string(Revision(now.state)) + " (+" +
          std::to_string(RevisionsPerSecond(before, now)) + "/s), greatest lag " + std::to_string(lag) +
          ", db " + HumanBytes(static_cast<uint64_t>(bytes));

@@ -13,7 +13,7 @@ namespace quorate::cmd::v2 {
 using Environment = std::function<std::string(const char* name)>;
 
 // Whether a command line is meant for this client: ETCDCTL_API says 2; or it says nothing, and the line has a
-// flag or a command that only this generation has (--ca-file, cluster-health).
+// flag or a command that only this generation has (--ca-file, cluster-health). `cluster ...` never is.
 bool IsV2(const std::vector<std::string>& args, const Environment& environment);
 
 // Runs the command line without the program's name; returns the exit code. One thread, once in a process.

@@ -34,6 +34,8 @@ TEST(IsV2Test, ByVariableFlagOrCommand) {
   const Case cases[] = {
       {{"member", "list"}, "", false},
       {{"member", "list"}, "2", true},
+      {{"cluster", "heal"}, "2", false},
+      {{"--debug", "--endpoints", "http://a:1", "cluster", "health"}, "2", false},
       {{"cluster-health"}, "3", false},
       {{"cluster-health"}, "", true},
       {{"--endpoints", "https://127.0.0.1:2379", "--ca-file=/ca.pem", "--debug", "cluster-health"}, "", true},
