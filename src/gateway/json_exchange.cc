@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "gateway/json_decode.h"
 #include "gateway/json_encode.h"
-#include "gateway/json_syntax.h"
 #include "gateway/request_metadata.h"
 
 namespace quorate::gateway {
@@ -45,9 +44,13 @@ void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
   if (!metadata.ok()) return Refuse(ToCode(metadata.status()), Message(metadata.status()));
   const auto timeout = CallTimeout(request);
   if (!timeout.ok()) return Refuse(ToCode(timeout.status()), Message(timeout.status()));
-  reply_.OnClosed([self = shared_from_this()] { self->call_.reset(); });
-  // The call looks at what its client has left in the next round: let there be one.
-  reply_.OnWritable([loop = server->loop()] { loop->Post([] {}); });
+  reply_.OnClosed([self = shared_from_this()] { self->DropCall(); });
+  reply_.OnWritable([weak = weak_from_this(), loop = server->loop()] {
+    const std::shared_ptr<JsonExchange> self = weak.lock();
+    if (self != nullptr && std::exchange(self->waits_, false)) self->turns_.Add(self);
+    // The call looks at what its client has left in the next round: let there be one.
+    loop->Post([] {});
+  });
   call_ = net::LocalCall::Open(server,
                                {.path = route_.GrpcPath(),
                                 .metadata = *std::move(metadata),
@@ -75,23 +78,60 @@ void JsonExchange::SendOne(std::string_view body) {
   call_->HalfClose();
 }
 
-// An error in the first one is the answer (without a code, as the original has it); one in a later one ends
-// what the client says, and it gets what it has asked for before.
 void JsonExchange::SendAll(std::string_view body) {
   JsonValues values(body);
-  for (bool first = true; !values.AtEnd(); first = false) {
+  Slice slice;
+  if (!SendSome(values, slice) || call_ == nullptr) return;
+  body_ = values.rest();
+  rest_ = JsonValues(body_);
+  if (!call_->Hold(body_.size())) {
+    return Refuse(
+        Code::kResourceExhausted,
+        "transport: requests of " + std::to_string(body.size()) +
+            " bytes in one body, and too much of other requests is held already: send fewer at once");
+  }
+  turns_.Add(weak_from_this());
+}
+
+// An error in the first one is the answer (without a code, as the original has it); one in a later one ends
+// what the client says, and it gets what it has asked for before.
+bool JsonExchange::SendSome(JsonValues& values, Slice& slice) {
+  const std::shared_ptr<JsonExchange> self = shared_from_this();
+  while (!values.AtEnd()) {
+    const size_t before = values.rest().size();
     const auto value = values.Next();
     const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
-    if (!bytes.ok() && first) return Refuse(Code::kUnknown, Message(bytes.status()));
+    if (!bytes.ok() && !any_sent_) return Refuse(Code::kUnknown, Message(bytes.status())), false;
     if (!bytes.ok()) break;
+    any_sent_ = true;
     call_->Send(*bytes);
+    slice.Spend(before - values.rest().size());
+    if (slice.over() && !values.AtEnd()) return true;
   }
   call_->HalfClose();
+  return false;
+}
+
+bool JsonExchange::Work(Slice& slice) {
+  if (call_ == nullptr) return false;
+  if (reply_.full()) {
+    waits_ = true;
+    return false;
+  }
+  if (SendSome(rest_, slice)) return true;
+  if (call_ != nullptr) call_->Hold(0);
+  body_ = std::string();
+  return false;
+}
+
+void JsonExchange::DropCall() {
+  if (call_ != nullptr) call_->Abandon();
+  call_.reset();
 }
 
 void JsonExchange::Refuse(Code code, std::string_view message) {
   const std::shared_ptr<JsonExchange> self = shared_from_this();
-  call_.reset();
+  DropCall();
   headers_.emplace_back("Content-Type", "application/json");
   reply_.Send(HttpStatus(code, era_), headers_, ErrorBody(code, message, era_));
 }
@@ -104,6 +144,7 @@ void JsonExchange::BeginStream(int status) {
 }
 
 void JsonExchange::OnResponse(std::string_view message) {
+  const std::shared_ptr<JsonExchange> self = shared_from_this();
   if (!route_.server_streaming) {
     response_ = message;
     return;

@@ -1,6 +1,7 @@
 // One request of the JSON gateway from its JSON to its answer. Loop-thread only. It lives as long as its HTTP
 // exchange: the reply's OnClosed holds it until the answer is complete or the client is gone, which cancels
-// the call.
+// the call. A body of many requests is worked in slices (json_turns.h), and no faster than its client takes
+// the answers.
 #pragma once
 
 #include <memory>
@@ -9,21 +10,26 @@
 
 #include "base/env.h"
 #include "gateway/errors.h"
+#include "gateway/json_syntax.h"
+#include "gateway/json_turns.h"
 #include "gateway/routes.h"
 #include "net/http.h"
 #include "net/local_call.h"
 
 namespace quorate::gateway {
 
-class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_from_this<JsonExchange> {
+class JsonExchange : public net::LocalCall::Receiver,
+                     public JsonTurns::Body,
+                     public std::enable_shared_from_this<JsonExchange> {
  public:
   JsonExchange(const Route& route, Era era, net::HttpReply reply, net::HttpHeaders headers,
-               Executor* executor)
+               Executor* executor, JsonTurns* turns)
       : route_(route),
         era_(era),
         reply_(std::move(reply)),
         headers_(std::move(headers)),
-        executor_(executor) {}
+        executor_(executor),
+        turns_(*turns) {}
 
   void Start(net::Server* server, const net::HttpRequest& request);
 
@@ -31,11 +37,16 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
   void OnResponse(std::string_view message) override;
   void OnEnd(net::Code code, std::string_view message) override;
   size_t pending_bytes() const override { return reply_.pending_bytes(); }
+  // From the turns.
+  bool Work(Slice& slice) override;
 
  private:
   // The body's messages go to the call.
   void SendOne(std::string_view body);
   void SendAll(std::string_view body);
+  // Sends what fits into the slice. False: that was all.
+  bool SendSome(JsonValues& values, Slice& slice);
+  void DropCall();
   void Refuse(net::Code code, std::string_view message);
   void BeginStream(int status);
   void SendBody(std::string_view json);
@@ -46,7 +57,12 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
   net::HttpReply reply_;
   net::HttpHeaders headers_;
   Executor* const executor_;
+  JsonTurns& turns_;
   std::shared_ptr<net::LocalCall> call_;
+  std::string body_;     // What of it is still to be sent.
+  JsonValues rest_{{}};  // Views it.
+  bool any_sent_ = false;
+  bool waits_ = false;    // For the client to take answers; then it wants a turn again.
   std::string response_;  // Of a method that has one, as it came.
   bool begun_ = false;    // The head of a stream's answer is out.
 };

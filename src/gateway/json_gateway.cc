@@ -38,12 +38,12 @@ void JsonGateway::Handle(const net::HttpRequest& request, net::HttpReply reply, 
   const Route* route = FindRoute(path);
   if (route == nullptr) return RefuseRoute(reply, std::move(headers), 404, net::Code::kNotFound, era);
   if (net::WebSocket::Wanted(request)) {
-    return JsonSocket::Open(*route, era, server_, request, std::move(reply));
+    return JsonSocket::Open(*route, era, server_, &turns_, request, std::move(reply));
   }
   if (request.method != "POST") {
     return RefuseRoute(reply, std::move(headers), 405, net::Code::kUnimplemented, era);
   }
-  std::make_shared<JsonExchange>(*route, era, std::move(reply), std::move(headers), executor_)
+  std::make_shared<JsonExchange>(*route, era, std::move(reply), std::move(headers), executor_, &turns_)
       ->Start(server_, request);
 }
 

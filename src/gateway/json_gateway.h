@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "gateway/errors.h"
+#include "gateway/json_turns.h"
 #include "net/http.h"
 #include "net/server.h"
 
@@ -21,7 +22,7 @@ class JsonGateway {
   // `server` has the methods; `executor` writes the JSON of large responses. Both must outlive the gateway
   // and the requests in progress. `era` is asked for each request.
   JsonGateway(net::Server* server, Executor* executor, std::function<Era()> era)
-      : server_(server), executor_(executor), era_(std::move(era)) {}
+      : server_(server), executor_(executor), era_(std::move(era)), turns_(server->loop()) {}
 
   // Whether the path is the gateway's: below /v3/, or /v3beta/, which means the same.
   static bool Owns(std::string_view path);
@@ -33,6 +34,7 @@ class JsonGateway {
   net::Server* const server_;
   Executor* const executor_;
   const std::function<Era()> era_;
+  JsonTurns turns_;
 };
 
 }  // namespace quorate::gateway

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,7 +41,8 @@ class HeldExecutor : public Executor {
 // Answers each request with one response a message, and ends by the words "end" and "fail" as keys.
 class FakeWatch : public net::StreamHandler {
  public:
-  FakeWatch(net::StreamCall call, std::vector<std::string>* log) : call_(call), log_(log) {}
+  FakeWatch(net::StreamCall call, std::vector<std::string>* log, int* asked)
+      : call_(call), log_(log), asked_(*asked) {}
   void OnMessage(std::string_view bytes) override {
     etcdserverpb::WatchRequest request;
     ASSERT_TRUE(request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
@@ -49,6 +51,13 @@ class FakeWatch : public net::StreamHandler {
     if (key == "fail") return call_.Finish(Code::kNotFound, "no <such> thing");
     etcdserverpb::WatchResponse response;
     response.set_watch_id(request.create_request().watch_id());
+    if (key == "flood") {
+      response.set_cancel_reason(std::string(1000, 'f'));
+      for (int i = 0; i < 1000; ++i) call_.Send(response.SerializeAsString());
+      return;
+    }
+    ++asked_;
+    if (key == "wide") response.set_cancel_reason(std::string(300, 'w'));
     call_.Send(response.SerializeAsString());
   }
   void OnHalfClose() override { log_->push_back("half-close"); }
@@ -57,12 +66,14 @@ class FakeWatch : public net::StreamHandler {
  private:
   net::StreamCall call_;
   std::vector<std::string>* log_;
+  int& asked_;
 };
 
 class JsonGatewayTest : public testing::Test {
  protected:
-  void SetUp() override {
-    net::ServerOptions options;
+  void SetUp() override { Start({}); }
+  void Start(net::ServerOptions options) {
+    gateway_.reset();
     options.message_bytes_max = 300'000;
     server_ = std::make_unique<net::Server>(&loop_, options);
     server_->RegisterUnary("/etcdserverpb.KV/Range", [this](net::UnaryCall call, std::string_view bytes) {
@@ -82,7 +93,7 @@ class JsonGatewayTest : public testing::Test {
       call.Respond(response.SerializeAsString());
     });
     server_->RegisterStreaming("/etcdserverpb.Watch/Watch", [this](net::StreamCall call) {
-      return std::make_unique<FakeWatch>(call, &log_);
+      return std::make_unique<FakeWatch>(call, &log_, &asked_);
     });
     gateway_ = std::make_unique<JsonGateway>(server_.get(), &executor_, [this] { return era_; });
     server_->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
@@ -111,11 +122,27 @@ class JsonGatewayTest : public testing::Test {
     return end == std::string::npos ? "no body" : answer.substr(end + 4);
   }
   static std::string StatusOf(const std::string& answer) { return answer.substr(9, 3); }
+  static std::string Repeated(std::string_view what, int times) {
+    std::string out;
+    for (int i = 0; i < times; ++i) out.append(what);
+    return out;
+  }
+  static std::string Upgrade() {
+    return "GET /v3/watch HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+  }
+  // A WebSocket's text, masked with zeros.
+  static std::string Text(std::string_view payload) {
+    std::string frame = "\x81\xff";
+    for (int shift = 56; shift >= 0; shift -= 8) frame.push_back(static_cast<char>(payload.size() >> shift));
+    return frame + std::string(4, '\0') + std::string(payload);
+  }
 
   net::Loop loop_;
   HeldExecutor executor_;
   Era era_ = Era::k34;
   std::vector<std::string> log_;
+  int asked_ = 0;  // Requests that a stream has answered.
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<JsonGateway> gateway_;
   uint16_t port_ = 0;
@@ -257,6 +284,83 @@ TEST_F(JsonGatewayTest, RequestsThatCantBeRead) {
   raw.ReadUntil("\"1\"");
   EXPECT_EQ((std::vector<std::string>{"half-close"}), log_);
   raw.Close();
+}
+
+// A connection that holds more than its share is ended while its responses are being written to it.
+TEST_F(JsonGatewayTest, AStreamThatIsOverItsShareEndsWithItsConnection) {
+  net::ServerOptions options;
+  options.output_bytes_in_all_max = 64 * 1024;
+  const std::string flood = R"({"create_request":{"key":"Zmxvb2Q="}})";
+  for (const std::string& request : {Request("/v3/watch", flood), Upgrade() + Text(flood)}) {
+    Start(options);
+    log_.clear();
+    std::vector<std::unique_ptr<net::RawClient>> clients;
+    for (int i = 0; i < 3; ++i) {
+      clients.push_back(std::make_unique<net::RawClient>(&loop_, port_, 4096));
+      clients.back()->Send(request);
+    }
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return log_.size() >= 3 && log_.back() == "closed 1"; }));
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open < 3; }));
+    EXPECT_LE(server_->stats().output_bytes_held, 3'300'000u);  // What the services have answered.
+    clients.clear();
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
+    loop_.RunRound(false);
+    EXPECT_EQ(0u, server_->stats().output_bytes_held);
+  }
+}
+
+// A body is worked in slices, and others have their turn in between.
+TEST_F(JsonGatewayTest, ABodyOfManyRequestsIsWorkedInSlices) {
+  constexpr int kRequests = 20'000;
+  const std::string body = Repeated(R"({"create_request":{}})", kRequests);
+  for (const std::string& request : {Request("/v3/watch", body), Upgrade() + Text(body)}) {
+    asked_ = 0;
+    net::RawClient raw(&loop_, port_);
+    std::string_view rest = request;
+    bool halfway = false;
+    ASSERT_TRUE(net::TurnUntil(&loop_, [&, before = 0]() mutable {
+      rest.remove_prefix(raw.SendSome(rest));
+      raw.Read();
+      // In one round at most the slice that comes with the body, and one by its turn.
+      EXPECT_LE(asked_ - before, 2 * static_cast<int>(Slice::kRequestsMax));
+      if (asked_ > kRequests / 2 && !std::exchange(halfway, true)) {
+        EXPECT_GT(server_->stats().request_bytes_held, 0u);
+        EXPECT_EQ(R"({"kvs":[{"key":"YQ=="}]})", Body(Ask("/v3/kv/range", R"({"key":"YQ=="})")));
+      }
+      before = asked_;
+      return asked_ == kRequests;
+    }));
+    EXPECT_TRUE(halfway);
+    raw.Close();
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
+    EXPECT_EQ(0u, server_->stats().request_bytes_held);
+  }
+}
+
+// Who takes no answers is not worked for; and what is kept of him counts.
+TEST_F(JsonGatewayTest, ABodyWaitsForItsAnswersToBeRead) {
+  constexpr int kRequests = 100'000;
+  const std::string body = Repeated(R"({"create_request":{"key":"d2lkZQ=="}})", kRequests);
+  for (const std::string& request : {Request("/v3/watch", body), Upgrade() + Text(body)}) {
+    asked_ = 0;
+    net::RawClient raw(&loop_, port_, 4096);
+    raw.Write(request);
+    for (int same = 0, before = -1; same < 1000; same = asked_ == before ? same + 1 : 0) {
+      before = asked_;
+      loop_.RunRound(false);
+    }
+    EXPECT_GT(asked_, 0);
+    EXPECT_LT(asked_, kRequests);
+    EXPECT_GT(server_->stats().request_bytes_held, 0u);
+    EXPECT_LT(server_->stats().output_bytes_held, 3'000'000u);
+    EXPECT_TRUE(net::TurnUntil(&loop_, [&] {
+      raw.Read();
+      return asked_ == kRequests;
+    }));
+    raw.Close();
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
+    EXPECT_EQ(0u, server_->stats().request_bytes_held);
+  }
 }
 
 TEST_F(JsonGatewayTest, LargeResponsesAreWrittenElsewhere) {

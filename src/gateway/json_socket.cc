@@ -29,9 +29,9 @@ std::optional<std::string> ProtocolToken(const net::HttpRequest& request) {
 
 }  // namespace
 
-void JsonSocket::Open(const Route& route, Era era, net::Server* server, const net::HttpRequest& request,
-                      net::HttpReply reply) {
-  const std::shared_ptr<JsonSocket> self(new JsonSocket(route, era));
+void JsonSocket::Open(const Route& route, Era era, net::Server* server, JsonTurns* turns,
+                      const net::HttpRequest& request, net::HttpReply reply) {
+  const std::shared_ptr<JsonSocket> self(new JsonSocket(route, era, turns));
   const auto token = ProtocolToken(request);
   net::HttpHeaders headers;
   if (token) headers.emplace_back("Sec-WebSocket-Protocol", "Bearer");
@@ -51,25 +51,85 @@ void JsonSocket::Open(const Route& route, Era era, net::Server* server, const ne
 
 void JsonSocket::OnMessage(std::string_view text) {
   const std::shared_ptr<JsonSocket> self = self_;
-  for (JsonValues values(text); call_ != nullptr && !values.AtEnd();) {
+  if (!kept_.empty()) return Keep(text);
+  JsonValues values(text);
+  Slice slice;
+  if (SendSome(values, slice)) Keep(values.rest());
+}
+
+bool JsonSocket::SendSome(JsonValues& values, Slice& slice) {
+  while (call_ != nullptr && !values.AtEnd()) {
+    const size_t before = values.rest().size();
     const auto value = values.Next();
     const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
     if (!bytes.ok()) {
       const Code code = route_.client_streaming ? Code::kUnknown : Code::kInvalidArgument;
-      return End(ErrorBody(code, Message(bytes.status()), era_));
+      End(ErrorBody(code, Message(bytes.status()), era_));
+      return false;
     }
-    if (std::exchange(asked_, true) && !route_.client_streaming) return;
+    if (std::exchange(asked_, true) && !route_.client_streaming) return false;
     call_->Send(*bytes);
     if (!route_.client_streaming && call_ != nullptr) call_->HalfClose();
+    slice.Spend(before - values.rest().size());
+    if (slice.over() && !values.AtEnd()) return true;
   }
+  return false;
+}
+
+void JsonSocket::Keep(std::string_view text) {
+  kept_.emplace_back(text);
+  kept_bytes_ += text.size();
+  if (!call_->Hold(kept_bytes_)) {
+    return End(
+        ErrorBody(Code::kResourceExhausted,
+                  "transport: requests of " + std::to_string(kept_bytes_) +
+                      " bytes wait, and too much of other requests is held already: send fewer at once",
+                  era_));
+  }
+  socket_->PauseReading(true);
+  Want();
+}
+
+void JsonSocket::Want() {
+  if (!std::exchange(wants_turn_, true)) turns_.Add(std::weak_ptr<JsonTurns::Body>(self_));
+}
+
+bool JsonSocket::Work(Slice& slice) {
+  const std::shared_ptr<JsonSocket> self = self_;
+  wants_turn_ = false;
+  if (call_ == nullptr || kept_.empty()) return false;
+  if (socket_->full()) {
+    waits_ = true;
+    return false;
+  }
+  const std::string_view text = kept_.front();
+  JsonValues values(text.substr(front_sent_));
+  if (SendSome(values, slice)) {
+    front_sent_ = text.size() - values.rest().size();
+    return wants_turn_ = true;
+  }
+  if (call_ == nullptr) return false;
+  kept_bytes_ -= text.size();
+  kept_.pop_front();
+  front_sent_ = 0;
+  call_->Hold(kept_bytes_);
+  if (kept_.empty()) socket_->PauseReading(false);
+  return wants_turn_ = !kept_.empty();
+}
+
+void JsonSocket::OnWritable() {
+  if (std::exchange(waits_, false)) Want();
 }
 
 void JsonSocket::OnClosed() {
+  const std::shared_ptr<JsonSocket> self = std::move(self_);
+  self_ = nullptr;
+  if (call_ != nullptr) call_->Abandon();
   call_.reset();
-  self_.reset();
 }
 
 void JsonSocket::OnResponse(std::string_view message) {
+  const std::shared_ptr<JsonSocket> self = self_;
   const std::string json = ResponseJson(route_, message);
   socket_->Send(route_.server_streaming ? "{\"result\":" + json + "}" : json);
 }
@@ -87,6 +147,7 @@ void JsonSocket::End(std::string_view text) {
   self_ = nullptr;
   if (!text.empty()) socket_->Send(text);
   socket_->Close(kNormalClosure, {});
+  if (call_ != nullptr) call_->Abandon();
   call_.reset();
 }
 

@@ -34,6 +34,8 @@ class Protocol {
   virtual bool WantsInput() const = 0;
   // Nothing is left to do: close when the output is written.
   virtual bool Finished() const = 0;
+  // No call is under way, and nothing waits to be read by the client.
+  virtual bool Idle() const = 0;
   // The connection is gone; ends everything that runs on it. Once, as the last call.
   virtual void OnLost() = 0;
   // Let running calls end, take no new ones.

@@ -67,6 +67,7 @@ void HttpReply::End() {
   exchange->End();
 }
 size_t HttpReply::pending_bytes() const { return closed() ? 0 : exchange_->pending_bytes(); }
+bool HttpReply::full() { return !closed() && exchange_->full(); }
 bool HttpReply::closed() const { return exchange_ == nullptr || exchange_->closed(); }
 void HttpReply::OnClosed(std::function<void()> fn) {
   if (!closed()) exchange_->on_closed = std::move(fn);

@@ -45,6 +45,7 @@ class HttpExchange {
   virtual void Write(std::string_view bytes) = 0;
   virtual void End() = 0;
   virtual size_t pending_bytes() const = 0;
+  virtual bool full() = 0;
   virtual bool closed() const = 0;
   // Of a request whose body goes to an HttpBodySink.
   virtual void PauseBody(bool) {}
@@ -72,6 +73,8 @@ class HttpReply {
 
   // Written and not yet accepted by the socket. Stop at kStreamPendingHigh until on_writable.
   size_t pending_bytes() const;
+  // Whether that is too much to write on; then OnWritable comes.
+  bool full();
   bool closed() const;
   // The client went away before the answer was complete. Runs once.
   void OnClosed(std::function<void()> fn);
@@ -100,6 +103,13 @@ class HttpBodySink {
   virtual void OnBytes(std::string_view bytes) = 0;
   // The body is whole.
   virtual void OnEnd() = 0;
+  // What is kept of something that is not whole yet: it counts as held, and after a TakeOver() it must be
+  // whole within ServerOptions::header_timeout.
+  struct Part {
+    size_t bytes = 0;     // 0: nothing has begun.
+    uint64_t number = 0;  // Tells one from the next.
+  };
+  virtual Part part() const { return {}; }
 };
 
 // Asked when a request's headers are there (its body is empty then). Null: collect the body, and call the

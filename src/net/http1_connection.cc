@@ -65,6 +65,8 @@ namespace {
 
 // Input beyond this is left in the socket while a request is being answered.
 constexpr size_t kPipelinedBytesMax = 64 * 1024;
+// Of each buffer, while it is empty.
+constexpr size_t kKeepBytes = 16 * 1024;
 // Beast holds no field of 64 KiB or more (it throws), so the whole header must stay below that.
 constexpr size_t kHttp1HeaderBytesMax = 63 * 1024;
 
@@ -90,19 +92,28 @@ bool Http1Connection::OnBytes(std::string_view bytes) {
   in_.Append(bytes);
   ProcessInput();
   CountHeld();
-  if (exchange_ == nullptr && parser_ != nullptr &&
-      server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
-                         server_->options().request_bytes_in_all_max)) {
-    RefuseInput(503);
-    in_.Recycle(0);
-    CountHeld();
-  }
+  ShedInput();
   return !closing_;
+}
+
+void Http1Connection::ShedInput() {
+  const bool incomplete =
+      exchange_ == nullptr ? parser_ != nullptr : sink_ != nullptr && sink_->part().bytes > 0;
+  if (!incomplete || closing_ ||
+      !server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
+                          server_->options().request_bytes_in_all_max)) {
+    return;
+  }
+  if (raw_) return BreakOff();
+  RefuseInput(503);
+  in_.Recycle(0);
+  CountHeld();
 }
 
 void Http1Connection::CountHeld() {
   const size_t body = parser_ == nullptr ? 0 : parser_->beast.get().body().text.size();
-  const size_t request = lost_ ? 0 : in_.size() + body;
+  const size_t part = sink_ == nullptr ? 0 : sink_->part().bytes;
+  const size_t request = lost_ ? 0 : in_.size() + body + part;
   const size_t output = lost_ ? 0 : out_.size();
   server_->stats.request_bytes_held += request - std::exchange(counted_request_bytes_, request);
   server_->stats.output_bytes_held += output - std::exchange(counted_output_bytes_, output);
@@ -119,6 +130,7 @@ bool Http1Connection::OnEndOfInput() {
 }
 
 bool Http1Connection::FillOutput(ByteQueue* out, size_t limit) {
+  if (broken_off_) return false;
   if (out->size() >= limit) return !out_.empty();
   const size_t n = std::min(limit - out->size(), out_.size());
   out->Append(out_.view().substr(0, n));
@@ -127,16 +139,22 @@ bool Http1Connection::FillOutput(ByteQueue* out, size_t limit) {
 }
 
 void Http1Connection::AfterFlush() {
+  if (broken_off_) return connection_->Close();
   if (wants_writable_ && exchange_ != nullptr && pending_bytes() <= kStreamPendingLow) {
     wants_writable_ = false;
     const std::function<void()> fn = exchange_->on_writable;
     if (fn) fn();
   }
   if (((exchange_ == nullptr && out_.empty()) || sink_ != nullptr) && !in_.empty()) ProcessInput();
+  // A large request or answer is over; the connection may live on for long.
+  if (in_.empty()) in_.Recycle(kKeepBytes);
+  if (out_.empty()) out_.Recycle(kKeepBytes);
   CountHeld();
 }
 
 bool Http1Connection::WantsInput() const {
+  // Who takes no answers gets to ask for no more: a ping, say, has one.
+  if (raw_ && connection_->blocked() && out_.size() > kPipelinedBytesMax) return false;
   if (sink_ != nullptr) return !body_paused_;
   return (exchange_ == nullptr && !connection_->blocked()) || in_.size() < kPipelinedBytesMax;
 }
@@ -203,6 +221,18 @@ void Http1Connection::TakeRaw() {
   const std::shared_ptr<HttpBodySink> sink = sink_;
   sink->OnBytes(in_.view());
   in_.Clear();
+  if (!lost_) TimeRawPart();
+}
+
+void Http1Connection::TimeRawPart() {
+  const HttpBodySink::Part part = sink_ == nullptr ? HttpBodySink::Part() : sink_->part();
+  const uint64_t number = part.bytes == 0 ? 0 : part.number;
+  if (std::exchange(timed_part_, number) == number) return;
+  if (number == 0) {
+    server_->loop_impl()->CancelTimer(&timer_);
+  } else {
+    SetInputTimer();
+  }
 }
 
 bool Http1Connection::ParseOne() {
@@ -369,12 +399,25 @@ void Http1Connection::Begin(int status, const HttpHeaders& headers, std::optiona
   connection_->MarkDirty();
 }
 
+void Http1Connection::BreakOff() {
+  broken_off_ = closing_ = true;
+  out_.Recycle(0);
+  CountHeld();
+  connection_->MarkDirty();
+}
+
+bool Http1Connection::Full() {
+  if (pending_bytes() < kStreamPendingHigh) return false;
+  wants_writable_ = true;
+  return true;
+}
+
 void Http1Connection::Write(std::string_view bytes) {
-  if (no_body_ || bytes.empty()) return;
+  if (no_body_ || bytes.empty() || broken_off_) return;
   // An answer has begun and can't become an error any more.
   if (server_->OverShare(out_.size() + bytes.size(), server_->stats.output_bytes_held,
                          server_->options().output_bytes_in_all_max)) {
-    return connection_->Close();
+    return BreakOff();
   }
   if (chunked_) {
     char size[20];
@@ -383,7 +426,8 @@ void Http1Connection::Write(std::string_view bytes) {
   }
   out_.Append(bytes);
   if (chunked_) out_.Append("\r\n");
-  if (pending_bytes() >= kStreamPendingHigh) wants_writable_ = true;
+  Full();
+  CountHeld();
   connection_->MarkDirty();
 }
 
@@ -393,12 +437,8 @@ void Http1Connection::End(bool complete) {
   chunked_ = false;
   if (!complete || !keep_alive_ || sink_ != nullptr) closing_ = true;
   if (sink_ != nullptr && !processing_) EndBody();
-  if (complete) {
-    connection_->MarkDirty();
-  } else {
-    out_.Clear();
-    connection_->Close();
-  }
+  if (!complete) return BreakOff();
+  connection_->MarkDirty();
 }
 
 Http1Exchange::~Http1Exchange() {

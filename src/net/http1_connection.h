@@ -28,6 +28,7 @@ class Http1Connection : public Protocol {
   void AfterFlush() override;
   bool WantsInput() const override;
   bool Finished() const override { return closing_ && exchange_ == nullptr && out_.empty(); }
+  bool Idle() const override { return exchange_ == nullptr && sink_ == nullptr && out_.empty(); }
   void OnLost() override;
   void Drain() override;
 
@@ -37,12 +38,18 @@ class Http1Connection : public Protocol {
   // The exchange is over; `complete` is false when its answer broke off.
   void End(bool complete);
   size_t pending_bytes() const { return out_.size() + connection_->output_bytes(); }
+  bool Full();
   void PauseBody(bool paused);
   bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink);
 
  private:
   // Brings the server's sums up to date with what is held here.
   void CountHeld();
+  // Refuses what comes in if that is more than this client's share.
+  void ShedInput();
+  // Ends the connection at the end of the round, without what has not left yet: whoever writes is in the
+  // middle of something, and must not be taken down by it.
+  void BreakOff();
   // Parses and dispatches as long as there are whole requests and no exchange is under way, or the body of
   // the one under way goes to a sink.
   void ProcessInput();
@@ -50,6 +57,7 @@ class Http1Connection : public Protocol {
   bool ParseOne();
   // Of a connection that was taken over.
   void TakeRaw();
+  void TimeRawPart();
   // The headers of a request are there: who takes its body? False: nobody.
   bool OnHeader();
   // The request being parsed, without its body.
@@ -72,6 +80,7 @@ class Http1Connection : public Protocol {
   Timer timer_;                       // Of the request being read.
   size_t counted_request_bytes_ = 0;  // Here in the server's sums.
   size_t counted_output_bytes_ = 0;
+  uint64_t timed_part_ = 0;  // Of the sink, after TakeOver: timer_ is set for this one. 0: for none.
   bool processing_ = false;
   bool continue_sent_ = false;
   bool header_taken_ = false;
@@ -79,6 +88,7 @@ class Http1Connection : public Protocol {
   bool closing_ = false;  // No further request is taken.
   bool draining_ = false;
   bool lost_ = false;
+  bool broken_off_ = false;
   // Of the request being answered:
   bool keep_alive_ = true;
   bool http10_ = false;
@@ -97,6 +107,7 @@ class Http1Exchange : public HttpExchange {
   void Write(std::string_view bytes) override;
   void End() override;
   size_t pending_bytes() const override { return connection_ == nullptr ? 0 : connection_->pending_bytes(); }
+  bool full() override { return connection_ != nullptr && connection_->Full(); }
   bool closed() const override { return connection_ == nullptr; }
   void PauseBody(bool paused) override {
     if (connection_ != nullptr) connection_->PauseBody(paused);

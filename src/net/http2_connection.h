@@ -32,6 +32,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   void AfterFlush() override;
   bool WantsInput() const override;
   bool Finished() const override;
+  bool Idle() const override { return stream_count_ == 0; }
   void OnLost() override;
   void Drain() override;
 
@@ -172,6 +173,7 @@ class Http2Exchange : public HttpExchange {
   void Write(std::string_view bytes) override;
   void End() override;
   size_t pending_bytes() const override;
+  bool full() override { return stream_ != nullptr && connection_->Full(stream_); }
   bool closed() const override { return stream_ == nullptr; }
   // The stream is gone.
   void Lose();

@@ -1,5 +1,6 @@
 #include "net/local_call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -7,7 +8,6 @@
 #include "net/server_impl.h"
 
 namespace quorate::net {
-
 std::shared_ptr<LocalCall> LocalCall::Open(Server* server, Request request, Receiver* receiver) {
   const std::shared_ptr<LocalCall> call(new LocalCall(server->impl_.get(), request.peer, receiver));
   call->Start(request);
@@ -18,7 +18,7 @@ LocalCall::LocalCall(ServerImpl* server, std::string peer, Receiver* receiver)
     : server_(server), receiver_(receiver), peer_(std::move(peer)), stream_(server->pool().Acquire()) {}
 
 LocalCall::~LocalCall() {
-  if (stream_->open) Refuse(Code::kCancelled, {});
+  Abandon();
   server_->pool().Release(stream_);
 }
 
@@ -77,8 +77,29 @@ void LocalCall::HalfClose() {
 char* LocalCall::Append(size_t size) {
   server_->stats.grpc_sent_bytes += size;
   queued_bytes_ += size;
+  server_->stats.output_bytes_held += size;
   Owe();
   return responses_.emplace_back(size, '\0').data();
+}
+
+void LocalCall::Unqueue(size_t bytes) {
+  queued_bytes_ -= bytes;
+  server_->stats.output_bytes_held -= bytes;
+}
+
+void LocalCall::Abandon() {
+  receiver_ = nullptr;
+  end_told_ = true;
+  if (stream_->open) Refuse(Code::kCancelled, {});
+  responses_.clear();
+  Unqueue(queued_bytes_);
+  Hold(0);
+}
+
+bool LocalCall::Hold(size_t bytes) {
+  server_->stats.request_bytes_held += bytes - std::exchange(held_bytes_, bytes);
+  return !server_->OverShare(bytes, server_->stats.request_bytes_held,
+                             server_->options().request_bytes_in_all_max);
 }
 
 char* LocalCall::RespondInPlace(H2Stream*, size_t size) {
@@ -100,7 +121,9 @@ bool LocalCall::Full(H2Stream* s) {
   return true;
 }
 
-size_t LocalCall::pending_bytes(const H2Stream*) const { return queued_bytes_ + receiver_->pending_bytes(); }
+size_t LocalCall::pending_bytes(const H2Stream*) const {
+  return queued_bytes_ + (receiver_ == nullptr ? 0 : receiver_->pending_bytes());
+}
 
 void LocalCall::Finish(H2Stream*, Code code, std::string_view message) { EndCall(code, message); }
 
@@ -141,14 +164,16 @@ bool LocalCall::WritableDue() const {
   return stream_->open && stream_->wants_writable && pending_bytes(stream_) <= kStreamPendingLow;
 }
 
-void LocalCall::Deliver() {
+void LocalCall::Deliver(size_t* left) {
   owed_ = false;
   if (end_told_) return;
-  while (!responses_.empty()) {
+  for (size_t n = std::min(kResponsesPerRound, *left); !responses_.empty(); --n, --*left) {
+    if (n == 0) return Owe();
     const std::string response = std::move(responses_.front());
     responses_.pop_front();
-    queued_bytes_ -= response.size();
+    Unqueue(response.size());
     receiver_->OnResponse(response);
+    if (receiver_ == nullptr) return;  // Abandoned by that.
   }
   if (!stream_->open) {
     end_told_ = true;

@@ -21,14 +21,15 @@
 namespace quorate::net {
 
 // Invariants: (1) while something is owed to the receiver or the handler (responses, the end, OnWritable),
-// the server's list has this call; (2) the receiver is not called after OnEnd.
+// the server's list has this call; (2) the receiver is not called after OnEnd or Abandon; (3) queued_bytes_
+// and held_bytes_ are parts of the server's sums in ServerStats.
 class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalCall> {
  public:
   class Receiver {
    public:
     virtual ~Receiver() = default;
     virtual void OnResponse(std::string_view message) = 0;
-    // The call is over; the last call on the receiver, which may drop the LocalCall in it.
+    // The call is over; the last call on the receiver, which may abandon and drop the LocalCall in it.
     virtual void OnEnd(Code code, std::string_view message) = 0;
     // Of what it was given: bytes that its own client has not taken yet.
     virtual size_t pending_bytes() const = 0;
@@ -41,7 +42,7 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
     std::optional<std::chrono::nanoseconds> timeout;
   };
 
-  // The receiver must live as long as the call, or until OnEnd. A method that is not registered ends the call
+  // The receiver must live until OnEnd or Abandon(). A method that is not registered ends the call
   // with kUnimplemented.
   static std::shared_ptr<LocalCall> Open(Server* server, Request request, Receiver* receiver);
   // Cancels a call that has not ended.
@@ -52,6 +53,12 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   // A request message; a unary method takes one. After the call's end nothing happens.
   void Send(std::string_view message);
   void HalfClose();
+  // The receiver goes, and is not called any more; a call that has not ended is cancelled. To be called
+  // before the pointer is dropped: the call itself may be in the middle of Deliver().
+  void Abandon();
+  // So many bytes of the client's requests are kept until they can be sent: they count as held. False: that
+  // is more than its share.
+  bool Hold(size_t bytes);
 
   // From the handle.
   char* RespondInPlace(H2Stream* s, size_t size) override;
@@ -62,8 +69,10 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   std::string_view peer() const override { return peer_; }
   std::string_view tls_common_name() const override { return {}; }
 
-  // From the server, at the end of a round: hands over what is queued.
-  void Deliver();
+  // From the server, at the end of a round: hands over what is queued, or a part of it: of the responses at
+  // most kResponsesPerRound and *left, which is lessened by them.
+  static constexpr size_t kResponsesPerRound = 256;
+  void Deliver(size_t* left);
   // Whether Deliver() has something to do now.
   bool due() const { return !responses_.empty() || (!stream_->open && !end_told_) || WritableDue(); }
 
@@ -74,17 +83,19 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   // The receiver's client has taken enough for the handler to go on.
   bool WritableDue() const;
   char* Append(size_t size);
+  void Unqueue(size_t bytes);
   void Owe();
   // Ends the call from our side, and tells its owner.
   void Refuse(Code code, std::string_view message);
   void EndCall(Code code, std::string_view message);
 
   ServerImpl* const server_;
-  Receiver* const receiver_;
+  Receiver* receiver_;  // Null once abandoned.
   const std::string peer_;
   H2Stream* stream_;
   std::deque<std::string> responses_;
   size_t queued_bytes_ = 0;
+  size_t held_bytes_ = 0;
   bool owed_ = false;      // In the server's list.
   bool end_told_ = false;  // To the receiver.
   Code code_ = Code::kOk;

@@ -18,6 +18,7 @@ class Recorder : public LocalCall::Receiver {
   void OnResponse(std::string_view message) override {
     responses.emplace_back(message);
     if (keeps) pending += message.size();
+    if (on_response) on_response();
   }
   void OnEnd(Code c, std::string_view m) override {
     ++ends;
@@ -29,6 +30,7 @@ class Recorder : public LocalCall::Receiver {
   std::vector<std::string> responses;
   size_t pending = 0;
   bool keeps = false;  // Its client reads nothing.
+  std::function<void()> on_response;
   int ends = 0;
   Code code = Code::kOk;
   std::string text;
@@ -144,6 +146,57 @@ TEST_F(LocalCallTest, DroppingTheCallCancelsIt) {
   waiting_[0].Respond("late");
   Rounds();
   EXPECT_EQ(0, client_.ends);
+}
+
+// A receiver may go in the middle of a delivery.
+TEST_F(LocalCallTest, AnAbandonedReceiverIsNotCalled) {
+  Start();
+  auto call = Open("/t.T/Stream");
+  client_.on_response = [&] {
+    call->Abandon();
+    call.reset();
+  };
+  for (const char* message : {"a", "b", "c"}) call->Send(message);
+  Rounds();
+  EXPECT_EQ(std::vector<std::string>{"a"}, client_.responses);
+  EXPECT_EQ(0, client_.ends);
+  EXPECT_EQ((Log{"closed 1", "destroyed"}), log_);
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+}
+
+TEST_F(LocalCallTest, OneRoundDeliversAPart) {
+  Start();
+  constexpr size_t kMessages = 2 * LocalCall::kResponsesPerRound + 1;
+  const auto call = Open("/t.T/Stream");
+  for (size_t i = 0; i < kMessages; ++i) call->Send("m");
+  EXPECT_EQ(kMessages, server_->stats().output_bytes_held);
+  for (size_t round = 1; round <= 2; ++round) {
+    Rounds(1);
+    EXPECT_EQ(round * LocalCall::kResponsesPerRound, client_.responses.size());
+  }
+  call->HalfClose();
+  Rounds(1);
+  EXPECT_EQ(kMessages, client_.responses.size());
+  EXPECT_EQ(1, client_.ends);
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+}
+
+TEST_F(LocalCallTest, WhatIsHeldCounts) {
+  ServerOptions options;
+  options.message_bytes_max = 1000;
+  options.request_bytes_in_all_max = 10'000;
+  Start(options);
+  auto first = Open("/t.T/Stream");
+  const auto second = Open("/t.T/Stream");
+  EXPECT_TRUE(first->Hold(10'000));
+  EXPECT_EQ(10'000u, server_->stats().request_bytes_held);
+  EXPECT_TRUE(second->Hold(5'000));  // No more than its share.
+  EXPECT_FALSE(second->Hold(10'001));
+  second->Hold(0);
+  first.reset();
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
+  second->Abandon();
+  Rounds();
 }
 
 TEST_F(LocalCallTest, TheDeadlineEndsBothSides) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -43,6 +44,8 @@ constexpr size_t kHandshakesShare = 4;  // Four servers' quarters are the fifth 
 constexpr rlim_t kConnectionsMin = 16;
 // 50,000 idle connections hold about 700 MB.
 constexpr rlim_t kConnectionsMax = 50'000;
+// Of local calls, handed over in one round: each is made into another form, which takes as long as a request.
+constexpr size_t kResponsesPerRound = 1024;
 // Between two warnings that a server is full.
 constexpr int64_t kTellFullNanos = int64_t{60} * 1'000'000'000;
 // Out of descriptors: the pause before the next try.
@@ -279,10 +282,17 @@ void ServerImpl::Bury(Connection* connection) {
 // A receiver may answer by a connection of this server: so this comes before the connections are written.
 void ServerImpl::DeliverOwed() {
   if (owed_.empty()) return;
-  const std::vector<std::weak_ptr<LocalCall>> owed = std::exchange(owed_, {});
-  for (const std::weak_ptr<LocalCall>& weak : owed) {
-    if (const std::shared_ptr<LocalCall> call = weak.lock(); call != nullptr) call->Deliver();
+  std::vector<std::weak_ptr<LocalCall>> owed = std::exchange(owed_, {});
+  size_t left = kResponsesPerRound;
+  size_t done = 0;
+  for (; done < owed.size() && left > 0; ++done) {
+    if (const std::shared_ptr<LocalCall> call = owed[done].lock(); call != nullptr) call->Deliver(&left);
   }
+  if (done == owed.size()) return;
+  // Who has had nothing is first in the next round.
+  owed.erase(owed.begin(), owed.begin() + static_cast<ptrdiff_t>(done));
+  owed.insert(owed.end(), std::make_move_iterator(owed_.begin()), std::make_move_iterator(owed_.end()));
+  owed_ = std::move(owed);
 }
 
 void ServerImpl::EndOfRound() {

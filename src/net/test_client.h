@@ -71,6 +71,11 @@ class RawClient {
   void Send(std::string_view bytes) {
     EXPECT_EQ(static_cast<ssize_t>(bytes.size()), send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
   }
+  // So much of it as the socket takes now.
+  size_t SendSome(std::string_view bytes) {
+    const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n > 0 ? static_cast<size_t>(n) : 0;
+  }
   // What is there now.
   std::string Read() {
     char buffer[65536];

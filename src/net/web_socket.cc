@@ -82,20 +82,41 @@ struct WebSocket::Callbacks {
     static_cast<WebSocket*>(user)->reply_.Write({reinterpret_cast<const char*>(data), length});
     return static_cast<ssize_t>(length);
   }
+  static void BeginFrame(wslay_event_context_ptr context, const wslay_event_on_frame_recv_start_arg* arg,
+                         void* user) {
+    auto* const self = static_cast<WebSocket*>(user);
+    self->control_frame_ = wslay_is_ctrl_frame(arg->opcode);
+    if (self->control_frame_) return;
+    if (!std::exchange(self->mid_message_, true)) ++self->message_number_;
+    if (self->message_.size() + arg->payload_length <= self->message_bytes_max_) return;
+    self->too_long_ = true;
+    wslay_event_queue_close(context, WSLAY_CODE_MESSAGE_TOO_BIG, nullptr, 0);
+    wslay_event_shutdown_read(context);
+  }
+  static void Chunk(wslay_event_context_ptr, const wslay_event_on_frame_recv_chunk_arg* arg, void* user) {
+    auto* const self = static_cast<WebSocket*>(user);
+    if (self->control_frame_ || self->too_long_) return;
+    self->message_.append(reinterpret_cast<const char*>(arg->data), arg->data_length);
+  }
   static void Message(wslay_event_context_ptr, const wslay_event_on_msg_recv_arg* arg, void* user) {
     auto* const self = static_cast<WebSocket*>(user);
-    if (wslay_is_ctrl_frame(arg->opcode) || self->receiver_ == nullptr) return;
-    self->receiver_->OnMessage({reinterpret_cast<const char*>(arg->msg), arg->msg_length});
+    if (wslay_is_ctrl_frame(arg->opcode)) return;
+    self->mid_message_ = false;
+    const std::string message = std::exchange(self->message_, {});
+    if (self->receiver_ != nullptr && !self->too_long_) self->receiver_->OnMessage(message);
   }
 };
 
 WebSocket::WebSocket(HttpReply reply, size_t message_bytes_max, Receiver* receiver)
-    : reply_(std::move(reply)), receiver_(receiver) {
+    : reply_(std::move(reply)), receiver_(receiver), message_bytes_max_(message_bytes_max) {
   wslay_event_callbacks callbacks{};
   callbacks.recv_callback = Callbacks::Receive;
   callbacks.send_callback = Callbacks::Send;
+  callbacks.on_frame_recv_start_callback = Callbacks::BeginFrame;
+  callbacks.on_frame_recv_chunk_callback = Callbacks::Chunk;
   callbacks.on_msg_recv_callback = Callbacks::Message;
   QUORATE_CHECK(wslay_event_context_server_init(&context_, &callbacks, this) == 0);
+  wslay_event_config_set_no_buffering(context_, 1);
   wslay_event_config_set_max_recv_msg_length(context_, message_bytes_max);
 }
 
@@ -118,10 +139,21 @@ std::shared_ptr<WebSocket> WebSocket::Accept(const HttpRequest& request, HttpRep
   reply.OnClosed([weak = std::weak_ptr<WebSocket>(socket)] {
     if (const auto self = weak.lock(); self != nullptr) self->Lose();
   });
+  reply.OnWritable([weak = std::weak_ptr<WebSocket>(socket)] {
+    const auto self = weak.lock();
+    if (self != nullptr && self->receiver_ != nullptr) self->receiver_->OnWritable();
+  });
   return socket;
 }
 
+// The capacity counts: who sends in small pieces makes us hold that much.
+HttpBodySink::Part WebSocket::part() const {
+  if (!mid_message_) return {};
+  return {std::max<size_t>(message_.capacity(), 1), message_number_};
+}
+
 void WebSocket::OnBytes(std::string_view bytes) {
+  const std::shared_ptr<WebSocket> self = shared_from_this();
   input_ = bytes;
   const int error = wslay_event_recv(context_);
   input_ = {};
@@ -134,12 +166,14 @@ void WebSocket::OnBytes(std::string_view bytes) {
 }
 
 void WebSocket::Send(std::string_view text) {
+  const std::shared_ptr<WebSocket> self = shared_from_this();
   wslay_event_msg message{WSLAY_TEXT_FRAME, reinterpret_cast<const uint8_t*>(text.data()), text.size()};
   if (receiver_ != nullptr && wslay_event_queue_msg(context_, &message) == 0) Flush();
 }
 
 void WebSocket::Close(uint16_t code, std::string_view reason) {
   if (std::exchange(receiver_, nullptr) == nullptr) return;
+  const std::shared_ptr<WebSocket> self = shared_from_this();
   wslay_event_queue_close(context_, code, reinterpret_cast<const uint8_t*>(reason.data()), reason.size());
   Flush();
   reply_.End();

@@ -34,11 +34,12 @@ std::string Bare(uint8_t first, std::string_view payload) {
 
 class WebSocketTest : public testing::Test, public WebSocket::Receiver {
  protected:
-  void SetUp() override {
-    server_ = std::make_unique<Server>(&loop_, ServerOptions{});
+  void SetUp() override { Start({}); }
+  void Start(const ServerOptions& options) {
+    server_ = std::make_unique<Server>(&loop_, options);
     server_->SetHttpHandler([this](const HttpRequest& request, HttpReply reply) {
       if (!WebSocket::Wanted(request)) return reply.Send(200, {}, "plain");
-      socket_ = WebSocket::Accept(request, std::move(reply), {{"X-More", "1"}}, kMessageBytesMax, this);
+      socket_ = WebSocket::Accept(request, std::move(reply), {{"X-More", "1"}}, message_bytes_max_, this);
     });
     const auto port = server_->Listen("127.0.0.1", 0);
     ASSERT_TRUE(port.ok());
@@ -46,6 +47,10 @@ class WebSocketTest : public testing::Test, public WebSocket::Receiver {
   }
   void OnMessage(std::string_view message) override {
     messages_.emplace_back(message);
+    if (message == "flood") {
+      const std::string text(1000, 'f');
+      for (int i = 0; i < 1000; ++i) socket_->Send(text);
+    }
     if (message == "echo") socket_->Send("echoed");
     if (message == "close") socket_->Close(1000, "as asked");
   }
@@ -73,6 +78,7 @@ class WebSocketTest : public testing::Test, public WebSocket::Receiver {
   Loop loop_;
   std::unique_ptr<Server> server_;
   uint16_t port_ = 0;
+  size_t message_bytes_max_ = kMessageBytesMax;
   std::shared_ptr<WebSocket> socket_;
   std::vector<std::string> messages_;
   int closed_ = 0;
@@ -145,6 +151,95 @@ TEST_F(WebSocketTest, BrokenFramesEndIt) {
     EXPECT_EQ(1, closed_);
     EXPECT_TRUE(messages_.empty());
   }
+}
+
+std::string Repeated(std::string_view what, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out.append(what);
+  return out;
+}
+
+// Small pieces cost what they hold, and are refused beyond the client's share.
+TEST_F(WebSocketTest, PiecesOfAMessageCount) {
+  ServerOptions options;
+  options.message_bytes_max = 10'000;
+  options.request_bytes_in_all_max = 50'000;
+  message_bytes_max_ = 4'000'000;
+  Start(options);
+  const auto raw = Connect();
+  raw->Write(Frame(0x01, "b"));
+  raw->Write(Repeated(Frame(0x00, "p"), 20'000));
+  loop_.RunRound(false);
+  EXPECT_GE(server_->stats().request_bytes_held, 20'001u);
+  EXPECT_LE(server_->stats().request_bytes_held, 50'000u);
+  raw->Write(Frame(0x80, "e"));
+  EXPECT_TRUE(TurnUntil(&loop_, [this] { return messages_.size() == 1; }));
+  EXPECT_EQ(20'002u, messages_[0].size());
+  loop_.RunRound(false);
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
+
+  raw->Write(Frame(0x01, "b"));
+  for (int i = 0; i < 100; ++i) raw->Write(Repeated(Frame(0x00, "p"), 1000));
+  raw->ReadAll();
+  EXPECT_EQ(1, closed_);
+  EXPECT_EQ(1u, messages_.size());
+  loop_.RunRound(false);
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
+}
+
+TEST_F(WebSocketTest, AMessageHasTime) {
+  ServerOptions options;
+  options.header_timeout = std::chrono::milliseconds(20);
+  Start(options);
+  const auto idle = Connect();
+  const auto raw = Connect();
+  raw->Write(Text("whole") + Frame(0x01, "half") + Frame(0x89, "ping"));
+  raw->ReadAll();
+  EXPECT_EQ(1, closed_);
+  EXPECT_EQ(std::vector<std::string>{"whole"}, messages_);
+  // Without a message under way there is no limit.
+  idle->Write(Text("still there"));
+  EXPECT_TRUE(TurnUntil(&loop_, [this] { return messages_.size() == 2; }));
+}
+
+// Each ping has an answer; who does not read them gets to send no more.
+TEST_F(WebSocketTest, PingsWaitForTheirAnswersToBeRead) {
+  socket_ = nullptr;
+  RawClient raw(&loop_, port_, 4096);
+  raw.Write(Handshake());
+  ASSERT_TRUE(TurnUntil(&loop_, [this] { return socket_ != nullptr; }));
+  const std::string pings = Repeated(Frame(0x89, std::string(125, 'p')), 1000);
+  size_t sent = 0;
+  for (int same = 0; same < 1000 && sent < 300'000'000;) {
+    const size_t n = raw.SendSome(pings);
+    sent += n;
+    same = n == 0 ? same + 1 : 0;
+    loop_.RunRound(false);
+  }
+  EXPECT_LT(sent, 300'000'000u);
+  EXPECT_LT(server_->stats().output_bytes_held, 2'000'000u);
+  EXPECT_GT(socket_->pending_bytes(), 0u);
+  // And goes on when they are read.
+  size_t read = 0;
+  EXPECT_TRUE(TurnUntil(&loop_, [&] {
+    read += raw.Read().size();
+    return socket_->pending_bytes() == 0;
+  }));
+  EXPECT_GT(read, 0u);
+}
+
+// A connection that holds more than its share is ended while it is being written to.
+TEST_F(WebSocketTest, WhoIsOverHisShareIsEndedInTheMiddleOfSending) {
+  ServerOptions options;
+  options.output_bytes_in_all_max = 64 * 1024;
+  Start(options);
+  const auto raw = Connect();
+  raw->Write(Text("flood"));
+  raw->ReadAll();
+  EXPECT_EQ(1, closed_);
+  socket_ = nullptr;
+  loop_.RunRound(false);
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
 }
 
 TEST_F(WebSocketTest, RequestsThatAreNoHandshake) {
