@@ -184,6 +184,38 @@ TEST_F(Http1Test, SlowReadersSeeBackPressure) {
   EXPECT_EQ(10'000'000, std::count(all.begin(), all.end(), 'b'));
 }
 
+// Whoever writes may own all that OnClosed drops, as the gateway's exchanges do.
+TEST_F(Http1Test, MoreThanItsShareEndsAConnectionButNotWithinTheCall) {
+  ServerOptions options;
+  options.output_bytes_in_all_max = 1000;
+  Start(options);
+  for (const bool ends : {false, true}) {
+    replies_.clear();
+    RawClient raw(&loop_, port_, 4096);
+    raw.Write("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(TurnUntil(&loop_, [&] { return replies_.size() == 1; }));
+    HttpReply& reply = replies_[0];
+    bool closed = false;
+    reply.OnClosed([&] { closed = true; });
+    reply.Begin(200, {});
+    const std::string piece(4 * kStreamPendingHigh, 'b');
+    for (int i = 0; i < 100 && server_->stats().output_bytes_held == 0; ++i) {
+      reply.Write(piece);
+      loop_.RunRound(false);
+    }
+    ASSERT_GT(server_->stats().output_bytes_held, 1000u);
+    ASSERT_FALSE(closed);
+    reply.Write(piece);
+    reply.Write(piece);
+    EXPECT_FALSE(closed);
+    EXPECT_FALSE(reply.closed());
+    if (ends) reply.End();
+    EXPECT_FALSE(raw.ReadAll().ends_with("\r\n0\r\n\r\n"));
+    EXPECT_EQ(!ends, closed);
+    EXPECT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().output_bytes_held == 0; }));
+  }
+}
+
 TEST_F(Http1Test, MalformedInputGetsOneErrorAndTheDoor) {
   Start();
   struct Case {

@@ -216,8 +216,9 @@ class InteractiveWatches {
       return std::nullopt;
     }
     auto watch = client_.watches().Start(KeysOf(*target, parsed.flags.prefix), OptionsOf(parsed.flags));
-    std::thread([this, exec = target->exec, watch = std::move(watch)] {
-      const int code = Follow(&session_, watch.get(), exec);
+    // Not `this`, which goes before the thread does.
+    std::thread([session = &session_, exec = target->exec, watch = std::move(watch)] {
+      const int code = Follow(session, watch.get(), exec);
       // A watch that the server ends leaves the others alone, a failed command ends the program.
       if (code != static_cast<int>(ExitCode::kInterrupted)) std::_Exit(code);
     }).detach();
