@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/disk.h"
 #include "base/logging.h"
 
 namespace quorate::backup {
@@ -16,44 +17,27 @@ constexpr size_t kReadBytes = 1024 * 1024;
 
 }  // namespace
 
-BackupCopy::BackupCopy(FileSystem* files, std::string directory, const BackupName& name,
-                       std::shared_ptr<mvcc::Backend::Snapshot> snapshot, CheckFn check)
+BackupCopy::BackupCopy(FileSystem* files, std::string directory, const BackupName& name, uint64_t pages_bytes)
     : files_(files),
       directory_(std::move(directory)),
       stem_(directory_ + "/" + Stem(name)),
-      snapshot_(std::move(snapshot)),
-      check_(std::move(check)),
-      pages_bytes_(snapshot_->size_bytes()),
+      pages_bytes_(pages_bytes),
       size_bytes_(pages_bytes_ + kDigestBytes) {}
 
-StatusOr<bool> BackupCopy::Step(uint64_t bytes_max) {
-  switch (phase_) {
-    case Phase::kOpen:
-      QUORATE_RETURN_IF_ERROR(Open());
-      phase_ = Phase::kCopy;
-      return false;
-    case Phase::kCopy:
-      QUORATE_RETURN_IF_ERROR(CopyPiece(bytes_max));
-      if (at_ < pages_bytes_) return false;
-      QUORATE_RETURN_IF_ERROR(Finish());
-      phase_ = Phase::kCheck;
-      return false;
-    case Phase::kCheck:
-      QUORATE_RETURN_IF_ERROR(check_(*snapshot_));
-      snapshot_ = nullptr;
-      at_ = 0;
-      phase_ = Phase::kReadBack;
-      return false;
-    case Phase::kReadBack:
-      QUORATE_RETURN_IF_ERROR(ReadBackPiece(bytes_max));
-      if (at_ < pages_bytes_) return false;
-      QUORATE_RETURN_IF_ERROR(Compare());
-      phase_ = Phase::kVerified;
-      return true;
-    case Phase::kVerified:
-      break;
-  }
-  return true;
+Status BackupCopy::Write(std::string_view piece) {
+  QUORATE_CHECK(phase_ == Phase::kOpen || phase_ == Phase::kCopy);
+  QUORATE_CHECK(piece.size() <= pages_bytes_ - at_);
+  if (phase_ == Phase::kOpen) QUORATE_RETURN_IF_ERROR(Open());
+  phase_ = Phase::kCopy;
+  QUORATE_RETURN_IF_ERROR(file_->WriteAt(at_, piece));
+  written_.Update(piece);
+  at_ += piece.size();
+  // Piece by piece, so that no mountain of unwritten pages stands before other writes of the machine; nor
+  // does it take the memory that pages of the database are in.
+  if (at_ == pages_bytes_) return Finish();
+  QUORATE_RETURN_IF_ERROR(file_->Sync());
+  DropPageCache(files_, PartPath());
+  return absl::OkStatus();
 }
 
 Status BackupCopy::Open() {
@@ -61,34 +45,15 @@ Status BackupCopy::Open() {
   open.write = open.create = open.exclusive = true;
   open.mode = kFileMode;
   if (files_->Exists(path())) return AlreadyExists(path() + " is there already");
+  // What is known not to fit does not take the last bytes from the archived log.
+  const auto free = FreeBytes(files_, directory_);
+  if (free.ok() && *free < size_bytes_) {
+    return ResourceExhausted(directory_ + " has " + std::to_string(*free) +
+                             " bytes of free space, and the backup needs " + std::to_string(size_bytes_) +
+                             "; make room, or keep fewer with --backup-retention");
+  }
   QUORATE_ASSIGN_OR_RETURN(file_, files_->Open(PartPath(), open));
   opened_ = true;
-  return absl::OkStatus();
-}
-
-// The snapshot hands out views of its pages from the first on; those before this piece are passed over
-// without being touched, and the end of the piece ends it.
-Status BackupCopy::CopyPiece(uint64_t bytes_max) {
-  const uint64_t begin = at_;
-  const uint64_t end = at_ + std::min(bytes_max, pages_bytes_ - at_);
-  uint64_t offset = 0;
-  const Status copied = snapshot_->CopyTo([&](std::string_view chunk) -> Status {
-    const uint64_t chunk_begin = std::exchange(offset, offset + chunk.size());
-    if (offset <= begin) return absl::OkStatus();
-    const uint64_t from = std::max(chunk_begin, begin) - chunk_begin;
-    const uint64_t to = std::min(offset, end) - chunk_begin;
-    QUORATE_RETURN_IF_ERROR(WriteChunk(chunk.substr(from, to - from)));
-    return at_ < end ? absl::OkStatus() : MakeStatus(absl::StatusCode::kCancelled, "the piece is copied");
-  });
-  if (at_ < end) return copied.ok() ? Internal("a snapshot is shorter than its size") : copied;
-  // Piece by piece, so that no mountain of unwritten pages stands before other writes of the machine.
-  return file_->Sync();
-}
-
-Status BackupCopy::WriteChunk(std::string_view chunk) {
-  QUORATE_RETURN_IF_ERROR(file_->WriteAt(at_, chunk));
-  written_.Update(chunk);
-  at_ += chunk.size();
   return absl::OkStatus();
 }
 
@@ -96,13 +61,17 @@ Status BackupCopy::Finish() {
   QUORATE_ASSIGN_OR_RETURN(digest_, written_.Finish());
   QUORATE_RETURN_IF_ERROR(file_->WriteAt(pages_bytes_, digest_));
   QUORATE_RETURN_IF_ERROR(file_->Sync());
-  // Read back through another handle: by the name, as everybody will.
+  // Read back from the disk, and through another handle: by the name, as everybody will.
+  DropPageCache(files_, PartPath());
   file_ = nullptr;
   QUORATE_ASSIGN_OR_RETURN(file_, files_->Open(PartPath(), {}));
+  at_ = 0;
+  phase_ = Phase::kReadBack;
   return absl::OkStatus();
 }
 
-Status BackupCopy::ReadBackPiece(uint64_t bytes_max) {
+StatusOr<bool> BackupCopy::ReadBack(uint64_t bytes_max) {
+  QUORATE_CHECK(phase_ == Phase::kReadBack);
   const uint64_t end = at_ + std::min(bytes_max, pages_bytes_ - at_);
   std::string buffer(std::min<uint64_t>(kReadBytes, end - at_), '\0');
   while (at_ < end) {
@@ -112,7 +81,11 @@ Status BackupCopy::ReadBackPiece(uint64_t bytes_max) {
     read_.Update(std::string_view(buffer).substr(0, got));
     at_ += got;
   }
-  return absl::OkStatus();
+  DropPageCache(files_, PartPath());
+  if (at_ < pages_bytes_) return false;
+  QUORATE_RETURN_IF_ERROR(Compare());
+  phase_ = Phase::kVerified;
+  return true;
 }
 
 Status BackupCopy::Compare() {
@@ -148,7 +121,6 @@ Status BackupCopy::Publish(BackupNote note) {
 }
 
 void BackupCopy::Abandon() {
-  snapshot_ = nullptr;
   file_ = nullptr;
   std::vector<std::string> left;
   if (opened_) left.push_back(PartPath());

@@ -60,13 +60,9 @@ TEST(BackupCopy, ACrashAtEveryOperationLeavesGoodBackups) {
     bool published = false;
     bool removed = false;
     {
-      BackupCopy copy(&disk, std::string(kBackups), NameOf(2), source.Snapshot(), mvcc::CheckSnapshot);
-      Status status;
-      for (bool ready = false; status.ok() && !ready;) {
-        const auto step = copy.Step(8192);
-        status = step.status();
-        ready = step.ok() && *step;
-      }
+      SnapshotReader reader(source.Snapshot(), mvcc::CheckSnapshot);
+      BackupCopy copy(&disk, std::string(kBackups), NameOf(2), reader.size_bytes());
+      Status status = WriteBackup(copy, reader);
       BackupNote note;
       note.name = NameOf(2);
       if (status.ok()) status = copy.Publish(note);
@@ -160,14 +156,23 @@ TEST(BackupCopy, BytesThatChangeOnTheDiskAreNoticed) {
   }
 }
 
+// A check of a large database does not keep the process from ending.
+TEST(BackupCopy, ACheckCanBeEnded) {
+  Source source(9);
+  SnapshotReader reader(source.Snapshot(), mvcc::CheckSnapshot);
+  EXPECT_TRUE(reader.Check().ok());
+  reader.Stop();
+  EXPECT_TRUE(absl::IsCancelled(reader.Check()));
+}
+
 // A state that is damaged is found before its copy gets a name.
 TEST(BackupCopy, ADamagedStateIsNoBackup) {
   Source source(9);
   SimFileSystem disk(5);
   MakeBackupDirectory(disk);
-  const Status status =
-      TakeBackup(disk, NameOf(0), source.Snapshot(), {},
-                 [](const mvcc::Backend::Snapshot&) { return DataLoss("page 2 is damaged"); });
+  const Status status = TakeBackup(
+      disk, NameOf(0), source.Snapshot(), {},
+      [](const mvcc::Backend::Snapshot&, const std::atomic<bool>&) { return DataLoss("page 2 is damaged"); });
   EXPECT_THAT(std::string(Message(status)), HasSubstr("page 2 is damaged"));
   EXPECT_TRUE(disk.List(std::string(kBackups))->empty());
 }

@@ -19,6 +19,24 @@ std::optional<BackupName> ParsePart(std::string_view file_name) {
   return backup ? backup : ParseName(file_name, kNoteSuffix);
 }
 
+// Those that are not kept. Members that share the directory may do the same at the same time.
+StatusOr<std::vector<std::string>> RemoveOthers(FileSystem* files, const std::string& directory,
+                                                const std::vector<BackupName>& backups,
+                                                const std::vector<bool>& kept) {
+  std::vector<std::string> removed;
+  for (size_t i = 0; i < backups.size(); ++i) {
+    if (kept[i]) continue;
+    const std::string stem = directory + "/" + Stem(backups[i]);
+    const std::string path = stem + std::string(kBackupSuffix);
+    for (const std::string& name : {path, stem + std::string(kNoteSuffix)}) {
+      const Status gone = files->Remove(name);
+      if (!gone.ok() && !absl::IsNotFound(gone)) return gone;
+    }
+    removed.push_back(path);
+  }
+  return removed;
+}
+
 }  // namespace
 
 StatusOr<std::vector<BackupName>> ListBackups(FileSystem* files, const std::string& directory,
@@ -59,20 +77,16 @@ StatusOr<std::vector<std::string>> RemoveOld(FileSystem* files, const std::strin
   std::vector<int64_t> taken;
   taken.reserve(backups.size());
   for (const BackupName& backup : backups) taken.push_back(backup.taken_unix_nanos);
-  const std::vector<bool> kept = Kept(retention, taken);
-  std::vector<std::string> removed;
-  for (size_t i = 0; i < backups.size(); ++i) {
-    if (kept[i]) continue;
-    const std::string stem = directory + "/" + Stem(backups[i]);
-    const std::string path = stem + std::string(kBackupSuffix);
-    // Members that share the directory may do the same at the same time.
-    const Status gone = files->Remove(path);
-    if (!gone.ok() && !absl::IsNotFound(gone)) return gone;
-    const Status note_gone = files->Remove(stem + std::string(kNoteSuffix));
-    if (!note_gone.ok() && !absl::IsNotFound(note_gone)) return note_gone;
-    removed.push_back(path);
-  }
-  return removed;
+  return RemoveOthers(files, directory, backups, Kept(retention, taken));
+}
+
+StatusOr<std::vector<std::string>> RemoveBackupsBefore(FileSystem* files, const std::string& directory,
+                                                       uint64_t cluster_id, int64_t unix_nanos) {
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<BackupName> backups, ListBackups(files, directory, cluster_id));
+  std::vector<bool> kept;
+  for (const BackupName& backup : backups) kept.push_back(backup.taken_unix_nanos >= unix_nanos);
+  if (!kept.empty()) kept.back() = true;
+  return RemoveOthers(files, directory, backups, kept);
 }
 
 StatusOr<BackupNote> ReadNote(FileSystem* files, const std::string& directory, const BackupName& name) {

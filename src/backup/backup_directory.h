@@ -27,6 +27,11 @@ StatusOr<std::vector<std::string>> RemoveLeftovers(FileSystem* files, const std:
 StatusOr<std::vector<std::string>> RemoveOld(FileSystem* files, const std::string& directory,
                                              uint64_t cluster_id, const Retention& retention);
 
+// Removes the cluster's backups taken before, but never the newest: for a directory whose member takes none,
+// when others have newer ones. Returns what was removed.
+StatusOr<std::vector<std::string>> RemoveBackupsBefore(FileSystem* files, const std::string& directory,
+                                                       uint64_t cluster_id, int64_t unix_nanos);
+
 // NotFound without one, DataLoss for one that can't be read.
 StatusOr<BackupNote> ReadNote(FileSystem* files, const std::string& directory, const BackupName& name);
 

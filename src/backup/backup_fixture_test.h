@@ -13,10 +13,11 @@
 
 #include "backup/backup_copy.h"
 #include "backup/backup_directory.h"
+#include "backup/snapshot_reader.h"
 #include "base/env_sim.h"
 #include "base/logging.h"
 #include "mvcc/backend.h"
-#include "mvcc/snapshot_check.h"
+#include "mvcc/snapshot_parts.h"
 
 namespace quorate::backup {
 
@@ -112,24 +113,39 @@ inline BackupName NameOf(int n) {
   return {SimClock::kWallStartNanos + n * int64_t{3'600} * 1'000'000'000, 100 + n, 0xabc, 0xdef};
 }
 
-// In pieces of a few pages, as the keeper drives it.
+// In pieces of a few pages, as the keeper drives it; until the file is verified.
+inline Status WriteBackup(BackupCopy& copy, SnapshotReader& reader,
+                          const std::function<void()>& before_each_step = {}) {
+  const auto before = [&] {
+    if (before_each_step) before_each_step();
+  };
+  while (!reader.at_end()) {
+    before();
+    QUORATE_ASSIGN_OR_RETURN(const std::string piece, reader.Next(8192));
+    QUORATE_RETURN_IF_ERROR(copy.Write(piece));
+  }
+  QUORATE_RETURN_IF_ERROR(reader.Check());
+  for (bool ready = false; !ready;) {
+    before();
+    QUORATE_ASSIGN_OR_RETURN(ready, copy.ReadBack(8192));
+  }
+  return absl::OkStatus();
+}
+
 inline Status TakeBackup(SimFileSystem& disk, const BackupName& name,
                          std::shared_ptr<mvcc::Backend::Snapshot> snapshot,
                          const std::function<void()>& before_each_step = {},
-                         BackupCopy::CheckFn check = mvcc::CheckSnapshot) {
-  BackupCopy copy(&disk, std::string(kBackups), name, std::move(snapshot), std::move(check));
-  const auto run = [&]() -> Status {
-    for (bool ready = false; !ready;) {
-      if (before_each_step) before_each_step();
-      QUORATE_ASSIGN_OR_RETURN(ready, copy.Step(8192));
-    }
+                         SnapshotReader::CheckFn check = mvcc::CheckSnapshot) {
+  SnapshotReader reader(std::move(snapshot), std::move(check));
+  BackupCopy copy(&disk, std::string(kBackups), name, reader.size_bytes());
+  Status status = WriteBackup(copy, reader, before_each_step);
+  if (status.ok()) {
     BackupNote note;
     note.name = name;
     note.raft_index = 77;
     note.raft_term = 3;
-    return copy.Publish(note);
-  };
-  const Status status = run();
+    status = copy.Publish(note);
+  }
   if (!status.ok()) copy.Abandon();
   return status;
 }

@@ -1,12 +1,11 @@
 #include "backup/backup_keeper.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "backup/log_archiver.h"
 #include "base/logging.h"
-#include "mvcc/snapshot_check.h"
+#include "mvcc/snapshot_parts.h"
 #include "server/member.h"
 
 namespace quorate::backup {
@@ -17,15 +16,10 @@ constexpr int64_t kSecondNanos = 1'000'000'000;
 constexpr uint64_t kBytesPerSecond = uint64_t{64} << 20;
 constexpr uint64_t kPieceBytesMin = uint64_t{1} << 20;
 constexpr uint64_t kPieceBytesMax = uint64_t{64} << 20;
-constexpr int64_t kAskNanos = 5 * kSecondNanos;
 // A database that is replaced by a leader's drops what was asked of it, and a hash of a large one takes long.
 constexpr int64_t kSnapshotWaitNanos = 60 * kSecondNanos;
 constexpr int64_t kHashWaitNanos = 60 * kSecondNanos;
 constexpr int64_t kRetryNanosMax = 300 * kSecondNanos;
-// A backup that seems to be of the future was taken by a clock that went wrong; a little of it is the clocks
-// of members that share a directory.
-constexpr int64_t kClockSkewNanos = 60 * kSecondNanos;
-constexpr size_t kAnswerBytesMax = 4096;
 
 std::optional<int64_t> Younger(std::optional<int64_t> a, std::optional<int64_t> b) {
   if (!a) return b;
@@ -43,22 +37,29 @@ void DropOtherHistory(FileSystem* files, const std::string& directory, uint64_t 
   }
 }
 
+using Removed = StatusOr<std::vector<std::string>>;
+
+void Tell(const Removed& removed) {
+  if (!removed.ok()) {
+    LOG_WARN("failed to remove old backups", {"error", Message(removed.status())});
+    return;
+  }
+  for (const std::string& path : *removed) LOG_INFO("removed an old backup", {"path", path});
+}
+
 }  // namespace
 
 struct BackupKeeper::Taking {
+  enum class Phase { kCopy, kCheck, kReadBack, kVerified };
+
   BackupNote note;
   int64_t started_nanos = 0;
-  std::shared_ptr<BackupCopy> copy;  // Null until the state to copy is there.
-  bool hash_asked = false;
-  bool hash_known = false;  // Or known not to come.
+  Phase phase = Phase::kCopy;
+  std::shared_ptr<SnapshotReader> reader;  // Null until the state to copy is there, and after the check.
+  std::shared_ptr<BackupCopy> copy;        // Null until then, too.
+  bool hash_known = false;                 // Or known not to come.
   bool step_running = false;
-  std::optional<int64_t> verified_nanos;
-};
-
-struct BackupKeeper::Asking {
-  size_t open = 0;
-  bool running = false;  // Another is at it.
-  std::optional<int64_t> age_nanos;
+  int64_t verified_nanos = 0;
 };
 
 BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env,
@@ -67,6 +68,7 @@ BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, c
       env_(env),
       options_(std::move(options)),
       archiver_(archiver),
+      others_(member, env.clock),
       started_nanos_(member->now()) {
   peers->Add(std::string(kPeerPath), [this, alive = std::weak_ptr(alive_)](
                                          const server::PeerCall&, const server::PeerService::Reply& reply) {
@@ -74,16 +76,27 @@ BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, c
   });
 }
 
-BackupKeeper::~BackupKeeper() = default;
+BackupKeeper::~BackupKeeper() {
+  if (taking_ != nullptr && taking_->reader != nullptr) taking_->reader->Stop();
+}
 
 template <typename Result>
-void BackupKeeper::Run(std::function<Result()> work, std::function<void(const Result&)> done) {
+void BackupKeeper::Run(Lane lane, std::function<Result()> work, std::function<void(const Result&)> done) {
   auto result = std::make_shared<std::optional<Result>>();
   env_.executor->Submit(
-      Lane::kBackground, [result, work = std::move(work)] { *result = work(); },
+      lane, [result, work = std::move(work)] { *result = work(); },
       [result, done = std::move(done), alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) done(**result);
       });
+}
+
+template <typename Result>
+void BackupKeeper::RunOnDisk(std::function<Result()> work, std::function<void(const Result&)> done) {
+  disk_.Begin(member_.now());
+  Run<Result>(Lane::kBackground, std::move(work), [this, done = std::move(done)](const Result& result) {
+    disk_.End(member_.now());
+    done(result);
+  });
 }
 
 // Often enough that half an interval is told from a whole one.
@@ -107,11 +120,7 @@ std::optional<int64_t> BackupKeeper::OwnAgeNanos() const {
   return Younger(age, std::max<int64_t>(by_clock, 0));
 }
 
-std::optional<int64_t> BackupKeeper::AgeNanos() const {
-  std::optional<int64_t> others;
-  if (others_taken_nanos_) others = member_.now() - *others_taken_nanos_;
-  return Younger(OwnAgeNanos(), others);
-}
+std::optional<int64_t> BackupKeeper::AgeNanos() const { return Younger(OwnAgeNanos(), others_.AgeNanos()); }
 
 bool BackupKeeper::too_old() const {
   const int64_t age = AgeNanos().value_or(member_.now() - started_nanos_);
@@ -119,8 +128,8 @@ bool BackupKeeper::too_old() const {
 }
 
 server::PeerAnswer BackupKeeper::Answer() const {
-  const nlohmann::json json = {{"ageNanos", OwnAgeNanos().value_or(-1)}, {"running", taking_ != nullptr}};
-  return {200, json.dump() + "\n", "application/json"};
+  const BackupAnswer answer{OwnAgeNanos(), newest_unix_nanos_, taking_ != nullptr};
+  return {200, EncodeAnswer(answer), "application/json"};
 }
 
 void BackupKeeper::Tick() {
@@ -130,12 +139,24 @@ void BackupKeeper::Tick() {
     leader_since_nanos_ = now;
     next_look_nanos_ = std::min(next_look_nanos_, now);
   }
+  WatchDisk();
   WatchAge();
   if (taking_ != nullptr) return Advance();
-  if (looking_ || now < next_look_nanos_ || !MayTake()) return;
+  if (others_.asking() || now < next_look_nanos_ || !MayTake()) return;
+  if (listing_ && !figures_.disk_hangs) return;
   next_look_nanos_ = now + LookIntervalNanos();
-  RemoveOldLog();
+  if (figures_.disk_hangs) return AskOthers();
+  RemoveWhatOthersOutlived();
   Look();
+}
+
+void BackupKeeper::WatchDisk() {
+  const bool hung = std::exchange(figures_.disk_hangs, disk_.Hangs(member_.now()));
+  if (!hung && figures_.disk_hangs) {
+    Fail(Unavailable(options_.directory + ": the disk has not answered for a minute"));
+  }
+  if (hung && !figures_.disk_hangs)
+    LOG_INFO("the disk of backups answers again", {"backup-dir", options_.directory});
 }
 
 // Said once each time it begins, for those who read logs.
@@ -150,11 +171,11 @@ void BackupKeeper::WatchAge() {
 }
 
 void BackupKeeper::Look() {
-  looking_ = true;
+  listing_ = true;
   using Listed = StatusOr<std::vector<BackupName>>;
   // Others may lag behind the member that took one.
   const uint64_t committed = member_.is_leader() ? member_.committed_index() : UINT64_MAX;
-  Run<Listed>(
+  RunOnDisk<Listed>(
       [files = env_.files, directory = options_.directory, member_id = member_.id(),
        cluster_id = member_.cluster_id(), clean = !left_overs_removed_, wall = env_.clock->WallNanos(),
        committed]() -> Listed {
@@ -173,7 +194,7 @@ void BackupKeeper::Look() {
 
 // A directory that can't be read counts as empty: that it can't shows when a backup is due.
 void BackupKeeper::OnListed(const StatusOr<std::vector<BackupName>>& backups) {
-  looking_ = false;
+  listing_ = false;
   left_overs_removed_ |= backups.ok();
   newest_unix_nanos_.reset();
   const int64_t wall = env_.clock->WallNanos();
@@ -182,44 +203,17 @@ void BackupKeeper::OnListed(const StatusOr<std::vector<BackupName>>& backups) {
       if (backup.taken_unix_nanos <= wall + kClockSkewNanos) newest_unix_nanos_ = backup.taken_unix_nanos;
     }
   }
-  if (!MayTake() || member_.now() < retry_nanos_) return;
-  if (!member_.is_leader()) return AskOthers();
-  if (OwnAgeNanos().value_or(options_.interval_nanos) >= options_.interval_nanos) Take();
+  if (!MayTake()) return;
+  const bool due = OwnAgeNanos().value_or(options_.interval_nanos) >= options_.interval_nanos;
+  if (member_.is_leader() && due && member_.now() >= retry_nanos_ && taking_ == nullptr) Take();
+  if (!others_.asking()) AskOthers();
 }
 
+// The leader asks, too: it may be the one that can't, and what the others have taken is a good backup.
 void BackupKeeper::AskOthers() {
-  const auto asking = std::make_shared<Asking>();
-  std::vector<uint64_t> others;
-  for (const auto& [id, other] : member_.membership().members()) {
-    if (id != member_.id()) others.push_back(id);
-  }
-  asking->open = others.size();
-  if (others.empty() || member_.transport() == nullptr) return DecideAsFollower(*asking);
-  looking_ = true;
-  for (const uint64_t id : others) {
-    server::PeerCall call;
-    call.path = kPeerPath;
-    member_.transport()->Call(
-        id, std::move(call), kAskNanos,
-        [this, asking, alive = std::weak_ptr(alive_)](const StatusOr<server::PeerAnswer>& answer) {
-          if (alive.expired()) return;
-          if (answer.ok() && answer->status == 200 && answer->body.size() <= kAnswerBytesMax) {
-            const auto json = nlohmann::json::parse(answer->body, nullptr, false);
-            const auto field = [&](const char* name) {
-              return json.is_object() && json.contains(name) ? json[name] : nlohmann::json();
-            };
-            const nlohmann::json age = field("ageNanos");
-            if (age.is_number_integer() && age.get<int64_t>() >= 0) {
-              asking->age_nanos = Younger(asking->age_nanos, age.get<int64_t>());
-            }
-            const nlohmann::json running = field("running");
-            asking->running |= running.is_boolean() && running.get<bool>();
-          }
-          if (--asking->open > 0) return;
-          looking_ = false;
-          DecideAsFollower(*asking);
-        });
-  }
+  others_.Ask([this] {
+    if (!member_.is_leader() && !others_.AreAtIt(options_.interval_nanos)) DecideAsFollower();
+  });
 }
 
 size_t BackupKeeper::RankAmongFollowers() const {
@@ -230,12 +224,9 @@ size_t BackupKeeper::RankAmongFollowers() const {
   return rank;
 }
 
-void BackupKeeper::DecideAsFollower(const Asking& asking) {
+void BackupKeeper::DecideAsFollower() {
   const int64_t now = member_.now();
-  if (asking.age_nanos) {
-    others_taken_nanos_ = std::max(others_taken_nanos_.value_or(INT64_MIN), now - *asking.age_nanos);
-  }
-  if (asking.running || taking_ != nullptr || !MayTake()) return;
+  if (figures_.disk_hangs || now < retry_nanos_ || taking_ != nullptr || !MayTake()) return;
   // One after the other, so that the next sees the one before at it.
   const int64_t turn = options_.interval_nanos / 10 * static_cast<int64_t>(RankAmongFollowers());
   const int64_t late = options_.interval_nanos + options_.interval_nanos / 2 + turn;
@@ -263,8 +254,9 @@ void BackupKeeper::Take() {
       [this, taking, alive](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
         if (alive.expired() || taking_ != taking) return;
         if (!snapshot.ok()) return Fail(snapshot.status());
+        taking->reader = std::make_shared<SnapshotReader>(*std::move(snapshot), mvcc::CheckSnapshot);
         taking->copy = std::make_shared<BackupCopy>(env_.files, options_.directory, taking->note.name,
-                                                    *std::move(snapshot), mvcc::CheckSnapshot);
+                                                    taking->reader->size_bytes());
         LOG_INFO("taking a backup", {"path", taking->copy->path()}, {"revision", taking->note.name.revision},
                  {"size-bytes", taking->copy->size_bytes()});
       });
@@ -301,29 +293,71 @@ void BackupKeeper::Advance() {
     if (member_.now() - taking->started_nanos < kSnapshotWaitNanos) return;
     return Fail(Unavailable("the database gave no state to copy: it was replaced meanwhile"));
   }
-  if (taking->verified_nanos) {
-    const bool waited = member_.now() - *taking->verified_nanos >= kHashWaitNanos;
-    if (taking->hash_known || waited) Publish(taking);
-    return;
+  switch (taking->phase) {
+    case Taking::Phase::kCopy:
+      return CopyPiece(taking);
+    case Taking::Phase::kCheck:
+      return Check(taking);
+    case Taking::Phase::kReadBack:
+      return ReadBack(taking);
+    case Taking::Phase::kVerified:
+      const bool waited = member_.now() - taking->verified_nanos >= kHashWaitNanos;
+      if (taking->hash_known || waited) Publish(taking);
+      return;
   }
-  taking->step_running = true;
-  Run<StatusOr<bool>>([copy = taking->copy, bytes = PieceBytes()] { return copy->Step(bytes); },
-                      [this, taking](const StatusOr<bool>& ready) { OnStep(taking, ready); });
 }
 
-void BackupKeeper::OnStep(const std::shared_ptr<Taking>& taking, const StatusOr<bool>& ready) {
+// Into memory first: a write that hangs would hold on to the old state.
+void BackupKeeper::CopyPiece(const std::shared_ptr<Taking>& taking) {
+  using Piece = StatusOr<std::string>;
+  taking->step_running = true;
+  Run<Piece>(
+      Lane::kRead, [reader = taking->reader, bytes = PieceBytes()] { return reader->Next(bytes); },
+      [this, taking](const Piece& read) {
+        if (taking_ != taking) return;
+        if (!read.ok()) return Fail(read.status());
+        if (taking->reader->at_end()) taking->phase = Taking::Phase::kCheck;
+        RunOnDisk<Status>([copy = taking->copy, piece = *read] { return copy->Write(piece); },
+                          [this, taking](const Status& status) { OnStep(taking, status); });
+      });
+}
+
+void BackupKeeper::Check(const std::shared_ptr<Taking>& taking) {
+  taking->step_running = true;
+  Run<Status>(
+      Lane::kRead, [reader = taking->reader] { return reader->Check(); },
+      [this, taking](const Status& status) {
+        taking->reader = nullptr;
+        taking->phase = Taking::Phase::kReadBack;
+        OnStep(taking, status);
+      });
+}
+
+void BackupKeeper::ReadBack(const std::shared_ptr<Taking>& taking) {
+  taking->step_running = true;
+  RunOnDisk<StatusOr<bool>>([copy = taking->copy, bytes = PieceBytes()] { return copy->ReadBack(bytes); },
+                            [this, taking](const StatusOr<bool>& ready) {
+                              if (ready.ok() && *ready) {
+                                taking->phase = Taking::Phase::kVerified;
+                                taking->verified_nanos = member_.now();
+                              }
+                              OnStep(taking, ready.status());
+                            });
+}
+
+// What comes from a backup that was given up is too late.
+void BackupKeeper::OnStep(const std::shared_ptr<Taking>& taking, const Status& status) {
   taking->step_running = false;
-  if (!ready.ok()) return Fail(ready.status());
-  if (*ready) taking->verified_nanos = member_.now();
+  if (taking_ == taking && !status.ok()) Fail(status);
 }
 
 void BackupKeeper::Publish(const std::shared_ptr<Taking>& taking) {
   taking->step_running = true;
-  Run<Status>([copy = taking->copy, note = taking->note] { return copy->Publish(note); },
-              [this, taking](const Status& status) {
-                if (!status.ok()) return Fail(status);
-                Succeed(taking);
-              });
+  RunOnDisk<Status>([copy = taking->copy, note = taking->note] { return copy->Publish(note); },
+                    [this, taking](const Status& status) {
+                      OnStep(taking, status);
+                      if (taking_ == taking) Succeed(taking);
+                    });
 }
 
 void BackupKeeper::Succeed(const std::shared_ptr<Taking>& taking) {
@@ -352,8 +386,12 @@ void BackupKeeper::Fail(const Status& why) {
   ++figures_.failures;
   LOG_WARN("failed to take a backup", {"backup-dir", options_.directory}, {"error", Message(why)},
            log::Duration("next-attempt-in", wait));
+  // Those that the retention keeps no more, since it was made shorter perhaps, go without a new one.
+  if (absl::IsResourceExhausted(why)) RemoveOldOnes();
   if (taking == nullptr || taking->copy == nullptr) return;
-  Run<bool>(
+  if (taking->reader != nullptr) taking->reader->Stop();
+  taking->reader = nullptr;
+  RunOnDisk<bool>(
       [copy = taking->copy] {
         copy->Abandon();
         return true;
@@ -362,35 +400,39 @@ void BackupKeeper::Fail(const Status& why) {
 }
 
 void BackupKeeper::RemoveOldOnes() {
-  using Removed = StatusOr<std::vector<std::string>>;
-  Run<Removed>(
+  RunOnDisk<Removed>(
       [files = env_.files, directory = options_.directory, cluster_id = member_.cluster_id(),
        retention = options_.retention] { return RemoveOld(files, directory, cluster_id, retention); },
-      [](const Removed& removed) {
-        if (!removed.ok()) {
-          LOG_WARN("failed to remove old backups", {"error", Message(removed.status())});
-          return;
-        }
-        for (const std::string& path : *removed) LOG_INFO("removed an old backup", {"path", path});
-      });
+      Tell);
 }
 
-// Also where no backup is taken: a follower archives for the day when it leads.
-void BackupKeeper::RemoveOldLog() {
-  if (archiver_ == nullptr || member_.now() < next_log_removal_nanos_) return;
-  next_log_removal_nanos_ = member_.now() + options_.interval_nanos;
-  using Removed = StatusOr<std::vector<std::string>>;
-  const int64_t without_backup = env_.clock->WallNanos() - 2 * options_.interval_nanos;
-  Run<Removed>([files = env_.files, directory = options_.directory, cluster_id = member_.cluster_id(),
-                without_backup] { return RemoveOldSegments(files, directory, cluster_id, without_backup); },
-               [](const Removed& removed) {
-                 if (!removed.ok()) {
-                   LOG_WARN("failed to remove old archived logs", {"error", Message(removed.status())});
-                   return;
-                 }
-                 for (const std::string& path : *removed)
-                   LOG_INFO("removed an old archived log", {"path", path});
-               });
+// Invariant 4 where others take the backups into directories of their own: here everything stays as long as
+// it would there. Counted from the newest backup: time alone removes nothing.
+void BackupKeeper::RemoveWhatOthersOutlived() {
+  if (member_.now() < next_removal_nanos_) return;
+  next_removal_nanos_ = member_.now() + options_.interval_nanos;
+  const auto newest = std::max(newest_unix_nanos_, others_.newest_unix_nanos());
+  Outlived outlived;
+  outlived.before_unix_nanos =
+      newest.value_or(env_.clock->WallNanos()) - SpanNanos(options_.retention, options_.interval_nanos);
+  // In a directory that they share nobody has newer ones.
+  outlived.others_have_newer =
+      newest_unix_nanos_ && *newest - *newest_unix_nanos_ > 2 * options_.interval_nanos;
+  RunOnDisk<Removed>(
+      [files = env_.files, directory = options_.directory, cluster_id = member_.cluster_id(), outlived,
+       log = archiver_ != nullptr]() -> Removed {
+        std::vector<std::string> removed;
+        if (outlived.others_have_newer) {
+          QUORATE_ASSIGN_OR_RETURN(
+              removed, RemoveBackupsBefore(files, directory, cluster_id, outlived.before_unix_nanos));
+        }
+        if (!log) return removed;
+        QUORATE_ASSIGN_OR_RETURN(const auto segments,
+                                 RemoveOldSegments(files, directory, cluster_id, outlived));
+        removed.insert(removed.end(), segments.begin(), segments.end());
+        return removed;
+      },
+      Tell);
 }
 
 }  // namespace quorate::backup

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "backup/backup_fixture_test.h"
+#include "backup/log_archiver.h"
 #include "server/fault_cluster_test.h"
 
 namespace quorate::backup {
@@ -16,6 +17,32 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kInterval = 60 * kSecond;
 constexpr int kTicksAnInterval = 600;  // Of 100 ms.
 
+// A disk of backups that takes work and never ends it, while it hangs.
+class HangingExecutor final : public Executor {
+ public:
+  explicit HangingExecutor(Executor* executor) : executor_(*executor) {}
+
+  void Submit(Lane lane, std::function<void()> work, std::function<void()> done) override {
+    if (hangs_ && lane == Lane::kBackground) {
+      held_.emplace_back(std::move(work), std::move(done));
+    } else {
+      executor_.Submit(lane, std::move(work), std::move(done));
+    }
+  }
+  void Hang() { hangs_ = true; }
+  void Release() {
+    hangs_ = false;
+    for (auto& [work, done] : std::exchange(held_, {}))
+      Submit(Lane::kBackground, std::move(work), std::move(done));
+  }
+  size_t held() const { return held_.size(); }
+
+ private:
+  Executor& executor_;
+  bool hangs_ = false;
+  std::vector<std::pair<std::function<void()>, std::function<void()>>> held_;
+};
+
 class KeeperTest : public testing::Test {
  protected:
   explicit KeeperTest() : cluster_(3, 11) {
@@ -24,14 +51,18 @@ class KeeperTest : public testing::Test {
       MakeBackupDirectory(*disks_[i]);
     }
     keepers_.resize(3);
+    for (size_t i = 0; i < 3; ++i)
+      executors_.push_back(std::make_unique<HangingExecutor>(&cluster_[i].executor));
   }
   ~KeeperTest() override {
     for (auto& keeper : keepers_) keeper.reset();
+    for (auto& archiver : archivers_) archiver.reset();
   }
 
   void ShareOneDisk() { disks_ = {disks_[0], disks_[0], disks_[0]}; }
   void StartAll(size_t with_keepers = 3) {
     cluster_.StartAll();
+    for (size_t i = 0; i < archivers_.size(); ++i) MakeArchiver(i);
     for (size_t i = 0; i < with_keepers; ++i) MakeKeeper(i);
     leader_ = cluster_.WaitForLeader();
     cluster_.PutMany("key", 20);
@@ -40,11 +71,27 @@ class KeeperTest : public testing::Test {
     auto& node = cluster_[i];
     keepers_[i] = std::make_unique<BackupKeeper>(
         node.member.get(), &node.cluster_life->peer_service(),
-        Env{disks_[i].get(), &cluster_.clock(), &node.random, &node.executor},
-        KeeperOptions{std::string(kBackups), kInterval, *ParseRetention("3h")});
+        Env{disks_[i].get(), &cluster_.clock(), &node.random, executors_[i].get()}, options_,
+        archivers_.empty() ? nullptr : archivers_[i].get());
+  }
+  // Each member archives its log, too.
+  void MakeArchivers() {
+    archivers_.resize(3);
+    for (size_t i = 0; i < 3; ++i) {
+      cluster_[i].config.on_applied = [this, i](const raft::Entry& entry) {
+        if (archivers_[i] != nullptr) archivers_[i]->OnApplied(entry);
+      };
+    }
+  }
+  void MakeArchiver(size_t i) {
+    auto& node = cluster_[i];
+    archivers_[i] = std::make_unique<LogArchiver>(
+        node.member.get(), Env{disks_[i].get(), &cluster_.clock(), &node.random, executors_[i].get()},
+        std::string(kBackups));
   }
   void Kill(size_t i) {
     keepers_[i].reset();
+    if (!archivers_.empty()) archivers_[i].reset();
     cluster_.Crash(i);
   }
   void Tick(int count) {
@@ -52,6 +99,9 @@ class KeeperTest : public testing::Test {
       cluster_.Tick();
       for (auto& keeper : keepers_) {
         if (keeper != nullptr) keeper->Tick();
+      }
+      for (auto& archiver : archivers_) {
+        if (archiver != nullptr) archiver->Tick();
       }
       cluster_.Settle();
     }
@@ -66,7 +116,10 @@ class KeeperTest : public testing::Test {
 
   server::FaultCluster cluster_;
   std::vector<std::shared_ptr<SimFileSystem>> disks_;
+  std::vector<std::unique_ptr<HangingExecutor>> executors_;
+  std::vector<std::unique_ptr<LogArchiver>> archivers_;  // Empty: without.
   std::vector<std::unique_ptr<BackupKeeper>> keepers_;
+  KeeperOptions options_{std::string(kBackups), kInterval, *ParseRetention("3h")};
   size_t leader_ = 0;
 };
 
@@ -199,6 +252,100 @@ TEST_F(KeeperTest, ARestoredClusterBeginsWithABackup) {
   ASSERT_TRUE(disks_[leader_]->WriteAtomically(path, EncodeNote(note), 0600).ok());
   MakeKeeper(leader_);
   EXPECT_TRUE(TickUntil([&] { return Taken(leader_) == 1; }, 100)) << "it waits for the interval";
+}
+
+// In the midst of a write: an NFS server went away.
+TEST_F(KeeperTest, AHungDiskIsGivenUpAndAFollowerTakesOver) {
+  StartAll();
+  ASSERT_TRUE(TickUntil([&] { return Taken(leader_) == 1; }, 100));
+  const int reads = cluster_.member(leader_).backend().stats().open_reads;
+  ASSERT_TRUE(TickUntil([&] { return keepers_[leader_]->figures().running; }, kTicksAnInterval + 100));
+  executors_[leader_]->Hang();
+  // A commit later the state that is copied is an old one.
+  ASSERT_TRUE(cluster_.Put(leader_, "next", "state").ok());
+  Tick(5);
+  EXPECT_GT(cluster_.member(leader_).backend().stats().open_reads, reads);
+  const BackupKeeper& keeper = *keepers_[leader_];
+  ASSERT_TRUE(TickUntil([&] { return keeper.figures().disk_hangs; }, kTicksAnInterval + 10));
+  Tick(1);
+  EXPECT_FALSE(keeper.figures().running);
+  EXPECT_EQ(keeper.figures().failures, 1u);
+  EXPECT_EQ(cluster_.member(leader_).backend().stats().open_reads, reads) << "the old state is still held";
+  ASSERT_TRUE(TickUntil([&] { return TakenInAll() >= 2; }, kTicksAnInterval));
+  Tick(3 * kTicksAnInterval);
+  EXPECT_EQ(Taken(leader_), 1u);
+  EXPECT_GE(TakenInAll(), 4u);
+  EXPECT_LE(executors_[leader_]->held(), 3u) << "work is heaped up for a disk that does not answer";
+  EXPECT_FALSE(keeper.too_old()) << "the followers' are good ones";
+  EXPECT_TRUE(cluster_.Put(leader_, "still", "served").ok());
+
+  executors_[leader_]->Release();
+  ASSERT_TRUE(TickUntil([&] { return Taken(leader_) == 2; }, kTicksAnInterval));
+  EXPECT_FALSE(keeper.figures().disk_hangs);
+  // Nothing of the one that was given up.
+  Tick(10);
+  EXPECT_EQ(GoodBackups(*disks_[leader_]).size(), 1u);
+  EXPECT_EQ(disks_[leader_]->List(std::string(kBackups))->size(), 2u);
+}
+
+// It hangs before anything is due: a look at the directory never ends.
+TEST_F(KeeperTest, ADirectoryThatCanNotBeListedStopsNobodyElse) {
+  StartAll();
+  executors_[leader_]->Hang();
+  ASSERT_TRUE(TickUntil([&] { return TakenInAll() == 1; }, 3 * kTicksAnInterval));
+  EXPECT_EQ(Taken(leader_), 0u);
+  EXPECT_GT(keepers_[leader_]->figures().failures, 0u);
+  ASSERT_TRUE(TickUntil([&] { return !keepers_[leader_]->too_old(); }, kTicksAnInterval));
+}
+
+TEST_F(KeeperTest, ALeaderThatCanNotKnowsOfTheOthers) {
+  StartAll();
+  ASSERT_TRUE(disks_[leader_]->RemoveAll(std::string(kBackups)).ok());
+  ASSERT_TRUE(TickUntil([&] { return TakenInAll() == 2; }, 4 * kTicksAnInterval));
+  Tick(kTicksAnInterval / 10);
+  EXPECT_GT(keepers_[leader_]->figures().failures, 0u);
+  EXPECT_FALSE(keepers_[leader_]->too_old());
+}
+
+// A member that took backups, and leads no more: its directory holds no more than the leader's, for ever.
+TEST_F(KeeperTest, AFollowersDirectoryStaysBounded) {
+  constexpr int64_t kHour = 3'600 * kSecond;
+  constexpr int64_t kDay = 24 * kHour;
+  options_.interval_nanos = 6 * kHour;
+  options_.retention = *ParseRetention("4h,2d");
+  const int64_t span = SpanNanos(options_.retention, options_.interval_nanos);
+  MakeArchivers();
+  StartAll();
+  const auto pass = [&](int64_t nanos) {
+    for (const int64_t end = cluster_.clock().MonotonicNanos() + nanos;
+         cluster_.clock().MonotonicNanos() < end;) {
+      ASSERT_TRUE(cluster_.Put(leader_, "key", std::to_string(end)).ok());
+      cluster_.clock().Advance(kHour);
+      Tick(20);
+    }
+  };
+  pass(3 * kDay);
+  const size_t before = leader_;
+  EXPECT_GT(Taken(before), 8u);
+  const size_t next = Other(before);
+  cluster_.member(before).TransferLeadership(cluster_[next].id, [](const Status&) {});
+  ASSERT_TRUE(TickUntil([&] { return cluster_.member(next).is_leader(); }, 200));
+  leader_ = next;
+  pass(60 * kDay);
+  EXPECT_GT(Taken(next), 200u);
+  for (size_t i = 0; i < 3; ++i) {
+    SCOPED_TRACE("m" + std::to_string(i) + (i == next ? ", the leader" : ""));
+    EXPECT_FALSE(keepers_[i]->too_old());
+    const auto good = GoodBackups(*disks_[i]);
+    if (i == before) {
+      EXPECT_EQ(good.size(), 1u);
+    }
+    const auto segments = *ListSegments(disks_[i].get(), std::string(kBackups), 0);
+    ASSERT_FALSE(segments.empty());
+    EXPECT_GT(segments.front().started_unix_nanos, cluster_.clock().WallNanos() - span - kDay);
+    // And it is there: what the retention keeps.
+    EXPECT_LT(segments.front().started_unix_nanos, cluster_.clock().WallNanos() - kDay);
+  }
 }
 
 TEST_F(KeeperTest, ADamagedMemberTakesNone) {

@@ -189,15 +189,36 @@ TEST_F(SegmentsTest, OldOnesGoWithTheBackupsTheyFollow) {
   Write(NameAt(21, 200), Entries(21, 30), true);
   Write(NameAt(5, 50, 2), Entries(5, 25), false);
   // Nobody has a backup: what ended before that moment goes.
-  ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, NameAt(0, 150).started_unix_nanos).ok());
+  ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, {NameAt(0, 150).started_unix_nanos}).ok());
   EXPECT_EQ(left(), (std::vector<uint64_t>{5, 11, 21}));
-  // A backup of index 25, taken later than all began.
-  BackupNote note = BaseAt(25);
+  // A backup of index 15, taken later than all began.
+  BackupNote note = BaseAt(15);
   note.name.taken_unix_nanos = NameAt(0, 300).started_unix_nanos;
   ASSERT_TRUE(disk_.WriteAtomically(kDir + "/" + Stem(note.name) + ".db", "x", 0600).ok());
   ASSERT_TRUE(disk_.WriteAtomically(kDir + "/" + Stem(note.name) + ".json", EncodeNote(note), 0600).ok());
-  ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, INT64_MAX).ok());
+  ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, {INT64_MAX}).ok());
+  EXPECT_EQ(left(), (std::vector<uint64_t>{5, 11, 21}));
+  // Others have newer backups: what follows from this one is not kept for ever.
+  ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, {NameAt(0, 400).started_unix_nanos, true}).ok());
   EXPECT_EQ(left(), (std::vector<uint64_t>{5, 21}));
+}
+
+// Then the time in the name has to do, and a log that grows for ever is not the answer.
+TEST_F(SegmentsTest, OldOnesGoAlthoughANoteIsDamaged) {
+  constexpr int kHour = 3600;
+  Write(NameAt(1, 0), Entries(1, 10), false);
+  Write(NameAt(11, kHour), Entries(11, 20), true);
+  Write(NameAt(21, 10 * kHour), Entries(21, 30), true);
+  BackupNote note = BaseAt(25);
+  note.name.taken_unix_nanos = NameAt(0, 11 * kHour).started_unix_nanos;
+  ASSERT_TRUE(disk_.WriteAtomically(kDir + "/" + Stem(note.name) + ".db", "x", 0600).ok());
+  for (const bool there : {false, true}) {
+    if (there) {
+      ASSERT_TRUE(disk_.WriteAtomically(kDir + "/" + Stem(note.name) + ".json", "{", 0600).ok());
+    }
+    ASSERT_TRUE(RemoveOldSegments(&disk_, kDir, kCluster, {INT64_MAX}).ok());
+    EXPECT_EQ(ListSegments(&disk_, kDir, kCluster)->size(), 1u);
+  }
 }
 
 // A member with an archiver, on disks of their own.
@@ -212,11 +233,11 @@ class ArchiverTest : public testing::Test {
   }
   ~ArchiverTest() override { archiver_.reset(); }
 
-  void Start() {
+  void Start() { StartOn(&member_.executor); }
+  void StartOn(Executor* executor) {
     ASSERT_TRUE(member_.Open().ok());
-    archiver_ = std::make_unique<LogArchiver>(member_.member.get(),
-                                              Env{&disk_, &member_.clock, &member_.random, &member_.executor},
-                                              std::string(kBackups));
+    archiver_ = std::make_unique<LogArchiver>(
+        member_.member.get(), Env{&disk_, &member_.clock, &member_.random, executor}, std::string(kBackups));
     ASSERT_TRUE(member_.BecomeReady());
   }
   void Tick(int count) {
@@ -298,6 +319,30 @@ TEST_F(ArchiverTest, ARestartLeavesNoGap) {
   EXPECT_EQ(chain.index(), member_.member->applied_index());
 }
 
+// A backup is being checked, for as long as that takes: its lanes are not the archive's.
+TEST_F(ArchiverTest, ABackupUnderWayHoldsNothingUp) {
+  class BusyExecutor final : public Executor {
+   public:
+    explicit BusyExecutor(Executor* executor) : executor_(*executor) {}
+    void Submit(Lane lane, std::function<void()> work, std::function<void()> done) override {
+      if (lane == Lane::kLog) executor_.Submit(lane, std::move(work), std::move(done));
+    }
+
+   private:
+    Executor& executor_;
+  } busy(&member_.executor);
+  StartOn(&busy);
+  const std::string value(1'000'000, 'v');
+  for (int i = 0; i < 75; ++i) {
+    ASSERT_TRUE(member_.Put("key" + std::to_string(i % 7), value + std::to_string(i)).ok());
+    Tick(1);
+  }
+  Tick(15);
+  EXPECT_EQ(archiver_->figures().gaps, 0u);
+  EXPECT_EQ(archiver_->figures().dropped_entries, 0u);
+  EXPECT_EQ(Archived().size(), applied_.size());
+}
+
 TEST_F(ArchiverTest, AFullDiskIsWaitedFor) {
   Start();
   Put(15);
@@ -310,6 +355,44 @@ TEST_F(ArchiverTest, AFullDiskIsWaitedFor) {
   EXPECT_EQ(Archived().size(), applied_.size());
   EXPECT_EQ(archiver_->figures().last_index, member_.member->applied_index());
   EXPECT_EQ(archiver_->figures().dropped_entries, 0u);
+}
+
+// What was left there before is removed, and no attempt leaves anything: the room that comes is for backups.
+TEST_F(ArchiverTest, AFullDiskIsNotLittered) {
+  Start();
+  Put(15);
+  disk_.set_capacity_bytes(disk_.used_bytes() + 100);
+  const uint64_t used = disk_.used_bytes();
+  const size_t files = disk_.List(std::string(kBackups))->size();
+  Put(20);
+  const uint64_t failures = archiver_->figures().failures;
+  EXPECT_GT(failures, 0u);
+  Tick(6000);
+  EXPECT_LT(archiver_->figures().failures, failures + 15) << "it does not pause";
+  EXPECT_EQ(disk_.List(std::string(kBackups))->size(), files);
+  EXPECT_LE(disk_.used_bytes(), used);
+  EXPECT_EQ(archiver_->figures().dropped_entries, 0u);
+
+  // Half-made files of an earlier life.
+  const int64_t wall = member_.clock.WallNanos();
+  for (int i = 0; i < 5; ++i) {
+    const SegmentName name{wall - wall % 1'000'000 + i * 1'000'000, static_cast<uint64_t>(100 + i),
+                           member_.member->id(), member_.member->cluster_id()};
+    for (const char* suffix : {".log", ".index"}) {
+      ASSERT_TRUE(disk_.Open(std::string(kBackups) + "/" + SegmentStem(name) + suffix, {true, true}).ok());
+    }
+  }
+  archiver_.reset();
+  member_.Crash(false);
+  disk_.set_capacity_bytes(UINT64_MAX);
+  Start();
+  Put(5);
+  Tick(20);
+  EXPECT_EQ(Archived().size(), applied_.size());
+  const auto names = *ListSegments(&disk_, std::string(kBackups), 0);
+  for (const SegmentName& name : names) {
+    EXPECT_FALSE(ReadSegment(&disk_, std::string(kBackups), name)->entries.empty()) << SegmentStem(name);
+  }
 }
 
 // Each operation of each kind fails once: nothing is lost in the end, and the member does not notice.

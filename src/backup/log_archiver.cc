@@ -14,15 +14,21 @@ namespace {
 
 constexpr int64_t kSecondNanos = 1'000'000'000;
 constexpr int64_t kRowNanos = kSecondNanos;
-constexpr int64_t kRetryNanos = 5 * kSecondNanos;
+constexpr int64_t kRetryNanosMin = 5 * kSecondNanos;
+constexpr int64_t kRetryNanosMax = 60 * kSecondNanos;
 // Written before the second is over.
 constexpr uint64_t kFlushBytes = uint64_t{4} << 20;
-// Of entries that wait for a disk that does not take them.
+// Of entries that wait for a disk that does not take them; with half of it waiting no pause is longer than
+// the shortest.
 constexpr uint64_t kPendingBytesMax = uint64_t{64} << 20;
 constexpr uint64_t kSegmentBytesMax = uint64_t{64} << 20;
 constexpr int64_t kSegmentNanosMax = 3'600 * kSecondNanos;
 // What an entry costs beyond its data.
 constexpr uint64_t kEntryOverheadBytes = 64;
+// Of the clocks of members that share a directory, where only names tell the time.
+constexpr int64_t kNameSkewNanos = 3'600 * kSecondNanos;
+// What is larger than the beginning of a segment can be has entries.
+constexpr uint64_t kEmptySegmentBytesMax = 128;
 
 uint64_t EntryBytes(const raft::Entry& entry) { return entry.data.size() + kEntryOverheadBytes; }
 
@@ -34,6 +40,7 @@ struct LogArchiver::Sink {
   std::string directory;
   std::unique_ptr<SegmentWriter> writer;
   int64_t segment_started_unix_nanos = 0;
+  bool cleaned = false;  // Of what earlier lives of the member left.
 };
 
 struct LogArchiver::Batch {
@@ -52,6 +59,9 @@ struct LogArchiver::Batch {
     if (!entries.empty() && (new_segment || full)) sink.writer = nullptr;
     if (sink.writer == nullptr) {
       if (entries.empty()) return absl::OkStatus();
+      if (!sink.cleaned)
+        QUORATE_RETURN_IF_ERROR(RemoveEmptySegments(sink.files, sink.directory, name.member_id));
+      sink.cleaned = true;
       QUORATE_ASSIGN_OR_RETURN(sink.writer,
                                SegmentWriter::Create(sink.files, sink.directory, {name, before}));
       sink.segment_started_unix_nanos = name.started_unix_nanos;
@@ -103,10 +113,21 @@ std::optional<uint32_t> LogArchiver::CrcAt(uint64_t index) const {
 
 void LogArchiver::Tick() {
   figures_.pending_bytes = pending_bytes_;
+  WatchDisk();
   if (writing_) return;
-  if (member_.now() < next_flush_nanos_ && (failing_ || pending_bytes_ < kFlushBytes)) return;
+  const bool many = pending_bytes_ >= (failing_ ? kPendingBytesMax / 2 : kFlushBytes);
+  const int64_t earliest =
+      failing_ && many ? next_flush_nanos_ - retry_nanos_ + kRetryNanosMin : next_flush_nanos_;
+  if (member_.now() < earliest && (failing_ || !many)) return;
   next_flush_nanos_ = member_.now() + kRowNanos;
   Flush();
+}
+
+void LogArchiver::WatchDisk() {
+  const bool hung = std::exchange(hangs_, disk_.Hangs(member_.now()));
+  if (hung || !hangs_) return;
+  ++figures_.failures;
+  LOG_WARN("the disk of the archived log has not answered for a minute", {"path", sink_->directory});
 }
 
 void LogArchiver::Flush() {
@@ -128,9 +149,10 @@ void LogArchiver::Flush() {
     rotate_ = false;
   }
   writing_ = true;
+  disk_.Begin(member_.now());
   const auto status = std::make_shared<Status>();
   env_.executor->Submit(
-      Lane::kBackground, [sink = sink_, batch, status] { *status = batch->Write(*sink); },
+      Lane::kLog, [sink = sink_, batch, status] { *status = batch->Write(*sink); },
       [this, batch, status, alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) OnWritten(batch, *status);
       });
@@ -151,9 +173,11 @@ void LogArchiver::TakeRun(Batch* batch) {
 
 void LogArchiver::OnWritten(const std::shared_ptr<Batch>& batch, const Status& status) {
   writing_ = false;
+  disk_.End(member_.now());
   if (status.ok()) {
     if (failing_) LOG_INFO("the archive of the log is written again");
     failing_ = false;
+    retry_nanos_ = 0;
     if (!batch->entries.empty()) figures_.last_index = batch->entries.back().index;
     if (batch->row) {
       row_index_ = batch->row->index;
@@ -164,7 +188,8 @@ void LogArchiver::OnWritten(const std::shared_ptr<Batch>& batch, const Status& s
   ++figures_.failures;
   if (!failing_) LOG_WARN("failed to archive the log; trying again", {"error", Message(status)});
   failing_ = true;
-  next_flush_nanos_ = member_.now() + kRetryNanos;
+  retry_nanos_ = std::clamp(2 * retry_nanos_, kRetryNanosMin, kRetryNanosMax);
+  next_flush_nanos_ = member_.now() + retry_nanos_;
   TryAgain(batch.get());
 }
 
@@ -185,36 +210,78 @@ void LogArchiver::TryAgain(Batch* batch) {
   taken_.reset();
 }
 
-StatusOr<std::vector<std::string>> RemoveOldSegments(FileSystem* files, const std::string& directory,
-                                                     uint64_t cluster_id, int64_t without_backup_unix_nanos) {
+namespace {
+
+// Segments that ended before both are of no use.
+struct KeptFrom {
+  int64_t unix_nanos = 0;
+  uint64_t index = UINT64_MAX;
+};
+
+StatusOr<KeptFrom> WhatIsKept(FileSystem* files, const std::string& directory, uint64_t cluster_id,
+                              const Outlived& outlived) {
   QUORATE_ASSIGN_OR_RETURN(const auto backups, ListBackups(files, directory, cluster_id));
-  QUORATE_ASSIGN_OR_RETURN(const auto segments, ListSegments(files, directory, cluster_id));
-  int64_t oldest_unix_nanos = without_backup_unix_nanos;
-  uint64_t oldest_index = UINT64_MAX;
-  if (!backups.empty()) {
-    QUORATE_ASSIGN_OR_RETURN(const BackupNote note, ReadNote(files, directory, backups.front()));
-    oldest_unix_nanos = note.name.taken_unix_nanos;
-    oldest_index = note.raft_index;
+  if (backups.empty()) return KeptFrom{outlived.before_unix_nanos, UINT64_MAX};
+  const BackupName& oldest = backups.front();
+  const auto note = ReadNote(files, directory, oldest);
+  // Without a note the name has to do, which knows the time only.
+  KeptFrom kept = note.ok() ? KeptFrom{oldest.taken_unix_nanos, note->raft_index}
+                            : KeptFrom{oldest.taken_unix_nanos - kNameSkewNanos, UINT64_MAX};
+  if (outlived.others_have_newer && outlived.before_unix_nanos > kept.unix_nanos) {
+    kept = {outlived.before_unix_nanos, UINT64_MAX};
   }
+  return kept;
+}
+
+Status RemoveSegment(FileSystem* files, const std::string& stem) {
+  for (const std::string_view suffix : {kIndexSuffix, kLogSuffix}) {
+    const Status gone = files->Remove(stem + std::string(suffix));
+    if (!gone.ok() && !absl::IsNotFound(gone)) return gone;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<std::vector<std::string>> RemoveOldSegments(FileSystem* files, const std::string& directory,
+                                                     uint64_t cluster_id, const Outlived& outlived) {
+  QUORATE_ASSIGN_OR_RETURN(const KeptFrom kept, WhatIsKept(files, directory, cluster_id, outlived));
+  QUORATE_ASSIGN_OR_RETURN(const auto segments, ListSegments(files, directory, cluster_id));
   std::map<uint64_t, SegmentName> next;  // By member: the segment after the one looked at.
   std::vector<std::string> removed;
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
     const auto after = next.find(segment->member_id);
     // The next one of the same member begins where it ends; by its age the last one has ended, too.
     const bool ended = after != next.end()
-                           ? after->second.started_unix_nanos <= oldest_unix_nanos &&
-                                 after->second.first_index - 1 <= oldest_index
-                           : segment->started_unix_nanos + 2 * kSegmentNanosMax < oldest_unix_nanos;
+                           ? after->second.started_unix_nanos <= kept.unix_nanos &&
+                                 after->second.first_index - 1 <= kept.index
+                           : segment->started_unix_nanos + 2 * kSegmentNanosMax < kept.unix_nanos;
     next[segment->member_id] = *segment;
     if (!ended) continue;
     const std::string stem = directory + "/" + SegmentStem(*segment);
-    for (const std::string_view suffix : {kIndexSuffix, kLogSuffix}) {
-      const Status gone = files->Remove(stem + std::string(suffix));
-      if (!gone.ok() && !absl::IsNotFound(gone)) return gone;
-    }
+    QUORATE_RETURN_IF_ERROR(RemoveSegment(files, stem));
     removed.push_back(stem + std::string(kLogSuffix));
   }
   return removed;
+}
+
+Status RemoveEmptySegments(FileSystem* files, const std::string& directory, uint64_t member_id) {
+  QUORATE_ASSIGN_OR_RETURN(const auto segments, ListSegments(files, directory, 0));
+  size_t removed = 0;
+  for (const SegmentName& name : segments) {
+    const std::string stem = directory + "/" + SegmentStem(name);
+    if (name.member_id != member_id) continue;
+    const auto info = files->Stat(stem + std::string(kLogSuffix));
+    if (!info.ok() || info->size > kEmptySegmentBytesMax) continue;
+    const auto segment = ReadSegment(files, directory, name);
+    if (!segment.ok() || !segment->entries.empty() || segment->lost_until > 0) continue;
+    QUORATE_RETURN_IF_ERROR(RemoveSegment(files, stem));
+    ++removed;
+  }
+  if (removed > 0) {
+    LOG_INFO("removed archived logs that hold nothing", {"backup-dir", directory}, {"count", removed});
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace quorate::backup

@@ -9,6 +9,7 @@
 #include "backup/utc_time.h"
 #include "base/crc32c.h"
 #include "base/endian.h"
+#include "base/logging.h"
 #include "base/wire.h"
 #include "cluster/member.h"
 #include "wal/codec.h"
@@ -184,23 +185,36 @@ std::optional<IndexRow> DecodeRow(std::string_view line) {
 StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem* files,
                                                                const std::string& directory,
                                                                const SegmentHeader& header) {
-  const std::string stem = directory + "/" + SegmentStem(header.name);
-  OpenOptions open;
-  open.write = open.create = open.exclusive = true;
-  open.mode = kFileMode;
-  QUORATE_ASSIGN_OR_RETURN(auto log, files->Open(stem + std::string(kLogSuffix), open));
-  QUORATE_ASSIGN_OR_RETURN(auto index, files->Open(stem + std::string(kIndexSuffix), open));
-  std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(log), std::move(index)));
-  std::string head(kMagic);
-  AppendFrame(head, EncodeHeader(header));
-  QUORATE_RETURN_IF_ERROR(writer->log_->WriteAt(0, head));
-  QUORATE_RETURN_IF_ERROR(writer->log_->Sync());
-  writer->log_bytes_ = head.size();
-  QUORATE_RETURN_IF_ERROR(files->SyncDirectory(directory));
+  std::unique_ptr<SegmentWriter> writer(new SegmentWriter(files, directory));
+  if (Status begun = writer->Begin(header); !begun.ok()) {
+    writer->CutOff();
+    return begun;
+  }
   return writer;
 }
 
+Status SegmentWriter::Begin(const SegmentHeader& header) {
+  const std::string stem = directory_ + "/" + SegmentStem(header.name);
+  OpenOptions open;
+  open.write = open.create = open.exclusive = true;
+  open.mode = kFileMode;
+  QUORATE_ASSIGN_OR_RETURN(log_, files_->Open(stem + std::string(kLogSuffix), open));
+  QUORATE_ASSIGN_OR_RETURN(index_, files_->Open(stem + std::string(kIndexSuffix), open));
+  std::string head(kMagic);
+  AppendFrame(head, EncodeHeader(header));
+  QUORATE_RETURN_IF_ERROR(log_->WriteAt(0, head));
+  QUORATE_RETURN_IF_ERROR(log_->Sync());
+  begin_bytes_ = log_bytes_ = head.size();
+  return files_->SyncDirectory(directory_);
+}
+
 Status SegmentWriter::Append(const std::vector<raft::Entry>& entries, const std::optional<IndexRow>& row) {
+  Status written = Write(entries, row);
+  if (!written.ok()) CutOff();
+  return written;
+}
+
+Status SegmentWriter::Write(const std::vector<raft::Entry>& entries, const std::optional<IndexRow>& row) {
   std::string frames;
   std::string payload;
   for (const raft::Entry& entry : entries) {
@@ -219,6 +233,19 @@ Status SegmentWriter::Append(const std::vector<raft::Entry>& entries, const std:
   QUORATE_RETURN_IF_ERROR(index_->Sync());
   index_bytes_ += line.size();
   return absl::OkStatus();
+}
+
+// So that a full disk is not filled with what nobody can use. Where this fails, too, a torn end is passed
+// over by whoever reads it, and an empty segment is removed by the member's next start.
+void SegmentWriter::CutOff() {
+  const bool empty = log_bytes_ == begin_bytes_;
+  for (const auto& [file, bytes] : {std::pair(&log_, log_bytes_), std::pair(&index_, index_bytes_)}) {
+    if (*file == nullptr) continue;
+    const std::string path = (*file)->path();
+    const Status done = empty ? files_->Remove(path) : (*file)->Truncate(bytes);
+    if (!done.ok()) LOG_WARN("failed to cut off what could not be archived", {"error", Message(done)});
+    *file = nullptr;
+  }
 }
 
 StatusOr<Segment> ReadSegment(FileSystem* files, const std::string& directory, const SegmentName& name) {

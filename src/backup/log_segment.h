@@ -72,21 +72,28 @@ std::optional<IndexRow> DecodeRow(std::string_view line);
 // Writing. After an error the segment is not to be written to any more.
 class SegmentWriter {
  public:
-  // Makes both files, durable.
+  // Makes both files, durable; neither is left after an error.
   static StatusOr<std::unique_ptr<SegmentWriter>> Create(FileSystem* files, const std::string& directory,
                                                          const SegmentHeader& header);
-  // Entries that follow each other; durable when it returns, and then the row.
+  // Entries that follow each other; durable when it returns, and then the row. After an error what it wrote
+  // of them is cut off, and a segment without entries is removed, as far as that goes.
   Status Append(const std::vector<raft::Entry>& entries, const std::optional<IndexRow>& row);
   uint64_t size_bytes() const { return log_bytes_; }
   const std::string& path() const { return log_->path(); }
 
  private:
-  SegmentWriter(std::unique_ptr<File> log, std::unique_ptr<File> index)
-      : log_(std::move(log)), index_(std::move(index)) {}
+  SegmentWriter(FileSystem* files, std::string directory) : files_(files), directory_(std::move(directory)) {}
 
-  const std::unique_ptr<File> log_;
-  const std::unique_ptr<File> index_;
-  uint64_t log_bytes_ = 0;
+  Status Begin(const SegmentHeader& header);
+  Status Write(const std::vector<raft::Entry>& entries, const std::optional<IndexRow>& row);
+  void CutOff();
+
+  FileSystem* const files_;
+  const std::string directory_;
+  std::unique_ptr<File> log_;
+  std::unique_ptr<File> index_;
+  uint64_t begin_bytes_ = 0;  // Of the log, before its first entry.
+  uint64_t log_bytes_ = 0;    // Durable.
   uint64_t index_bytes_ = 0;
 };
 

@@ -33,6 +33,9 @@ std::string MetricsText(const BackupKeeper& keeper) {
   AddMetric(&out, "too_old", "gauge", "1 when that is more than two intervals of --backup-interval.",
             keeper.too_old());
   AddMetric(&out, "running", "gauge", "1 while this member takes a backup.", figures.running);
+  AddMetric(&out, "disk_hangs", "gauge",
+            "1 while the disk of backups has not answered for a minute; other members take the backups then.",
+            figures.disk_hangs);
   AddMetric(&out, "successes_total", "counter", "Good backups that this member took since it started.",
             static_cast<double>(figures.successes));
   AddMetric(&out, "failures_total", "counter", "Backups that failed on this member since it started.",

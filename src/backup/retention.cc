@@ -72,4 +72,16 @@ std::vector<bool> Kept(const Retention& retention, const std::vector<int64_t>& t
   return kept;
 }
 
+int64_t SpanNanos(const Retention& retention, int64_t interval_nanos) {
+  const auto span = [&](size_t count, int64_t unit) {
+    const int64_t period = std::max(unit, interval_nanos);
+    return count > static_cast<size_t>(INT64_MAX / 2 / period) ? INT64_MAX / 2
+                                                               : static_cast<int64_t>(count) * period;
+  };
+  // Periods may be a backup short of whole at both ends.
+  return std::max({span(retention.hourly, kHourNanos), span(retention.daily, kDayNanos),
+                   span(retention.weekly, 7 * kDayNanos)}) +
+         2 * interval_nanos;
+}
+
 }  // namespace quorate::backup

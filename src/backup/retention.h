@@ -29,4 +29,7 @@ StatusOr<Retention> ParseRetention(std::string_view text);
 // is. Time alone removes nothing: while no new backups come, the same ones stay.
 std::vector<bool> Kept(const Retention& retention, const std::vector<int64_t>& taken_nanos);
 
+// How much older than the newest the oldest one that is kept becomes, when one is taken each interval.
+int64_t SpanNanos(const Retention& retention, int64_t interval_nanos);
+
 }  // namespace quorate::backup

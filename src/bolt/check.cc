@@ -6,8 +6,8 @@
 
 namespace quorate::bolt {
 
-CheckReport Check(const ReadTx& tx) {
-  TreeWalk walk(tx.pages(), TreeWalk::Keys::kVerify);
+CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page) {
+  TreeWalk walk(tx.pages(), TreeWalk::Keys::kVerify, on_page);
   walk.Run(tx.meta());
   CheckReport report;
   report.problems = walk.problems();

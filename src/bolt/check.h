@@ -1,6 +1,8 @@
 // Checking a db file: every page, every key.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/status.h"
@@ -22,6 +24,9 @@ struct CheckReport {
 // Reads the whole state: each page is reached at most once, is well formed, and holds its keys in order and
 // within the bounds its branch gives; a stored free list names exactly the pages that are not reachable. Any
 // thread.
-CheckReport Check(const ReadTx& tx);
+//
+// `on_page` (may be empty) hears after each page how many have been read and how many there are, free ones
+// included; false ends the check, whose report is worthless then.
+CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page = {});
 
 }  // namespace quorate::bolt

@@ -145,19 +145,19 @@ Status ReadTx::ForEachBucket(const std::function<Status(std::string_view, const 
   }
 }
 
-Status ReadTx::CopyTo(const std::function<Status(std::string_view)>& fn) const {
+Status ReadTx::CopyTo(const std::function<Status(std::string_view)>& fn, uint64_t begin) const {
   Meta meta = state_->meta;
   const uint64_t page_size = meta.page_size;
   std::string metas(2 * page_size, '\0');
   meta.Store(metas.data(), 0);
   --meta.txid;
   meta.Store(metas.data() + page_size, 1);
-  QUORATE_RETURN_IF_ERROR(fn(metas));
+  if (begin < metas.size()) QUORATE_RETURN_IF_ERROR(fn(std::string_view(metas).substr(begin)));
   const uint64_t chunk_bytes = std::max(kCopyChunkBytes, page_size);
   // A copy: pages that are free in this state are written to meanwhile, and whoever looks twice at a chunk,
   // to hash it and to send it, must see the same bytes both times.
   std::string chunk;
-  for (uint64_t at = metas.size(); at < size_bytes();) {
+  for (uint64_t at = std::max<uint64_t>(metas.size(), begin); at < size_bytes();) {
     const uint64_t n = std::min(chunk_bytes, size_bytes() - at);
     chunk.assign(state_->source.base + at, n);
     QUORATE_RETURN_IF_ERROR(fn(chunk));

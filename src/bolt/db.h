@@ -132,8 +132,8 @@ class ReadTx {
 
   // The state as a db file of its own, in chunks (1 MiB at most, or a page) that stand still: meta 0 with
   // this txid, meta 1 with the one before (as bbolt's Tx.WriteTo does), then the pages. Exactly size_bytes()
-  // bytes.
-  Status CopyTo(const std::function<Status(std::string_view chunk)>& fn) const;
+  // bytes, less the first `begin`, which are not read.
+  Status CopyTo(const std::function<Status(std::string_view chunk)>& fn, uint64_t begin = 0) const;
 
   // Whether a look-up of the key would touch resident pages only. True where the look-up would find damage.
   bool ResidentOnPath(const Bucket& bucket, std::string_view key) const;

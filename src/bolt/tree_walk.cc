@@ -1,13 +1,14 @@
 #include "bolt/tree_walk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "bolt/meta.h"
 
 namespace quorate::bolt {
 
-TreeWalk::TreeWalk(const PageSource& source, Keys keys)
-    : source_(source), keys_(keys), reached_(source.high_water, false) {}
+TreeWalk::TreeWalk(const PageSource& source, Keys keys, PageFn on_page)
+    : source_(source), keys_(keys), on_page_(std::move(on_page)), reached_(source.high_water, false) {}
 
 void TreeWalk::Problem(PageId page, std::string_view what) {
   if (problems_.size() < kProblemsMax) problems_.push_back(source_.Damage(page, what));
@@ -31,11 +32,14 @@ bool TreeWalk::Reach(PageId page, uint64_t span) {
 }
 
 void TreeWalk::WalkPage(PageId page, int depth, int bucket_depth, const Bounds& bounds) {
+  if (ended_) return;
   PageView view;
   if (!source_.Load(page, &view)) return Problem(page, "no branch or leaf page");
   const uint64_t span = view.extent() / source_.page_size;
   // This also ends circles.
   if (!Reach(page, span)) return;
+  pages_ += span;
+  ended_ = on_page_ && !on_page_(pages_, source_.high_water);
   if (depth > kTreeDepthMax) return Problem(page, "the tree is too deep");
   counts_.depth_max = std::max(counts_.depth_max, depth);
   if (keys_ == Keys::kVerify) VerifyKeys(view, page, bounds);

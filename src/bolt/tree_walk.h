@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,11 @@ class TreeWalk {
   enum class Keys { kSkip, kVerify };
   static constexpr size_t kProblemsMax = 100;
 
+  // After each page: how many have been read, and how many there are; false ends the walk.
+  using PageFn = std::function<bool(uint64_t pages, uint64_t pages_total)>;
+
   // With kVerify keys are checked to be non-empty, in order and within the bounds of their branch.
-  TreeWalk(const PageSource& source, Keys keys);
+  TreeWalk(const PageSource& source, Keys keys, PageFn on_page = {});
 
   // The tree, and the pages of the stored free list if there is one.
   void Run(const Meta& meta);
@@ -61,6 +65,9 @@ class TreeWalk {
 
   const PageSource& source_;
   const Keys keys_;
+  const PageFn on_page_;
+  uint64_t pages_ = 0;
+  bool ended_ = false;
   std::vector<bool> reached_;
   std::vector<PageId> listed_free_;
   std::vector<Status> problems_;

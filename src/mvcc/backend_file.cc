@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "bolt/check.h"
 #include "mvcc/backend_impl.h"
-#include "mvcc/snapshot_check.h"
+#include "mvcc/snapshot_parts.h"
 
 namespace quorate::mvcc {
 namespace {
@@ -26,12 +26,23 @@ class FileSnapshot final : public Backend::Snapshot {
   const std::shared_ptr<const CommittedFile> file_;
 };
 
-}  // namespace
-
-Status CheckSnapshot(const Backend::Snapshot& snapshot) {
+const bolt::ReadTx& TxOf(const Backend::Snapshot& snapshot) {
   const auto* const file = dynamic_cast<const FileSnapshot*>(&snapshot);
   QUORATE_CHECK_MSG(file != nullptr, "a snapshot that no backend made");
-  const bolt::CheckReport report = bolt::Check(file->tx());
+  return file->tx();
+}
+
+}  // namespace
+
+Status CopySnapshotFrom(const Backend::Snapshot& snapshot, uint64_t begin,
+                        const std::function<Status(std::string_view)>& write) {
+  return TxOf(snapshot).CopyTo(write, begin);
+}
+
+Status CheckSnapshot(const Backend::Snapshot& snapshot, const std::atomic<bool>& stop) {
+  const auto go_on = [&stop](uint64_t, uint64_t) { return !stop; };
+  const bolt::CheckReport report = bolt::Check(TxOf(snapshot), go_on);
+  if (stop) return MakeStatus(absl::StatusCode::kCancelled, "the check was ended");
   return report.ok() ? absl::OkStatus() : report.problems.front();
 }
 

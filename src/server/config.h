@@ -84,7 +84,7 @@ struct Config {
   // ReqTimeout).
   int64_t request_timeout_nanos() const { return 5'000'000'000 + 2 * election_ticks * tick_nanos; }
 
-  // Sees each entry after it was applied, replayed ones too; may be empty. For the simulator.
+  // Sees each entry after it was applied, replayed ones too; may be empty. For --backup-log and tests.
   std::function<void(const raft::Entry&)> on_applied;
 
   // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never

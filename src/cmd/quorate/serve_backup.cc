@@ -47,10 +47,13 @@ StatusOr<std::unique_ptr<ServeBackups>> ServeBackups::Make(const Options& option
 ServeBackups::ServeBackups(backup::KeeperOptions options, bool archive_log, net::Loop* loop)
     : options_(std::move(options)),
       archive_log_(archive_log),
-      executor_(1, [this, loop] { loop->Post([this] { executor_.RunCompletions(); }); }) {}
+      executor_([this, loop] { loop->Post([this] { executor_.RunCompletions(); }); }, files_) {}
+
+// A check under way ends with its keeper, so that the executor need not wait for it.
+ServeBackups::~ServeBackups() { keeper_ = nullptr; }
 
 void ServeBackups::Start(server::Member* member, server::ClusterLife* life) {
-  const Env env{&files_, &clock_, &random_, &executor_};
+  const Env env{files_.get(), &clock_, &random_, &executor_};
   if (archive_log_) archiver_ = std::make_unique<backup::LogArchiver>(member, env, options_.directory);
   keeper_ =
       std::make_unique<backup::BackupKeeper>(member, &life->peer_service(), env, options_, archiver_.get());

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "backup/backup_keeper.h"
+#include "backup/disk_executor.h"
 #include "backup/log_archiver.h"
 #include "base/env_posix.h"
-#include "base/thread_executor.h"
 #include "cmd/quorate/options.h"
 #include "net/loop.h"
 #include "server/cluster_life.h"
@@ -21,6 +21,8 @@ class ServeBackups {
  public:
   // Null without --backup-dir. InvalidArgument for settings that can't be meant. `loop` outlives it.
   static StatusOr<std::unique_ptr<ServeBackups>> Make(const Options& options, net::Loop* loop);
+  // Takes a moment at most, though the disk of backups may not answer.
+  ~ServeBackups();
 
   void Start(server::Member* member, server::ClusterLife* life);
   // With the member's; after Start.
@@ -37,13 +39,12 @@ class ServeBackups {
 
   const backup::KeeperOptions options_;
   const bool archive_log_;
-  PosixFileSystem files_;
+  const std::shared_ptr<PosixFileSystem> files_ = std::make_shared<PosixFileSystem>();
   SystemClock clock_;
   SystemRandom random_;
   std::unique_ptr<backup::LogArchiver> archiver_;  // Null without --backup-log.
   std::unique_ptr<backup::BackupKeeper> keeper_;
-  // Last: its threads end before what they use goes. That comes after the member was closed.
-  ThreadExecutor executor_;
+  backup::DiskExecutor executor_;
 };
 
 }  // namespace quorate::cmd
