@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/disk.h"
 #include "base/logging.h"
 #include "bolt/page_fill.h"
 #include "bolt/tail_pages.h"
@@ -27,6 +28,11 @@ constexpr size_t kCutsQuick = 4;
 constexpr uint64_t kLeftPart = 10;
 // Packing pages must save this part of the file to be worth a copy of it.
 constexpr uint64_t kPackingPart = 10;
+// A copy needs the size in use and a tenth of it; and the log and everything else on the disk so much: as
+// much as is in use again, within these.
+constexpr uint64_t kCopyRoomPart = 10;
+constexpr uint64_t kCopySpareBytesMin = uint64_t{64} << 20;
+constexpr uint64_t kCopySpareBytesMax = uint64_t{1} << 30;
 // No run makes more plans than it needs for the whole file, and these.
 constexpr size_t kPlansBeyond = 16;
 
@@ -53,6 +59,7 @@ void Defragmenter::Start(std::function<void(Status)> done) {
   plans_ = 0;
   no_room_before_ = false;
   cut_owed_ = false;
+  outcome_ = {};
   tail_ = nullptr;
   phase_ = Phase::kMoving;
   LOG_INFO("defragmenting", {"path", backend_->path}, {"current-db-size-bytes", stats_before_.size_bytes},
@@ -79,7 +86,9 @@ void Defragmenter::LookForPages() {
   const bolt::PageId from = stats.pages_total - stats.pages_free + SparePages(free_before_);
   backend_->env.executor->Submit(
       Lane::kRead,
-      [look, from, first = plans_ == 0, file = backend_->file] {
+      [look, from, first = plans_ == 0, file = backend_->file, files = backend_->env.files,
+       path = backend_->path] {
+        look->room_bytes = FreeBytes(files, path).value_or(UINT64_MAX);
         look->status = [&]() -> Status {
           if (first) {
             QUORATE_ASSIGN_OR_RETURN(look->packable_bytes, bolt::PackableBytes(file->tx(), kSequentialFill,
@@ -108,7 +117,8 @@ void Defragmenter::LookForPages() {
 
 void Defragmenter::Looked(const Look& look) {
   if (!look.status.ok()) return End(look.status);
-  if (plans_ == 0 && PackingPays(look.packable_bytes)) return BeginCopying();
+  room_bytes_ = look.room_bytes;
+  if (plans_ == 0 && PackingPays(look.packable_bytes) && MayCopy()) return BeginCopying();
   if (tail_ == nullptr) {
     ++plans_;
     plan_moved_ = 0;
@@ -148,7 +158,7 @@ void Defragmenter::MovesEnded() {
   const uint64_t returned = pages_before_ - std::min(pages_before_, no_room_end_);
   const uint64_t left = free_before_ - std::min(free_before_, returned);
   const bool much_left = left > free_before_ / kLeftPart && left > no_room_end_ / kLeftPart;
-  if (returned < free_before_ / 2 || much_left) {
+  if ((returned < free_before_ / 2 || much_left) && MayCopy()) {
     BeginCopying();
   } else {
     BeginCutting();
@@ -167,7 +177,7 @@ void Defragmenter::BeginCutting() {
 }
 
 void Defragmenter::CutEnded(const DefragStep& step) {
-  if (!step.cut.owed) return End({});
+  if (!step.cut.owed) return End(outcome_);
   const int64_t now = backend_->env.clock->MonotonicNanos();
   cuts_waiting_ = step.cut.cut_bytes > 0 ? 0 : cuts_waiting_ + 1;
   if (cuts_waiting_ > kCutsQuick) {
@@ -176,7 +186,7 @@ void Defragmenter::CutEnded(const DefragStep& step) {
       cut_owed_ = true;
       LOG_INFO("the end of the db file is still being read; it is cut when its readers have left",
                {"path", backend_->path});
-      return End({});
+      return End(outcome_);
     }
   }
   Ready();
@@ -184,6 +194,18 @@ void Defragmenter::CutEnded(const DefragStep& step) {
 
 // --- copying
 // ---------------------------------------------------------------------------------------------------------
+
+bool Defragmenter::MayCopy() {
+  const uint64_t in_use = backend_->Figures().size_in_use_bytes;
+  const uint64_t needed =
+      in_use + in_use / kCopyRoomPart + std::clamp(in_use, kCopySpareBytesMin, kCopySpareBytesMax);
+  if (room_bytes_ >= needed) return true;
+  outcome_ =
+      ResourceExhausted("a copy of " + backend_->path + " needs " + std::to_string(needed) +
+                        " bytes of free space on its disk, and there are " + std::to_string(room_bytes_) +
+                        "; moving pages returns what it can: free some space, and defragment again");
+  return false;
+}
 
 void Defragmenter::BeginCopying() {
   phase_ = Phase::kCopying;

@@ -6,7 +6,8 @@
 //
 // Copying, if moving would return less than half of what is free, or leave a tenth of it and of the file,
 // because overflow pages have no room below or because more is free within pages than pages are: the whole
-// file goes into a new one, which takes its place (FileCopy).
+// file goes into a new one, which takes its place (FileCopy). It needs room on the disk beside the file:
+// where that is short, moving does what it can, and the answer is ResourceExhausted.
 //
 // Between the steps a reader thread plans and reads the pages that come next.
 #pragma once
@@ -53,6 +54,7 @@ class Defragmenter {
     size_t begin = 0;
     size_t end = 0;
     uint64_t packable_bytes = 0;  // With the first plan.
+    uint64_t room_bytes = 0;      // On the disk.
     Status status;
   };
 
@@ -65,6 +67,8 @@ class Defragmenter {
   void MoveEnded(const DefragStep& step);
   void CutEnded(const DefragStep& step);
   void BeginCutting();
+  // Whether there is room for it; if not, that is what the run comes to.
+  bool MayCopy();
   void BeginCopying();
   // No page can or need be moved any more.
   void MovesEnded();
@@ -78,6 +82,8 @@ class Defragmenter {
   bool cut_owed_ = false;  // After the end: commits go on trying to cut.
   Status refused_;
   std::vector<std::function<void(Status)>> done_;
+  uint64_t room_bytes_ = 0;  // On the disk, when it was last looked at.
+  Status outcome_;           // Of a run that ends as it should.
 
   int64_t begin_nanos_ = 0;
   Backend::Stats stats_before_;

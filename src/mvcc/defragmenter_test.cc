@@ -152,6 +152,38 @@ TEST(DefragmenterTest, HalfEmptyPagesArePacked) {
   EXPECT_EQ(Records(*world.backend), expected);
 }
 
+// A copy that does not fit would end in a full disk, and that in the alarm NOSPACE: none is begun, and what
+// moving can return is returned.
+TEST(DefragmenterTest, NoCopyWhereTheDiskHasNoRoom) {
+  constexpr uint64_t kSpare = uint64_t{64} << 20;
+  for (const Fill fill : {FillWithGrowing, FillHalfEmpty}) {
+    World world(1);
+    ASSERT_TRUE(world.Open().ok());
+    fill(world, fill == FillWithGrowing ? 40 : 20'000);
+    const auto expected = Records(*world.backend);
+    const Backend::Stats before = world.backend->stats();
+    const uint64_t needed = before.size_in_use_bytes + before.size_in_use_bytes / 10 + kSpare;
+    bool seen_copy = false;
+    world.files.set_before_operation([&](SimOperation, const std::string& path) -> Status {
+      seen_copy = seen_copy || path.starts_with("db.tmp.");
+      return {};
+    });
+    world.files.set_capacity_bytes(world.files.used_bytes() + needed - kSpare / 2);
+    const Status refused = world.Defragment();
+    EXPECT_FALSE(seen_copy);
+    EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+    EXPECT_NE(Message(refused).find("bytes of free space"), std::string_view::npos) << refused;
+    EXPECT_LE(world.backend->size_bytes(), before.size_bytes);
+    EXPECT_EQ(Records(*world.backend), expected);
+
+    world.files.set_capacity_bytes(world.files.used_bytes() + needed + kSpare);
+    EXPECT_TRUE(world.Defragment().ok());
+    EXPECT_TRUE(seen_copy);
+    EXPECT_LT(world.backend->size_bytes(), before.size_bytes);
+    EXPECT_EQ(Records(*world.backend), expected);
+  }
+}
+
 // Whatever operation fails or is the last before a crash: nothing that was committed is missing.
 void StopAtEveryOperation(const Shape& shape, bool crash) {
   bool through = false;

@@ -6,6 +6,12 @@
 #include "base/logging.h"
 
 namespace quorate::server {
+namespace {
+
+// A disk without the room that it takes is not tried again at once.
+constexpr int64_t kNoRoomPauseNanos = int64_t{3'600} * 1'000'000'000;
+
+}  // namespace
 
 AutoDefrag::AutoDefrag(const AutoDefragOptions& options, Random* random, MeasureFn measure,
                        DefragmentFn defragment)
@@ -37,7 +43,11 @@ void AutoDefrag::Look() {
     if (status.ok()) {
       left_bytes_ = measure_().free_bytes;
     } else {
-      LOG_WARN("failed auto defragmentation; will try again", {"error", Message(status)});
+      const bool no_room = absl::IsResourceExhausted(status);
+      if (no_room) next_look_nanos_ += kNoRoomPauseNanos;
+      LOG_WARN(no_room ? "auto defragmentation finds no room on the disk; will try again in an hour"
+                       : "failed auto defragmentation; will try again",
+               {"error", Message(status)});
     }
   });
 }

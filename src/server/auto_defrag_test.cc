@@ -91,6 +91,18 @@ TEST(AutoDefragTest, TriesAgainAfterAFailure) {
   EXPECT_EQ(world.begun.size(), 2u);
 }
 
+TEST(AutoDefragTest, PausesWhereTheDiskHasNoRoom) {
+  World world(20);
+  world.use = {100 * kMebibyte, 50 * kMebibyte};
+  world.Run(60 * kMinute);
+  ASSERT_EQ(world.begun.size(), 1u);
+  std::exchange(world.done, nullptr)(ResourceExhausted("no space"));
+  world.Run(50 * kMinute);
+  EXPECT_EQ(world.begun.size(), 1u);
+  world.Run(40 * kMinute);
+  EXPECT_EQ(world.begun.size(), 2u);
+}
+
 TEST(AutoDefragTest, MembersLookApart) {
   std::vector<int64_t> first;
   for (uint64_t seed = 1; seed <= 3; ++seed) {
