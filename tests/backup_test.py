@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -325,6 +326,70 @@ class MomentTest(BackupTest):
         drill = run(tool(), "backup", "verify", page, "--scratch-dir", self.root / "scratch")
         self.assertEqual(drill.returncode, 1)
         self.assertIn("it was damaged", drill.stderr)
+
+    def restore_member(self, cluster, one, at):
+        """From the member's own directory; what the tool says."""
+        names = ",".join(f"{each.name}={each.peer_url}" for each in cluster.members)
+        one.data_dir = one.root / f"restored-{self.chance.randrange(1 << 40)}"
+        result = run(tool(), "restore", "--at", at, one.backups, "--name", one.name, "--data-dir", one.data_dir,
+                     "--initial-cluster", names, "--initial-advertise-peer-urls", one.peer_url)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        told = re.search(r"raft index (\d+), hash of the keys (\d+), last noted at \S+Z\n.*--at index:(\d+),", result.stdout)
+        self.assertTrue(told, result.stdout)
+        self.assertEqual(told[1], told[3])
+        return told[1], told[2]
+
+    def test_a_cluster_comes_back_from_a_directory_each(self):
+        """By the raft index that the first restore names: the same state everywhere. Other states are another cluster."""
+        self.chance = random.Random(1)
+        cluster = self.start_cluster(interval="1h", flags=["--backup-log"])
+        leader = cluster.leader()
+        wait_for(lambda: backups(leader.backups), "the first backup")
+        history = {}
+        with leader.api() as service:
+            revision = self.write(service, history, 20)
+            # Changes that have no revision.
+            for lease in range(1, 6):
+                service.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=86400, ID=lease))
+            self.archived(cluster.members, revision)
+            wanted = time.time()
+            later = self.write(service, history, 20)
+        self.archived(cluster.members, later)
+        cluster.kill()
+        base = backups(leader.backups)[0]
+        for one in cluster.members:
+            one.extra_flags = []
+            if one is not leader:
+                for path in (base, base.with_suffix(".json")):
+                    shutil.copy(path, one.backups)
+
+        first = cluster.members[0]
+        text = datetime.datetime.fromtimestamp(wanted, datetime.timezone.utc).isoformat()
+        index, hashed = self.restore_member(cluster, first, text)
+        self.assertEqual(int(hashed), history[revision][1])
+        for one in cluster.members[1:]:
+            self.assertEqual(self.restore_member(cluster, one, f"index:{index}"), (index, hashed))
+        cluster.start()
+        self.assertEqual(cluster.agree(), revision)
+        for one in cluster.members:
+            with one.api() as service:
+                self.assertEqual({kv.key: kv.value for kv in api.every_key(service)}, history[revision][0])
+        with cluster.leader().api() as service:
+            self.assertGreater(service.KV.Put(rpc.PutRequest(key=b"new", value=b"x")).header.revision, revision)
+        cluster.agree()
+        cluster.kill()
+
+        # One that went further.
+        other = cluster.members[2]
+        for one in cluster.members[:2]:
+            self.restore_member(cluster, one, f"index:{index}")
+        self.restore_member(cluster, other, later)
+        for one in cluster.members:
+            one.spawn()
+        for one in cluster.members[:2]:
+            one.wait_healthy()
+        wait_for(lambda: "cluster ID mismatch" in other.log() or "cluster ID mismatch" in first.log(), "it is refused")
+        self.assertNotEqual(cluster.leader(among=cluster.members[:2]), other)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ StatusOr<DbCheck> CheckDbFile(FileSystem* files, const std::string& path, const 
   QUORATE_RETURN_IF_ERROR(db.status());
   QUORATE_RETURN_IF_ERROR(ReadAhead(files, path, report));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, (*db)->BeginRead());
-  const bolt::CheckReport pages = bolt::Check(tx);
+  const bolt::CheckReport pages = CheckPages(tx, report);
   check.pages_total = pages.pages_total;
   check.pages_free = pages.pages_free;
   for (const Status& problem : pages.problems) damage(std::string(Message(problem)));

@@ -111,11 +111,19 @@ StatusOr<Digest> ReadDigest(FileSystem* files, const std::string& path, const Re
   return digest;
 }
 
-Status CheckDb(const bolt::ReadTx& tx, const std::string& path) {
-  const bolt::CheckReport report = bolt::Check(tx);
-  if (!report.ok()) {
-    return DataLoss("snapshot file integrity check failed. " + std::to_string(report.problems.size()) +
-                    " errors found. The first: " + std::string(Message(report.problems.front())));
+bolt::CheckReport CheckPages(const bolt::ReadTx& tx, const ReportFn& report) {
+  const uint64_t page_size = tx.pages().page_size;
+  return bolt::Check(tx, [&](uint64_t pages, uint64_t pages_total) {
+    if (report) report("checking", pages * page_size, pages_total * page_size);
+    return true;
+  });
+}
+
+Status CheckDb(const bolt::ReadTx& tx, const std::string& path, const ReportFn& report) {
+  const bolt::CheckReport pages = CheckPages(tx, report);
+  if (!pages.ok()) {
+    return DataLoss("snapshot file integrity check failed. " + std::to_string(pages.problems.size()) +
+                    " errors found. The first: " + std::string(Message(pages.problems.front())));
   }
   QUORATE_ASSIGN_OR_RETURN(const auto keys, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kKey)));
   QUORATE_ASSIGN_OR_RETURN(const auto meta, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kMeta)));

@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "base/status.h"
+#include "bolt/check.h"
 #include "bolt/db.h"
 #include "offline/report.h"
 
@@ -40,6 +41,8 @@ std::optional<std::string> WhyNoDb(FileSystem* files, const std::string& path);
 
 // Every page and key, and the buckets that etcd makes. The error is one line, with the text that etcd has for
 // it.
-Status CheckDb(const bolt::ReadTx& tx, const std::string& path);
+Status CheckDb(const bolt::ReadTx& tx, const std::string& path, const ReportFn& report);
+// The pages only.
+bolt::CheckReport CheckPages(const bolt::ReadTx& tx, const ReportFn& report);
 
 }  // namespace quorate::offline

@@ -63,7 +63,7 @@ StatusOr<DbStatus> ReadDbStatus(FileSystem* files, const std::string& path, cons
   QUORATE_ASSIGN_OR_RETURN(const auto db, OpenDb(files, path, false));
   QUORATE_RETURN_IF_ERROR(ReadAhead(files, path, report));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
-  QUORATE_RETURN_IF_ERROR(CheckDb(tx, path));
+  QUORATE_RETURN_IF_ERROR(CheckDb(tx, path, report));
   DbStatus status;
   status.size_bytes = tx.size_bytes();
   QUORATE_ASSIGN_OR_RETURN(const auto meta, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kMeta)));

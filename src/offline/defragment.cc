@@ -81,7 +81,7 @@ Status WriteCopy(FileSystem* files, const bolt::ReadTx& from, uint64_t bytes_in_
 StatusOr<Defragmented> Defragment(const Env& env, const std::string& db_path, const ReportFn& report) {
   QUORATE_ASSIGN_OR_RETURN(const auto db, OpenDb(env.files, db_path, true));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx from, db->BeginRead());
-  QUORATE_RETURN_IF_ERROR(CheckDb(from, db_path));
+  QUORATE_RETURN_IF_ERROR(CheckDb(from, db_path, report));
   const bolt::Stats stats = db->stats();
   char suffix[24];
   std::snprintf(suffix, sizeof suffix, ".tmp.%016" PRIx64, env.random->Next());

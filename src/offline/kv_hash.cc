@@ -117,7 +117,7 @@ StatusOr<KvHash> ComputeKvHash(FileSystem* files, const std::string& path, int64
   QUORATE_ASSIGN_OR_RETURN(const auto db, OpenDb(files, path, false));
   QUORATE_RETURN_IF_ERROR(ReadAhead(files, path, report));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
-  QUORATE_RETURN_IF_ERROR(CheckDb(tx, path));
+  QUORATE_RETURN_IF_ERROR(CheckDb(tx, path, report));
   QUORATE_ASSIGN_OR_RETURN(const auto records, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kKey)));
   QUORATE_ASSIGN_OR_RETURN(const auto meta, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kMeta)));
   QUORATE_ASSIGN_OR_RETURN(const int64_t finished, ReadRevision(*meta, mvcc::kFinishedCompactKey));

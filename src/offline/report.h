@@ -7,6 +7,9 @@
 
 namespace quorate::offline {
 
+// The phase whose numbers are entries of a log, and not bytes.
+inline constexpr std::string_view kReplaying = "replaying";
+
 // `phase` names what is being done ("copying"); bytes done, and in all. Called often: cheap.
 using ReportFn = std::function<void(std::string_view phase, uint64_t done, uint64_t total)>;
 

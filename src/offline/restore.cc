@@ -57,7 +57,7 @@ class Site {
     }
     if (member_in_place_) Forget(files_->RemoveAll(final_.member));
     if (log_in_place_) Forget(files_->RemoveAll(final_.wal));
-    if (!first_made_.empty()) Forget(files_->RemoveAll(first_made_));
+    RemoveNewParents();
   }
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;
@@ -145,6 +145,17 @@ class Site {
     }
   }
 
+  // Those that are empty: another restore may have put its own directory into one meanwhile.
+  void RemoveNewParents() {
+    if (first_made_.empty()) return;
+    for (std::string dir = final_.root;; dir = ParentOf(dir)) {
+      const auto names = files_->List(dir);
+      if (names.ok() ? !names->empty() : !absl::IsNotFound(names.status())) return;
+      if (names.ok() && !files_->Remove(dir).ok()) return;
+      if (dir == first_made_) return;
+    }
+  }
+
   static void Forget(const Status& status) {
     if (!status.ok()) LOG_WARN("failed to remove what a restore left", {"error", Message(status)});
   }
@@ -178,11 +189,11 @@ Status CheckDigest(FileSystem* files, const RestoreOptions& options, const Repor
       why.value_or("the file was changed after it was saved: copy it anew, or use another snapshot"));
 }
 
-StatusOr<std::vector<cluster::Member>> NewMembers(const RestoreOptions& options) {
+StatusOr<std::vector<cluster::Member>> NewMembers(const RestoreOptions& options, const std::string& token) {
   QUORATE_ASSIGN_OR_RETURN(const auto urls, cluster::ParseUrls(options.peer_urls));
   QUORATE_ASSIGN_OR_RETURN(const auto initial, cluster::ParseInitialCluster(options.initial_cluster));
   QUORATE_RETURN_IF_ERROR(cluster::VerifyBootstrap(initial, options.name, urls, {}));
-  return cluster::InitialMembers(initial, options.initial_cluster_token);
+  return cluster::InitialMembers(initial, token);
 }
 
 // The v2 store of the .snap file: the members, and the version that the database says the cluster has.
@@ -233,7 +244,8 @@ Status CheckRestoreOptions(const RestoreOptions& options) {
 
 StatusOr<Restored> Restore(FileSystem* files, const RestoreOptions& options, const ReportFn& report) {
   QUORATE_RETURN_IF_ERROR(CheckRestoreOptions(options));
-  QUORATE_ASSIGN_OR_RETURN(const std::vector<cluster::Member> members, NewMembers(options));
+  const std::string& token = options.initial_cluster_token;
+  QUORATE_ASSIGN_OR_RETURN(std::vector<cluster::Member> members, NewMembers(options, token));
   Site site(files, options);
   QUORATE_RETURN_IF_ERROR(site.CheckFree());
   const DataDirectory& goal = site.final_places();
@@ -244,7 +256,10 @@ StatusOr<Restored> Restore(FileSystem* files, const RestoreOptions& options, con
   QUORATE_RETURN_IF_ERROR(site.Open());
   const DataDirectory& at = site.building();
   QUORATE_RETURN_IF_ERROR(CopyDb(files, options.snapshot_path, at.db, report));
-  if (options.prepare_db) QUORATE_RETURN_IF_ERROR(options.prepare_db(at.db));
+  if (options.prepare_db) {
+    QUORATE_ASSIGN_OR_RETURN(const std::string state, options.prepare_db(at.db));
+    QUORATE_ASSIGN_OR_RETURN(members, NewMembers(options, token + state));
+  }
   cluster::Bootstrap bootstrap = cluster::MakeBootstrap(members);
   bootstrap.hard_state.vote = members.front().id;
   DbChanges changes;

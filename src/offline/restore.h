@@ -32,8 +32,9 @@ struct RestoreOptions {
   std::string initial_cluster_token = "etcd-cluster";
   bool skip_hash_check = false;
   // Runs on the copy of the snapshot, whose path it gets, before it becomes the new cluster's; an error ends
-  // the restore. May be empty.
-  std::function<Status(const std::string& db_path)> prepare_db;
+  // the restore. May be empty. What it gives goes to the end of the token: members of one cluster must get
+  // the same, or their IDs differ and they refuse each other.
+  std::function<StatusOr<std::string>(const std::string& db_path)> prepare_db;
   uint64_t map_bytes = 0;  // 0: the default.
   // Both or neither: the revision of the store becomes this much higher and all before counts as compacted,
   // so that clients that saw revisions after the snapshot notice.

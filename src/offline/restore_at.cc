@@ -21,10 +21,16 @@ using backup::BackupNote;
 
 std::string Text(const Moment& at) {
   if (at.revision) return "revision " + std::to_string(*at.revision);
+  if (at.index) return "raft index " + std::to_string(*at.index);
   return at.unix_nanos ? backup::UtcText(*at.unix_nanos) : "the end of the archive";
 }
 
-bool IsAtOrBefore(const BackupName& backup, const Moment& at) {
+bool IsAtOrBefore(FileSystem* files, const std::string& directory, const BackupName& backup,
+                  const Moment& at) {
+  if (at.index) {
+    const auto note = backup::ReadNote(files, directory, backup);
+    return note.ok() && note->raft_index <= *at.index;
+  }
   if (at.revision) return backup.revision <= *at.revision;
   return !at.unix_nanos || backup.taken_unix_nanos <= *at.unix_nanos;
 }
@@ -47,7 +53,8 @@ StatusOr<BackupName> ChooseBackup(FileSystem* files, const RestoreAtOptions& opt
   }
   for (auto one = backups.rbegin(); one != backups.rend(); ++one) {
     const bool named = backup::Stem(*one) + std::string(backup::kBackupSuffix) == options.backup_file;
-    if (options.backup_file.empty() ? IsAtOrBefore(*one, options.at) : named) return *one;
+    if (options.backup_file.empty() ? IsAtOrBefore(files, options.backup_dir, *one, options.at) : named)
+      return *one;
   }
   if (!options.backup_file.empty()) {
     return NotFound(options.backup_dir + " has no backup " + options.backup_file);
@@ -67,6 +74,7 @@ struct Target {
 StatusOr<Target> FindTarget(FileSystem* files, const RestoreAtOptions& options, const BackupNote& base) {
   Target target;
   target.unix_nanos = base.name.taken_unix_nanos;
+  if (options.at.index) target.index = *options.at.index;
   if (!options.at.unix_nanos) return target;
   const int64_t until = *options.at.unix_nanos;
   target.index = base.raft_index;
@@ -98,9 +106,11 @@ class Replayer {
         options_(options),
         base_(base),
         target_(target),
-        report_(report) {}
+        report_(report),
+        unix_nanos_(target.unix_nanos) {}
 
-  Status Run(const std::string& db_path) {
+  // What the state is told from others by.
+  StatusOr<std::string> Run(const std::string& db_path) {
     QUORATE_ASSIGN_OR_RETURN(const auto replay, Replay::Open(&files_, &clock_, &random_, db_path));
     if (replay->index() != base_.raft_index || replay->revision() != base_.name.revision) {
       return DataLoss("the backup is of raft index " + std::to_string(replay->index()) + " and revision " +
@@ -115,13 +125,20 @@ class Replayer {
       if (!piece) break;
       QUORATE_RETURN_IF_ERROR(ApplyPiece(*piece, *replay));
     }
+    if (!Reached(*replay)) QUORATE_RETURN_IF_ERROR(NotReached(*replay, chain.WhatIsMissing()));
     revision_ = replay->revision();
-    if (!Reached(*replay)) return NotReached(*replay, chain.WhatIsMissing());
-    return replay->Close();
+    index_ = replay->index();
+    QUORATE_ASSIGN_OR_RETURN(kv_hash_, replay->HashKv());
+    QUORATE_RETURN_IF_ERROR(replay->Close());
+    return "@" + std::to_string(index_) + "-" + std::to_string(revision_) + "-" + std::to_string(kv_hash_) +
+           "-" + std::to_string(options_.member.revision_bump);
   }
   uint64_t entries() const { return entries_; }
   uint64_t hashes_compared() const { return hashes_compared_; }
   int64_t revision() const { return revision_; }
+  uint64_t index() const { return index_; }
+  uint32_t kv_hash() const { return kv_hash_; }
+  int64_t unix_nanos() const { return unix_nanos_; }
 
  private:
   Status ReadHashes() {
@@ -165,7 +182,7 @@ class Replayer {
       QUORATE_RETURN_IF_ERROR(replay.Apply(entry));
       ++entries_;
       QUORATE_RETURN_IF_ERROR(CompareHash(replay));
-      if (report_) report_("replaying", entry.index - base_.raft_index, Total(piece));
+      if (report_) report_(kReplaying, entry.index - base_.raft_index, Total(piece));
     }
     for (; row != piece.rows.end() && row->index <= replay.index(); ++row) {
       QUORATE_RETURN_IF_ERROR(CheckRow(*row, piece, replay));
@@ -174,7 +191,8 @@ class Replayer {
   }
 
   // What the member noted then must be what the log leads to now.
-  static Status CheckRow(const backup::IndexRow& row, const backup::ChainPiece& piece, const Replay& replay) {
+  Status CheckRow(const backup::IndexRow& row, const backup::ChainPiece& piece, const Replay& replay) {
+    if (!options_.at.unix_nanos) unix_nanos_ = std::max(unix_nanos_, row.unix_nanos);
     if (row.index != replay.index() || row.revision == replay.revision()) return absl::OkStatus();
     return DataLoss(piece.path + " leads to revision " + std::to_string(replay.revision()) +
                     " at raft index " + std::to_string(row.index) + ", where the member had revision " +
@@ -186,9 +204,9 @@ class Replayer {
     return last - base_.raft_index;
   }
 
-  Status NotReached(Replay& replay, const std::string& missing) const {
+  Status NotReached(const Replay& replay, const std::string& missing) const {
     const bool wanted = options_.at.revision || target_.index != UINT64_MAX;
-    if (!wanted && missing.empty()) return replay.Close();
+    if (!wanted && missing.empty()) return absl::OkStatus();
     return OutOfRange(
         "the archive in " + options_.backup_dir + " reaches revision " + std::to_string(replay.revision()) +
         " (raft index " + std::to_string(replay.index()) + "), and not " + Text(options_.at) + ": " +
@@ -207,6 +225,9 @@ class Replayer {
   uint64_t entries_ = 0;
   uint64_t hashes_compared_ = 0;
   int64_t revision_ = 0;
+  uint64_t index_ = 0;
+  uint32_t kv_hash_ = 0;
+  int64_t unix_nanos_;
 };
 
 }  // namespace
@@ -220,6 +241,17 @@ StatusOr<Moment> ParseMoment(std::string_view text) {
       return InvalidArgument(std::string(text) + " is no revision: they go from 1 to 2^63-1");
     }
     at.revision = revision;
+    return at;
+  }
+  if (constexpr std::string_view kIndex = "index:"; text.starts_with(kIndex)) {
+    const std::string_view digits = text.substr(kIndex.size());
+    uint64_t index = 0;
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    if (parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size() || index == 0) {
+      return InvalidArgument(std::string(text) +
+                             " names no raft index; write index:5012, as another restore said");
+    }
+    at.index = index;
     return at;
   }
   const auto time = backup::ParseUtc(text);
@@ -244,7 +276,6 @@ StatusOr<RestoredAt> RestoreAt(FileSystem* files, Clock* clock, Random* random,
   RestoredAt out;
   out.backup_path = options.backup_dir + "/" + backup::Stem(chosen) + std::string(backup::kBackupSuffix);
   out.backup_revision = chosen.revision;
-  out.unix_nanos = target.unix_nanos;
   LOG_INFO("restoring to a moment", {"at", Text(options.at)}, {"backup", out.backup_path},
            {"backup-revision", chosen.revision});
   Replayer replayer(files, clock, random, options, *note, target, report);
@@ -253,6 +284,9 @@ StatusOr<RestoredAt> RestoreAt(FileSystem* files, Clock* clock, Random* random,
   member.prepare_db = [&replayer](const std::string& db_path) { return replayer.Run(db_path); };
   QUORATE_ASSIGN_OR_RETURN(out.restored, Restore(files, member, report));
   out.revision = replayer.revision();
+  out.index = replayer.index();
+  out.kv_hash = replayer.kv_hash();
+  out.unix_nanos = replayer.unix_nanos();
   out.entries = replayer.entries();
   out.hashes_compared = replayer.hashes_compared();
   return out;

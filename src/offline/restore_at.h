@@ -1,6 +1,10 @@
 // From a directory of backups to the data directory of one member of a new cluster, at any moment: the newest
 // backup at or before it, and the archived log (src/backup) applied to its copy up to there. The rest is as
-// `snapshot restore` does it; its invariants hold here (restore.h).
+// `snapshot restore` does it; its invariants hold here (restore.h), and one more:
+//   5. Members that were restored to different states refuse each other: raft index, revision and hash of the
+//   state go into the IDs of the new cluster and its members. Hosts that restore from directories of their
+//   own would else go on with different data, since a time, a revision and the end of an archive are not the
+//   same entry everywhere.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +23,11 @@ namespace quorate::offline {
 struct Moment {
   std::optional<int64_t> revision;
   std::optional<int64_t> unix_nanos;
+  // Of the last entry: this alone is one state on every host, since entries without a revision change leases
+  // and users.
+  std::optional<uint64_t> index = std::nullopt;
 };
-// A revision (digits) or a time (backup/utc_time.h).
+// A revision (digits), a time (backup/utc_time.h), or "index:" and a raft index.
 StatusOr<Moment> ParseMoment(std::string_view text);
 
 struct RestoreAtOptions {
@@ -37,11 +44,13 @@ struct RestoreAtOptions {
 struct RestoredAt {
   Restored restored;
   int64_t revision = 0;     // Reached.
+  uint64_t index = 0;       // The same as a raft index.
+  uint32_t kv_hash = 0;     // HashKV there.
   std::string backup_path;  // Where it began.
   int64_t backup_revision = 0;
   uint64_t entries = 0;          // Of the archived log, applied.
   uint64_t hashes_compared = 0;  // With those of later backups.
-  // Of the row that decided, for a time; the backup's own when it is newer than every row.
+  // When a member last noted a state at or before it: a row, or the backup.
   int64_t unix_nanos = 0;
 };
 

@@ -141,6 +141,26 @@ class RestoreAtTest : public testing::Test {
     EXPECT_EQ(restored->revision, revision);
     EXPECT_EQ(RestoredHash(), (at.revision ? first_hashes_ : last_hashes_)[revision]);
   }
+  // What another member archived in a directory of its own: the same log, and rows by a clock that is
+  // `ahead`.
+  void CopyArchive(const std::string& directory, int64_t ahead_nanos) {
+    ASSERT_TRUE(disk_.CreateDirectories(directory, 0700).ok());
+    for (const std::string& name : *disk_.List(kBackups)) {
+      std::string bytes = *disk_.ReadAll(kBackups + "/" + name);
+      if (name.ends_with(".index")) {
+        std::string rows;
+        for (std::string_view rest = bytes; !rest.empty();) {
+          const size_t end = rest.find('\n');
+          auto row = *backup::DecodeRow(rest.substr(0, end));
+          row.unix_nanos += ahead_nanos;
+          rows += backup::EncodeRow(row);
+          rest.remove_prefix(end + 1);
+        }
+        bytes = rows;
+      }
+      ASSERT_TRUE(disk_.WriteAtomically(directory + "/" + name, bytes, 0600).ok());
+    }
+  }
   // The newest backup, and the number of them.
   std::vector<backup::BackupName> Backups() { return *backup::ListBackups(&disk_, kBackups, 0); }
   std::vector<backup::SegmentName> Segments() { return *backup::ListSegments(&disk_, kBackups, 0); }
@@ -196,6 +216,75 @@ TEST_F(RestoreAtTest, AnyTime) {
     ExpectAt({{}, restored->unix_nanos}, revision);
   }
   ExpectAt({{}, revision_at.rbegin()->first + 1'000'000 * kSecond}, Revision());
+}
+
+// The members of one new cluster, restored from a directory each.
+TEST_F(RestoreAtTest, OtherStatesMakeOtherClusters) {
+  Start(300 * kSecond);
+  Live(60);
+  const int64_t time = Rest();
+  Live(20);
+  Rest();
+  const std::vector<std::string> directories = {kBackups, "/ahead", "/behind"};
+  CopyArchive(directories[1], 5 * kSecond);
+  CopyArchive(directories[2], -5 * kSecond);
+  const auto restore = [&](const std::string& directory, const Moment& at) {
+    RestoreAtOptions options = Options(at);
+    options.backup_dir = directory;
+    EXPECT_TRUE(disk_.RemoveAll("/restored").ok());
+    const auto restored = RestoreAt(&disk_, &live_.clock, &random_, options, {});
+    EXPECT_TRUE(restored.ok()) << restored.status();
+    if (restored.ok() && options.member.revision_bump == 0) {
+      EXPECT_EQ(restored->kv_hash, RestoredHash());
+    }
+    return *restored;
+  };
+  // One command, three states: three clusters, which refuse each other.
+  std::map<uint64_t, uint64_t> clusters;
+  for (const std::string& directory : directories) {
+    const RestoredAt restored = restore(directory, {{}, time});
+    EXPECT_EQ(clusters.emplace(restored.index, restored.restored.cluster_id).second, true) << directory;
+  }
+  ASSERT_EQ(clusters.size(), 3u);
+  for (const auto& [index, id] : clusters) {
+    for (const auto& [other_index, other_id] : clusters) EXPECT_EQ(index == other_index, id == other_id);
+    // What the first host's restore names is one state, and one cluster, on all.
+    for (const std::string& directory : directories) {
+      const RestoredAt again = restore(directory, {{}, {}, index});
+      EXPECT_EQ(again.index, index);
+      EXPECT_EQ(again.restored.cluster_id, id);
+    }
+  }
+  RestoreAtOptions bumped = Options({{}, {}, clusters.begin()->first});
+  bumped.member.revision_bump = 1000;
+  bumped.member.mark_compacted = true;
+  EXPECT_TRUE(disk_.RemoveAll("/restored").ok());
+  const auto other = RestoreAt(&disk_, &live_.clock, &random_, bumped, {});
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_NE(other->restored.cluster_id, clusters.begin()->second);
+}
+
+// Leases, users and alarms change without a revision: an index counts them, a revision does not.
+TEST_F(RestoreAtTest, AnIndexIsExact) {
+  Start(300 * kSecond);
+  Live(10);
+  Tick(20);
+  ASSERT_TRUE(live_.Grant(77, 1000).ok());
+  Tick(20);
+  const uint64_t index = live_.member->applied_index();
+  Live(10);
+  Rest();
+  const auto restored = To({{}, {}, index});
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->index, index);
+  const auto before = To({restored->revision, {}});
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_LT(before->index, index);
+  EXPECT_NE(before->restored.cluster_id, restored->restored.cluster_id);
+  const Status later = To({{}, {}, 1'000'000}).status();
+  EXPECT_EQ(later.code(), absl::StatusCode::kOutOfRange) << later;
+  EXPECT_THAT(std::string(Message(later)), HasSubstr("and not raft index 1000000"));
+  EXPECT_TRUE(absl::IsNotFound(To({{}, {}, 1}).status()));
 }
 
 TEST_F(RestoreAtTest, ALogThatIsNotThereIsNamed) {
@@ -330,8 +419,10 @@ TEST_F(RestoreAtTest, TheDrillFindsWhatIsWrong) {
 
 TEST(Moment, IsARevisionOrATime) {
   EXPECT_EQ(ParseMoment("4711")->revision, 4711);
+  EXPECT_EQ(ParseMoment("index:5012")->index, 5012u);
   EXPECT_EQ(ParseMoment("2026-01-01T00:00:00Z")->unix_nanos, SimClock::kWallStartNanos);
-  for (const char* bad : {"", "0", "-5", "12x", "99999999999999999999", "yesterday", "2026-01-01"}) {
+  for (const char* bad : {"", "0", "-5", "12x", "99999999999999999999", "yesterday", "2026-01-01",
+                          "index:", "index:0", "index:x", "index:-1", "Index:5"}) {
     EXPECT_FALSE(ParseMoment(bad).ok()) << bad;
   }
 }

@@ -104,6 +104,41 @@ TEST_F(RestoreTest, BumpsTheRevisionAndMarksItCompacted) {
   EXPECT_FALSE(files.Exists("/data/other"));
 }
 
+// Members that are restored side by side below a directory that none of them found.
+TEST_F(RestoreTest, AFailureLeavesWhatOthersMadeMeanwhile) {
+  MakeSnapshot("/snapshot.db", SomeRecords());
+  for (const bool others : {false, true}) {
+    RestoreOptions options = Options();
+    options.data_dir = "/new/cluster/m1.etcd";
+    options.prepare_db = [&](const std::string&) -> StatusOr<std::string> {
+      if (others) WriteFile("/new/cluster/m2.etcd/member/snap/db", "another member");
+      return DataLoss("it fails now");
+    };
+    EXPECT_TRUE(absl::IsDataLoss(Run(options).status()));
+    EXPECT_FALSE(files.Exists("/new/cluster/m1.etcd"));
+    EXPECT_EQ(files.Exists("/new"), others);
+    EXPECT_EQ(files.Exists("/new/cluster/m2.etcd/member/snap/db"), others);
+  }
+}
+
+// Of one token and of two states.
+TEST_F(RestoreTest, WhatPreparesTheDatabaseTellsClustersApart) {
+  MakeSnapshot("/snapshot.db", SomeRecords());
+  std::vector<uint64_t> ids;
+  for (const char* state : {"", "@1", "@2", "@1"}) {
+    RestoreOptions options = Options();
+    options.data_dir = "/data/" + std::to_string(ids.size());
+    options.prepare_db = [&](const std::string&) -> StatusOr<std::string> { return std::string(state); };
+    const auto restored = Run(options);
+    ASSERT_TRUE(restored.ok()) << restored.status();
+    ids.push_back(restored->cluster_id);
+    ExpectWhole(options);
+  }
+  EXPECT_EQ(ids[1], ids[3]);
+  EXPECT_NE(ids[1], ids[2]);
+  EXPECT_NE(ids[0], ids[1]);
+}
+
 TEST_F(RestoreTest, RefusesBadFilesAndLeavesNothing) {
   MakeSnapshot("/good.db", SomeRecords());
   const std::string good = *files.ReadAll("/good.db");

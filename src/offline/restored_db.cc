@@ -92,7 +92,7 @@ Status BumpRevision(bolt::WriteTx& tx, bolt::WriteBucket* records, int64_t revis
 Status CopyDb(FileSystem* files, const std::string& from, const std::string& to, const ReportFn& report) {
   QUORATE_ASSIGN_OR_RETURN(const auto db, OpenDb(files, from, false));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
-  QUORATE_RETURN_IF_ERROR(CheckDb(tx, from));
+  QUORATE_RETURN_IF_ERROR(CheckDb(tx, from, report));
   OpenOptions open;
   open.write = open.create = open.exclusive = true;
   QUORATE_ASSIGN_OR_RETURN(const auto file, files->Open(to, open));

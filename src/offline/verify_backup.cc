@@ -103,7 +103,7 @@ Status CheckFile(FileSystem* files, const std::string& path, const std::optional
   }
   QUORATE_ASSIGN_OR_RETURN(const auto db, OpenDb(files, path, false));
   QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
-  return CheckDb(tx, path);
+  return CheckDb(tx, path, report);
 }
 
 // Starts a member on a copy.

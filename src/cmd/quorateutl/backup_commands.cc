@@ -31,6 +31,22 @@ struct RestoreFlags {
   std::string peer_urls;
 };
 
+void PrintReached(const offline::RestoredAt& restored, const std::string& initial_cluster) {
+  std::printf("reached revision %lld: backup of revision %lld and %llu entries of the archived log\n",
+              static_cast<long long>(restored.revision), static_cast<long long>(restored.backup_revision),
+              static_cast<unsigned long long>(restored.entries));
+  const auto index = static_cast<unsigned long long>(restored.index);
+  std::printf("raft index %llu, hash of the keys %u, last noted at %s\n", index, restored.kv_hash,
+              backup::UtcText(restored.unix_nanos).c_str());
+  if (initial_cluster.find(',') == std::string::npos) return;
+  std::printf(
+      "on the other hosts: the same with --at index:%llu, and with --name and --initial-advertise-peer-urls "
+      "of "
+      "each.\nThe hash must be the same everywhere; members that were restored to other states refuse each "
+      "other\n",
+      index);
+}
+
 int RestoreToMoment(Session* session, RestoreFlags flags, const Arguments& arguments) {
   if (arguments.values.size() != 1) {
     return Fail(
@@ -59,9 +75,7 @@ int RestoreToMoment(Session* session, RestoreFlags flags, const Arguments& argum
            log::HexId("cluster-id", restored->restored.cluster_id),
            log::HexId("local-member-id", restored->restored.member_id), {"revision", restored->revision});
   if (session->write_out == "simple") {
-    std::printf("reached revision %lld: backup of revision %lld and %llu entries of the archived log\n",
-                static_cast<long long>(restored->revision), static_cast<long long>(restored->backup_revision),
-                static_cast<unsigned long long>(restored->entries));
+    PrintReached(*restored, options.member.initial_cluster);
     return 0;
   }
   return PrintCells(
@@ -69,6 +83,9 @@ int RestoreToMoment(Session* session, RestoreFlags flags, const Arguments& argum
       {Number("revision", "Revision", "revision", restored->revision),
        Number("backup revision", "Backup revision", "backupRevision", restored->backup_revision),
        Number("entries", "Entries", "entries", static_cast<int64_t>(restored->entries)),
+       Number("raft index", "Raft index", "raftIndex", static_cast<int64_t>(restored->index)),
+       Number("hash", "Hash", "hash", restored->kv_hash),
+       Text("noted", "Noted", "noted", backup::UtcText(restored->unix_nanos)),
        Text("backup", "Backup", "backup", restored->backup_path)});
 }
 
@@ -79,9 +96,10 @@ void AddRestoreToMoment(CommandTree* tree, Session* session) {
       "Restores a member from a server's backups to any moment that their archived log reaches",
       "<backup directory>",
       [session, flags](const Arguments& arguments) { return RestoreToMoment(session, *flags, arguments); });
-  command->add_option("--at", flags->at,
-                      "A revision, or a time such as 2026-11-28T06:31:39Z: the state that it had, or that "
-                      "there was then (default: the newest there is)");
+  command->add_option(
+      "--at", flags->at,
+      "A revision, a time such as 2026-11-28T06:31:39Z, or index:N, a raft index: the state that "
+      "it had, or that there was then (default: the newest there is)");
   command->add_option("--cluster-id", flags->cluster_id,
                       "The cluster, in hex, when the directory has backups of several");
   AddRestoreFlags(command, &flags->options.member, &flags->peer_urls);

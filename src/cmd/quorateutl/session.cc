@@ -40,10 +40,13 @@ offline::ReportFn Session::Report() {
   return [this](std::string_view phase, uint64_t done, uint64_t total) {
     if (phase != phase_) {
       phase_ = phase;
-      if (progress_) {
+      const auto unit = phase == offline::kReplaying ? Progress::Unit::kItems : Progress::Unit::kBytes;
+      if (progress_ && unit == unit_) {
         progress_->Restart(phase_);
       } else {
-        progress_.reset(new Progress(MakeProgress(phase_, Progress::Unit::kBytes, &clock)));
+        StopProgress();
+        unit_ = unit;
+        progress_.reset(new Progress(MakeProgress(phase_, unit, &clock)));
       }
     }
     progress_->Update(done, total);

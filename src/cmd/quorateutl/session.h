@@ -39,6 +39,7 @@ struct Session {
  private:
   std::unique_ptr<Progress> progress_;
   std::string phase_;
+  Progress::Unit unit_ = Progress::Unit::kBytes;
 };
 
 // One result in all formats: names and values in order.
