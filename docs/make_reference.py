@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes docs/flags.md and docs/metrics.md from what the program says of itself: `quorate --help`, and `/metrics` of the members
-of a cluster. tests/docs_test.py fails when the pages say something else.
+of a cluster, with backups on. tests/docs_test.py fails when the pages say something else.
 
     docs/make_reference.py       (QUORATE_BIN names another program)
 """
@@ -67,6 +67,10 @@ def parse_metrics(text, into):
 
 def metrics_of_a_cluster():
     with Cluster() as cluster:
+        for one in cluster.members:
+            backups = one.root / "backups"
+            backups.mkdir()
+            one.extra_flags = ["--backup-dir", str(backups), "--backup-log"]
         cluster.start()
         cluster.leader().fill(10)
         cluster.agree()
