@@ -145,7 +145,8 @@ class RestoreAtTest : public testing::Test {
   // `ahead`.
   void CopyArchive(const std::string& directory, int64_t ahead_nanos) {
     ASSERT_TRUE(disk_.CreateDirectories(directory, 0700).ok());
-    for (const std::string& name : *disk_.List(kBackups)) {
+    const auto names = *disk_.List(kBackups);
+    for (const std::string& name : names) {
       std::string bytes = *disk_.ReadAll(kBackups + "/" + name);
       if (name.ends_with(".index")) {
         std::string rows;
