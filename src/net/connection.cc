@@ -71,6 +71,7 @@ void Connection::OnReadable() {
     read_bytes_ = size * 2;
     if (protocol_ != nullptr && !protocol_->WantsInput()) break;
   }
+  if (tls_ != nullptr) CountOutput();  // Reading may have sealed an answer.
   UpdateReading();
 }
 
@@ -131,32 +132,49 @@ void Connection::Flush() {
   if (closed_ || lingering_ || protocol_ == nullptr) return;
   if (!blocked_) WriteOut();
   if (closed_) return;
+  CountOutput();
   protocol_->AfterFlush();
   if (closed_) return;
   if (output_.empty() && !blocked_ && !dirty_ && protocol_->Finished()) return Linger();
   UpdateReading();
 }
 
+// New output is collected where all connections do that one after the other; only what the socket does not
+// take is kept with the connection.
 void Connection::WriteOut() {
+  ByteQueue& shared = server_->write_buffer();
   size_t written = 0;
   for (;;) {
     if (!stream_->Flush()) return Block();
-    const bool more = protocol_->FillOutput(&output_, kOutputPiece);
-    if (output_.empty()) return;
-    const ssize_t n = stream_->Write(output_.data(), output_.size());
-    if (n == ByteStream::kBroken) return Close();
+    const bool kept = !output_.empty();
+    ByteQueue& out = kept ? output_ : shared;
+    const bool more = protocol_->FillOutput(&out, kOutputPiece);
+    if (out.empty()) return;
+    const ssize_t n = stream_->Write(out.data(), out.size());
+    if (n == ByteStream::kBroken) {
+      out.Clear();
+      return Close();
+    }
     if (n > 0) {
-      output_.Consume(static_cast<size_t>(n));
+      out.Consume(static_cast<size_t>(n));
       written += static_cast<size_t>(n);
     }
-    if (!output_.empty() || !stream_->Flush()) return Block();
-    if (!more) break;
-    if (written >= kFlushBytesMax) {
-      MarkDirty();
-      break;
+    if (!out.empty()) {
+      if (!kept) output_.Append(out.view());
+      shared.Clear();
+      return Block();
     }
+    if (kept) output_.Recycle(0);
+    if (!stream_->Flush()) return Block();
+    if (!more) return;
+    if (written >= kFlushBytesMax) return MarkDirty();
   }
-  output_.Recycle(2 * kOutputPiece);
+}
+
+void Connection::CountOutput() {
+  const size_t sealed = tls_ == nullptr ? 0 : tls_->unsent_bytes();
+  const size_t bytes = closed_ ? 0 : output_.size() + sealed;
+  server_->stats.output_bytes_held += bytes - std::exchange(output_bytes_, bytes);
 }
 
 void Connection::Block() {
@@ -186,6 +204,7 @@ void Connection::Close() {
   server_->loop_impl()->CancelTimer(&timer_);
   if (protocol_ != nullptr && !lingering_) protocol_->OnLost();
   if (tls_ != nullptr && !lingering_) tls_->SayGoodbye();
+  CountOutput();
   descriptor_.Close();
   server_->Bury(this);
 }

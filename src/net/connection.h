@@ -66,11 +66,16 @@ class Connection : public Descriptor::Events {
   bool secure() const { return tls_ != nullptr; }
   const std::string& tls_common_name() const { return tls_common_name_; }
   ServerImpl* server() const { return server_; }
-  size_t output_bytes() const { return output_.size(); }
+  // Taken from the protocol, and not yet by the socket; as of the last write. Counted in the server's sum.
+  size_t output_bytes() const { return output_bytes_; }
   bool blocked() const { return blocked_; }
   bool closed() const { return closed_; }
   // When bytes last came, on the loop's clock.
   int64_t last_read() const { return last_read_; }
+  // Has no call under way and no answer that waits: it can be ended if room is needed.
+  bool idle() const {
+    return lingering_ || protocol_ == nullptr || (protocol_->Idle() && output_bytes_ == 0);
+  }
 
  private:
   void OnInput(std::string_view bytes);
@@ -78,6 +83,7 @@ class Connection : public Descriptor::Events {
   void Feed(std::string_view bytes);
   void OnEndOfInput();
   void WriteOut();
+  void CountOutput();
   void Block();
   void UpdateReading();
   void Linger();
@@ -91,9 +97,10 @@ class Connection : public Descriptor::Events {
   ByteStream* const stream_;
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;  // While detecting.
-  ByteQueue output_;
-  size_t read_bytes_;  // How much the next read takes at most.
-  Timer timer_;        // Detection and lingering.
+  ByteQueue output_;         // What the socket did not take; else empty.
+  size_t output_bytes_ = 0;  // Of it, and sealed by TLS.
+  size_t read_bytes_;        // How much the next read takes at most.
+  Timer timer_;              // Detection and lingering.
   int64_t last_read_ = 0;
   bool dirty_ = false;
   bool blocked_ = false;

@@ -100,19 +100,18 @@ class StreamCall : public CallHandle {
  public:
   StreamCall() = default;
 
-  // Queues one message, copied; goes out at the end of the round as windows and socket allow. What the client
-  // does not read stays queued without bound: watch pending_bytes(), and stop at kStreamPendingHigh until
-  // OnWritable().
+  // Queues one message, copied; goes out at the end of the round as windows and socket allow. While full()
+  // stop until OnWritable(): a client that makes us hold too much all the same has its stream reset.
   void Send(std::string_view message);
   void Send(std::span<const std::string_view> pieces);
   // Room for a message of `size` bytes, to be filled before the next call on this handle; null when the call
-  // is over.
+  // is over, or about to be.
   char* SendInPlace(size_t size);
   // Bytes of this stream not yet taken by the connection plus bytes of the connection not yet taken by the
   // socket.
   size_t pending_bytes() const;
-  // Whether that is at least kStreamPendingHigh, be it by other streams of the connection; then OnWritable()
-  // is armed.
+  // Whether that is at least kStreamPendingHigh, or other streams of the connection hold too much, or all
+  // clients together do and this one more than its share; then OnWritable() is armed.
   bool full() const;
   // Ends the call after what is queued; OnClosed() is not called afterwards.
   void Finish(Code code, std::string_view message);

@@ -221,6 +221,7 @@ char* Http2Connection::RespondInPlace(H2Stream* s, size_t size) {
 }
 
 char* Http2Connection::SendInPlace(H2Stream* s, size_t size) {
+  if (!MayQueue(s, size)) return nullptr;
   char* out = AppendMessage(s, size);
   if (!s->head_sent) {
     SubmitHead(s);
@@ -232,8 +233,7 @@ char* Http2Connection::SendInPlace(H2Stream* s, size_t size) {
 }
 
 bool Http2Connection::Full(H2Stream* s) {
-  if (pending_bytes(s) < kStreamPendingHigh && queued_bytes_ <= server_->options().output_bytes_max)
-    return false;
+  if (pending_bytes(s) < kStreamPendingHigh && !s->overfull && !ShouldWait()) return false;
   if (!std::exchange(s->wants_writable, true)) writable_owed_.push_back({s, s->generation});
   return true;
 }

@@ -20,6 +20,9 @@ nghttp2_nv Header(std::string_view name, std::string_view value) {
 
 void Http2Connection::DispatchHttp(H2Stream* s) {
   if (!server_->http_handler) return RefuseHttp(s, 404, "404 page not found\n");
+  if (HoldsTooMuchOutput(0)) {
+    return RefuseHttp(s, 503, "too much of what was answered is not read yet: read that first\n");
+  }
   HttpRequest request;
   request.version = 20;
   request.method = s->post ? "POST" : s->method_name;
@@ -44,7 +47,7 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
 void Http2Connection::RefuseHttp(H2Stream* s, int status, std::string_view text) {
   NoteEarlyEnd(s);
   BeginHttp(s, status, {{"content-type", "text/plain; charset=utf-8"}}, text.size());
-  WriteHttp(s, text);
+  QueueHttp(s, text);  // However much waits: it is short.
   EndHttp(s);
 }
 
@@ -76,7 +79,11 @@ void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& head
 }
 
 void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
-  if (s->ended || bytes.empty()) return;
+  if (s->ended || bytes.empty() || !MayQueue(s, bytes.size())) return;
+  QueueHttp(s, bytes);
+}
+
+void Http2Connection::QueueHttp(H2Stream* s, std::string_view bytes) {
   s->out.Append(bytes);
   HoldOutput(bytes.size());
   ResumeData(s);
@@ -85,6 +92,7 @@ void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
 }
 
 void Http2Connection::EndHttp(H2Stream* s) {
+  if (s->overfull) return;  // Being reset; an end would call the answer whole.
   s->ended = true;
   ResumeData(s);
   connection_->MarkDirty();

@@ -28,6 +28,26 @@ std::string Repeated(std::string_view what, int times) {
   return out;
 }
 
+// Sends `left` messages, and stops while it is told to.
+class PoliteSource : public StreamHandler {
+ public:
+  PoliteSource(StreamCall call, int* left) : call_(call), left_(*left) {}
+  void OnMessage(std::string_view) override { Pump(); }
+  void OnHalfClose() override {}
+  void OnWritable() override { Pump(); }
+  void OnClosed(Code) override {}
+
+ private:
+  void Pump() {
+    const std::string message(10'000, 'p');
+    for (; left_ > 0 && !call_.full(); --left_) call_.Send(message);
+    if (left_ == 0 && !call_.closed()) call_.Finish(Code::kOk, "");
+  }
+
+  StreamCall call_;
+  int& left_;
+};
+
 class H2LimitsTest : public Http2Test {
  protected:
   bool Serves() {
@@ -87,7 +107,7 @@ TEST_F(H2LimitsTest, SettingsCostByTheStreams) {
   Start();
   H2Client attacker(&loop_, port_);
   OpenStreams(&attacker, 6400);
-  EXPECT_EQ(6400u, server_->stats().streams_open);
+  EXPECT_TRUE(attacker.Until([this] { return server_->stats().streams_open == 6400; }));
   const std::string settings = RawFrame(NGHTTP2_SETTINGS, 0, 0, std::string("\0\4\0\0\xff\0", 6));
   attacker.raw().Write(Repeated(settings, 50));
   EXPECT_EQ(std::string::npos, attacker.raw().Read().find("too_many_idle_frames"));
@@ -199,7 +219,8 @@ TEST_F(H2LimitsTest, ConnectionsBeyondTheLimitAreClosed) {
   std::vector<std::unique_ptr<H2Client>> held;
   for (int i = 0; i < 3; ++i) {
     held.push_back(std::make_unique<H2Client>(&loop_, port_));
-    EXPECT_EQ("x", held.back()->Await(held.back()->Grpc("/t.T/Echo", Frame("x"))).message());
+    const int32_t id = held.back()->Grpc("/t.T/Stream", Frame("x"), {}, false);
+    EXPECT_TRUE(held.back()->Until([&] { return held.back()->answer(id).message() == "x"; }));
   }
   RawClient late(&loop_, port_);
   EXPECT_EQ("", late.ReadAll());
@@ -207,6 +228,182 @@ TEST_F(H2LimitsTest, ConnectionsBeyondTheLimitAreClosed) {
   held.pop_back();
   ASSERT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().connections_open == 2; }));
   EXPECT_TRUE(Serves());
+}
+
+// Who is idle can't keep others out: the one that has been longest makes room.
+TEST_F(H2LimitsTest, IdleConnectionsMakeRoom) {
+  ServerOptions options;
+  options.connections_max = 4;
+  Start(options);
+  H2Client busy(&loop_, port_);
+  const int32_t id = busy.Grpc("/t.T/Stream", Frame("x"), {}, false);
+  EXPECT_TRUE(busy.Until([&] { return busy.answer(id).message() == "x"; }));
+  H2Client quiet(&loop_, port_);
+  RawClient silent(&loop_, port_);  // Not a byte.
+  H2Client newer(&loop_, port_);
+  for (H2Client* client : {&quiet, &newer}) {
+    EXPECT_EQ("x", client->Await(client->Grpc("/t.T/Echo", Frame("x"))).message());
+  }
+  ASSERT_EQ(4u, server_->stats().connections_open);
+  // The silent one has never said anything, quiet has been silent for longer than newer.
+  EXPECT_TRUE(Serves());
+  EXPECT_EQ("", silent.ReadAll());
+  EXPECT_TRUE(Serves());  // The connection of the Serves() before has gone by itself.
+  std::vector<std::unique_ptr<H2Client>> late;
+  for (int i = 0; i < 2; ++i) {
+    late.push_back(std::make_unique<H2Client>(&loop_, port_));
+    const int32_t stream = late.back()->Grpc("/t.T/Stream", Frame("x"), {}, false);
+    EXPECT_TRUE(late.back()->Until([&] { return late.back()->answer(stream).message() == "x"; }));
+  }
+  quiet.raw().ReadAll();
+  EXPECT_TRUE(Serves());
+  newer.raw().ReadAll();
+  busy.MoreBody(id, Frame("y"), false);
+  EXPECT_TRUE(busy.Until([&] { return busy.answer(id).data.ends_with("y"); }));
+}
+
+TEST_F(H2LimitsTest, OddHeaderFieldsAreCutAndCounted) {
+  Start();
+  H2Client attacker(&loop_, port_);
+  const std::string big(10'000, 'o');
+  const auto begin = [&](const std::string& method, const std::string& name) {
+    const int32_t id = attacker.Request(
+        {{":method", method}, {":scheme", "http"}, {":path", "/x"}, {":authority", "a"}, {name, big}}, "",
+        false);
+    return id;
+  };
+  EXPECT_EQ(uint32_t{NGHTTP2_PROTOCOL_ERROR}, attacker.Await(begin(big, "x")).error);
+  begin("POST", "grpc-encoding");
+  begin("POST", "grpc-timeout");
+  EXPECT_TRUE(attacker.Until([this] { return server_->stats().request_bytes_held >= 2 * 64; }));
+  EXPECT_LE(server_->stats().request_bytes_held, 2u * 256);
+  for (const auto& [name, code] : {std::pair("grpc-encoding", "12"), std::pair("grpc-timeout", "13")}) {
+    const auto& answer = attacker.Await(attacker.Grpc("/t.T/Echo", Frame("x"), {{name, big}}));
+    EXPECT_EQ(code, answer.get("grpc-status"));
+    EXPECT_LE(answer.get("grpc-message").size(), 200u);
+  }
+  const auto& unknown = attacker.Await(attacker.Grpc("/" + big, Frame("x")));
+  EXPECT_EQ("12", unknown.get("grpc-status"));
+  EXPECT_LE(unknown.get("grpc-message").size(), 1200u);
+}
+
+// Plain answers on HTTP/2 are bounded like those of calls, also those that were asked for before.
+TEST_F(H2LimitsTest, PlainAnswersThatAreNotReadAreRefused) {
+  ServerOptions options;
+  options.output_bytes_max = 1'500'000;
+  Start(options);
+  const std::string big(1'000'000, 'b');
+  std::vector<HttpReply> waiting;
+  server_->SetHttpHandler([&](const HttpRequest& request, HttpReply reply) {
+    if (request.path == "/wait") return waiting.push_back(std::move(reply));
+    reply.Send(200, {}, big);
+  });
+  H2Client client(&loop_, port_, 0, true);
+  const auto get = [&](const char* path) {
+    return client.Request({{":method", "GET"}, {":scheme", "http"}, {":path", path}, {":authority", "a"}},
+                          "");
+  };
+  std::vector<int32_t> before;
+  for (int i = 0; i < 2; ++i) before.push_back(get("/wait"));
+  ASSERT_TRUE(client.Until([&] { return waiting.size() == 2; }));
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 100; ++i) ids.push_back(get("/big"));
+  ASSERT_TRUE(client.Until([&] { return client.answer(ids.back()).get(":status") == "503"; }));
+  for (HttpReply& reply : waiting) reply.Send(200, {}, big);
+  EXPECT_LE(server_->stats().output_bytes_held, 2'100'000u);
+  for (const int32_t id : before) {
+    EXPECT_EQ(uint32_t{NGHTTP2_ENHANCE_YOUR_CALM}, client.Await(id).error);
+  }
+  EXPECT_EQ("200", client.answer(ids.front()).get(":status"));
+  EXPECT_TRUE(Serves());
+  client.raw().Close();
+  ASSERT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+}
+
+// A stream whose service answers whatever it is asked, of a client that asks and does not read.
+TEST_F(H2LimitsTest, AnswersOfAStreamThatAreNotReadEndIt) {
+  ServerOptions options;
+  options.output_bytes_max = 500'000;
+  Start(options);
+  H2Client client(&loop_, port_, 0, true);
+  const int32_t id = client.Grpc("/t.T/Stream", "", {}, false);
+  const std::string message = Frame(std::string(1000, 'm'));
+  for (int i = 0; i < 20 && !client.answer(id).closed; ++i) {
+    client.MoreBody(id, Repeated(message, 100), false);
+    for (int k = 0; k < 20; ++k) client.Step();
+  }
+  EXPECT_EQ(uint32_t{NGHTTP2_ENHANCE_YOUR_CALM}, client.Await(id).error);
+  loop_.RunRound(false);
+  EXPECT_EQ((Log{"closed 1", "destroyed"}), log_);
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+  EXPECT_TRUE(Serves());
+}
+
+// Services that ask whether there is room wait for it, each client for its share, and none is ended.
+TEST_F(H2LimitsTest, StreamsOverTheirShareWait) {
+  ServerOptions options;
+  options.output_bytes_in_all_max = 2'000'000;
+  Start(options);
+  server_.reset();
+  server_ = std::make_unique<Server>(&loop_, options);
+  constexpr int kClients = 4;
+  constexpr int kMessages = 300;
+  std::vector<int> left(kClients, kMessages);
+  size_t next = 0;
+  server_->RegisterStreaming(
+      "/t.T/Polite", [&](StreamCall call) { return std::make_unique<PoliteSource>(call, &left[next++]); });
+  port_ = *server_->Listen("127.0.0.1", 0);
+  std::vector<std::unique_ptr<H2Client>> clients;
+  std::vector<int32_t> ids;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<H2Client>(&loop_, port_, 0, true));
+    ids.push_back(clients.back()->Grpc("/t.T/Polite", Frame("go")));
+    for (int k = 0; k < 20; ++k) clients.back()->Step();
+  }
+  EXPECT_LE(server_->stats().output_bytes_held, 2'500'000u);
+  EXPECT_GE(server_->stats().output_bytes_held, 1'000'000u);
+  for (const int n : left) EXPECT_GT(n, 0);
+  for (size_t i = 0; i < kClients; ++i) {
+    H2Client& client = *clients[i];
+    size_t given = 0;
+    EXPECT_TRUE(client.Until([&] {
+      const size_t got = client.answer(ids[i]).data.size();
+      if (got > given) {
+        nghttp2_session_consume(client.session(), ids[i], got - std::exchange(given, got));
+      }
+      return client.answer(ids[i]).closed;
+    }));
+    EXPECT_EQ("0", client.answer(ids[i]).get("grpc-status"));
+    EXPECT_EQ(0, left[i]);
+  }
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+}
+
+// What a connection has sealed or framed, and its socket has not taken, counts too.
+TEST_F(H2LimitsTest, WhatTheSocketHasNotTakenCounts) {
+  Start();
+  const std::string big(8'000'000, 'b');
+  server_->SetHttpHandler([&](const HttpRequest&, HttpReply reply) { reply.Send(200, {}, big); });
+  RawClient raw(&loop_, port_, 4096);
+  raw.Write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  size_t read = 0;
+  size_t least = big.size();
+  // All of the answer is in the client's hands, in the sockets', whose bounds are the system's, or in the
+  // sum.
+  constexpr size_t kSockets = 7'000'000;
+  for (int same = 0; same < 100;) {
+    const size_t before = server_->stats().output_bytes_held;
+    loop_.RunRound(false);
+    same = server_->stats().output_bytes_held == before ? same + 1 : 0;
+  }
+  EXPECT_GT(server_->stats().output_bytes_held, big.size() - kSockets);
+  EXPECT_TRUE(TurnUntil(&loop_, [&] {
+    read += raw.Read().size();
+    least = std::min<size_t>(least, server_->stats().output_bytes_held);
+    return read > big.size();
+  }));
+  EXPECT_EQ(0u, least);
 }
 
 // Those whose turns are long share a part of each round; who is quick is served in every one.

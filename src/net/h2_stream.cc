@@ -15,6 +15,7 @@ void H2Stream::DropHeaders() {
   for (std::string* text : {&header_bytes, &path, &method_name, &encoding, &bad_timeout})
     *text = std::string();
   headers = {};
+  odd_bytes = 0;
 }
 
 std::optional<std::string_view> H2Stream::FindHeader(std::string_view name) const {
@@ -46,7 +47,7 @@ void StreamPool::Release(H2Stream* s) {
   s->kind = H2Stream::Kind::kNew;
   s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;
   s->wants_writable = s->has_timeout = s->grpc_content = s->post = s->head_request = false;
-  s->unknown_encoding = s->gzip = false;
+  s->unknown_encoding = s->gzip = s->overfull = false;
   s->header_rules = {};
   s->code = Code::kOk;
   s->method = nullptr;
@@ -59,7 +60,7 @@ void StreamPool::Release(H2Stream* s) {
       text->clear();
     }
   }
-  s->head_bytes = 0;
+  s->head_bytes = s->odd_bytes = 0;
   if (s->headers.capacity() * sizeof(H2Stream::HeaderRef) > kKeepBytes) s->headers = {};
   s->headers.clear();
   s->out.Recycle(kKeepBytes);

@@ -53,6 +53,7 @@ struct H2Stream {
   bool ended = false;           // Nothing is appended to `out` any more.
   bool bare = false;            // Plain HTTP: ends without trailers.
   bool wants_writable = false;  // OnWritable is owed.
+  bool overfull = false;        // Reset for what its client leaves unread: nothing more is queued.
   bool has_timeout = false;
   bool grpc_content = false;
   bool post = false;
@@ -66,6 +67,7 @@ struct H2Stream {
   Timer timer;
 
   size_t head_bytes = 0;  // What the header fields below cost, as counted by the connection.
+  size_t odd_bytes = 0;   // Of method_name, encoding and bad_timeout, which few requests have.
   H2HeaderRules header_rules;
   std::string header_bytes;
   std::vector<HeaderRef> headers;

@@ -96,12 +96,12 @@ class Http2Test : public testing::Test {
   }
 
   Loop loop_;
+  Log log_;  // Handlers that go with the server write to it.
+  int left_ = 0;
+  size_t pending_max_ = 0;
   std::unique_ptr<Server> server_;
   uint16_t port_ = 0;
   std::vector<UnaryCall> waiting_;
-  Log log_;
-  int left_ = 0;
-  size_t pending_max_ = 0;
 };
 
 }  // namespace quorate::net

@@ -314,8 +314,8 @@ TEST_F(Http1Test, ConnectionsMayBeLimitedAndDealt) {
   Server other(&loop_, {});
   other.SetHttpHandler([](HttpRequest, HttpReply reply) { reply.Send(200, {}, "other"); });
   RawClient first(&loop_, port_);
-  first.Write("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
-  first.ReadUntil("[GET ]");
+  first.Write("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(TurnUntil(&loop_, [this] { return replies_.size() == 1; }));
   RawClient second(&loop_, port_);
   EXPECT_EQ("", second.ReadAll());
   server_->DealTo({&other});
@@ -375,8 +375,11 @@ class RecordingSink : public HttpBodySink {
     if (answer) reply.Send(204, {}, "");
   }
 
+  Part part() const override { return {keeps ? body.size() : 0, 1}; }
+
   HttpReply reply;
   std::string body;
+  bool keeps = false;
   int pieces = 0;
   size_t pause_at = 0;
   bool refuse = false;
@@ -412,6 +415,32 @@ TEST_F(BodySinkTest, GetsTheBodyAsItComesAndTheConnectionGoesOn) {
   raw.Write("0\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_TRUE(raw.ReadUntil("[GET ]").starts_with("HTTP/1.1 204 No Content\r\n"));
   EXPECT_TRUE(sink_->ended);
+}
+
+// What a sink keeps of a body that is not whole counts like what the connection keeps.
+TEST_F(BodySinkTest, WhatASinkKeepsIsHeld) {
+  Start({.message_bytes_max = 1000, .request_bytes_in_all_max = 100'000});
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  server_->SetHttpBodyHandler([&](const HttpRequest&) {
+    sinks.push_back(std::make_shared<RecordingSink>());
+    sinks.back()->keeps = true;
+    return sinks.back();
+  });
+  const std::string head = "POST /sink HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+  RawClient first(&loop_, port_);
+  first.Write(head + std::string(90'000, 'a'));
+  RawClient second(&loop_, port_);
+  second.Write(head + std::string(20'000, 'b'));  // Over the sum, but no more than its share.
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return sinks.size() == 2 && sinks[1]->body.size() == 20'000; }));
+  EXPECT_GE(server_->stats().request_bytes_held, 110'000u);
+  EXPECT_FALSE(sinks[1]->lost);
+  second.Write(std::string(50'000, 'b'));
+  EXPECT_TRUE(second.ReadAll().starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(sinks[1]->lost);
+  EXPECT_FALSE(sinks[0]->lost);
+  first.Close();
+  ASSERT_TRUE(TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
 TEST_F(BodySinkTest, OthersAreStillCollectedAndLimited) {

@@ -32,6 +32,9 @@ constexpr int64_t kIdlePingNanos = int64_t{2 * 3600} * 1'000'000'000;
 constexpr int64_t kFinalGoAwayNanos = 1'000'000'000;
 constexpr uint8_t kDrainPing[8] = {'q', 'd', 'r', 'a', 'i', 'n', 0, 1};
 constexpr std::string_view kTooManyPings = "too_many_pings";
+// No method of HTTP has as many bytes (https://www.iana.org/assignments/http-methods).
+constexpr size_t kMethodBytesMax = 32;
+constexpr size_t kOddBytesMax = 64;
 // What a header costs beyond its bytes (RFC 9113, 6.5.2).
 constexpr size_t kHeaderOverheadBytes = 32;
 
@@ -131,7 +134,7 @@ void Http2Connection::AfterFlush() {
   for (const Owed& o : owed) {
     H2Stream* s = o.stream;
     if (s->generation != o.generation || s->connection != this) continue;
-    if (pending_bytes(s) > kStreamPendingLow || queued_bytes_ > server_->options().output_bytes_max) {
+    if (pending_bytes(s) > kStreamPendingLow || s->overfull || ShouldWait()) {
       writable_owed_.push_back(o);
       continue;
     }
@@ -233,7 +236,9 @@ int Http2Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, nght
   }
   if (!known) c->header_memo_.Keep(place, name_buffer, value_buffer);
   c->TakeHeader(s, name, value);
-  const size_t bytes = s->header_bytes.size() + s->path.size() + s->headers.size() * kHeaderOverheadBytes;
+  if (s->kind == H2Stream::Kind::kRefused) return 0;
+  const size_t bytes =
+      s->header_bytes.size() + s->path.size() + s->odd_bytes + s->headers.size() * kHeaderOverheadBytes;
   c->HoldRequest(std::exchange(s->head_bytes, bytes), bytes);
   if (bytes > c->server_->options().header_bytes_max) {
     c->RefuseStream(s, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -267,7 +272,8 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
       if (name == ":method") {
         s->post = value == "POST";
         s->head_request = value == "HEAD";
-        if (!s->post) s->method_name = value;
+        if (value.size() > kMethodBytesMax) return RefuseMalformed(s);
+        if (!s->post) TakeOdd(s, &s->method_name, value);
         return;
       }
       if (name == ":scheme") return;
@@ -283,7 +289,7 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
         const std::optional<int64_t> timeout = ParseGrpcTimeout(value);
         s->has_timeout = true;
         s->timeout = timeout.value_or(0);
-        if (!timeout) s->bad_timeout = value.empty() ? std::string_view(" ") : value;
+        if (!timeout) TakeOdd(s, &s->bad_timeout, value.empty() ? std::string_view(" ") : value);
         return;
       }
       break;
@@ -291,7 +297,7 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
       if (name == "grpc-encoding") {
         s->gzip = value == "gzip";
         s->unknown_encoding = !s->gzip && !value.empty() && value != "identity";
-        if (s->unknown_encoding) s->encoding = value;
+        if (s->unknown_encoding) TakeOdd(s, &s->encoding, value);
         return;
       }
       break;
@@ -304,13 +310,22 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
   s->AddHeader(name, value);
 }
 
+// Kept to be named in an answer; what is longer than any good one is cut.
+void Http2Connection::TakeOdd(H2Stream* s, std::string* field, std::string_view value) {
+  *field = value.substr(0, kOddBytesMax);
+  s->odd_bytes += field->size();
+}
+
 void Http2Connection::TakePath(H2Stream* s, std::string_view path) {
-  if (path != last_path_) {
-    last_path_ = path;
-    last_method_ = server_->FindMethod(path);
-  }
-  s->method = last_method_;
   s->path = path;
+  if (path == last_path_) {
+    s->method = last_method_;
+    return;
+  }
+  s->method = server_->FindMethod(path);
+  if (s->method == nullptr) return;  // Of any length.
+  last_path_ = path;
+  last_method_ = s->method;
 }
 
 int Http2Connection::OnDataChunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,

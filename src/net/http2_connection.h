@@ -82,6 +82,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   void RefuseMalformed(H2Stream* s);
   void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
   void TakePath(H2Stream* s, std::string_view path);
+  void TakeOdd(H2Stream* s, std::string* field, std::string_view value);
   void RefuseStream(H2Stream* s, uint32_t error);
   void OnPing(const nghttp2_ping& ping, bool ack);
   void OnTimer();
@@ -99,6 +100,12 @@ class Http2Connection : public Protocol, public CallCarrier {
   void ReleaseOutput(size_t taken);
   bool HoldsTooMuchRequest() const;
   bool HoldsTooMuchOutput(size_t more) const;
+  // Whether services that can wait should: sooner, so that MayQueue has room for the message that they have
+  // begun.
+  bool ShouldWait() const;
+  // Before anything is queued for a stream that has begun its answer. False: its client holds too much, the
+  // stream is reset, and its owner hears of it when the reset has left.
+  bool MayQueue(H2Stream* s, size_t size);
 
   // h2_calls.cc: gRPC on it.
   void Dispatch(H2Stream* s);
@@ -123,6 +130,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   // h2_exchange.cc: plain HTTP on it.
   void DispatchHttp(H2Stream* s);
   void RefuseHttp(H2Stream* s, int status, std::string_view text);
+  void QueueHttp(H2Stream* s, std::string_view bytes);
 
   Connection* const connection_;
   ServerImpl* const server_;

@@ -46,8 +46,13 @@ constexpr rlim_t kConnectionsMin = 16;
 constexpr rlim_t kConnectionsMax = 50'000;
 // Of local calls, handed over in one round: each is made into another form, which takes as long as a request.
 constexpr size_t kResponsesPerRound = 1024;
+// Of a path that is named in an error.
+constexpr size_t kUnknownPathBytesMax = 1024;
 // Between two warnings that a server is full.
 constexpr int64_t kTellFullNanos = int64_t{60} * 1'000'000'000;
+// Idle connections that one look finds; and the pause after one that found none.
+constexpr size_t kIdleFoundMax = 128;
+constexpr int64_t kIdleLookNanos = 100'000'000;
 // Out of descriptors: the pause before the next try.
 constexpr std::chrono::milliseconds kAcceptPause(100);
 
@@ -250,8 +255,12 @@ void ServerImpl::AwaitHandshake(int fd, std::string peer, const std::shared_ptr<
 
 void ServerImpl::Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls) {
   ++stats.connections_accepted;
-  const bool full = connections_.size() >= options_.connections_max;
-  if (full) TellFull();
+  bool full = !draining_ && connections_.size() >= options_.connections_max;
+  if (full) {
+    const bool room = MakeRoom();
+    TellFull(room);
+    full = !room;
+  }
   if (draining_ || full) {
     close(fd);
     return;
@@ -262,18 +271,49 @@ void ServerImpl::Adopt(int fd, std::string peer, std::unique_ptr<TlsStream> tls)
   ++stats.connections_open;
 }
 
-void ServerImpl::TellFull() {
+// Those that were found idle and have not stirred since are still the longest: whoever is idle by now has
+// stirred later.
+bool ServerImpl::MakeRoom() {
+  if (idle_.empty() && loop_impl_->now() >= next_idle_look_at_) FindIdle();
+  while (!idle_.empty()) {
+    const Idle oldest = idle_.back();
+    idle_.pop_back();
+    if (oldest.connection->last_read() == oldest.last_read && oldest.connection->idle()) {
+      oldest.connection->Close();
+      return true;
+    }
+    if (idle_.empty() && loop_impl_->now() >= next_idle_look_at_) FindIdle();
+  }
+  return false;
+}
+
+// Looking at all is for the next few, too; and where none is idle, not for everyone who comes.
+void ServerImpl::FindIdle() {
+  for (const auto& entry : connections_) {
+    if (entry.first->idle()) idle_.push_back({entry.first->last_read(), entry.first});
+  }
+  const size_t kept = std::min(idle_.size(), kIdleFoundMax);
+  const auto older = [](const Idle& a, const Idle& b) { return a.last_read < b.last_read; };
+  std::partial_sort(idle_.begin(), idle_.begin() + static_cast<ptrdiff_t>(kept), idle_.end(), older);
+  idle_.resize(kept);
+  std::reverse(idle_.begin(), idle_.end());
+  if (idle_.empty()) next_idle_look_at_ = loop_impl_->now() + kIdleLookNanos;
+}
+
+void ServerImpl::TellFull(bool room) {
   if (told_full_at_ != 0 && loop_impl_->now() - told_full_at_ < kTellFullNanos) return;
   told_full_at_ = loop_impl_->now();
+  const std::string what =
+      room ? "closes the connections that have been idle longest, for new ones" : "closes new connections";
   LOG_WARN(
-      "closes new connections: there are as many as are allowed; raise the limit of open files, or find "
-      "out who holds them",
+      what + ": there are as many as are allowed; raise the limit of open files, or find out who holds them",
       {"connections", static_cast<int64_t>(connections_.size())});
 }
 
 void ServerImpl::Bury(Connection* connection) {
   auto it = connections_.find(connection);
   QUORATE_CHECK(it != connections_.end());
+  std::erase_if(idle_, [connection](const Idle& idle) { return idle.connection == connection; });
   buried_.push_back(std::move(it->second));
   connections_.erase(it);
   --stats.connections_open;
@@ -346,10 +386,12 @@ const Method* ServerImpl::FindMethod(std::string_view path) const {
 }
 
 std::string ServerImpl::UnknownMethodText(std::string_view path) const {
-  std::string_view name = path;
+  // Each waits with its call, until its client takes it: a path may be long.
+  std::string_view name = path.substr(0, kUnknownPathBytesMax);
   if (name.starts_with('/')) name.remove_prefix(1);
   const size_t slash = name.rfind('/');
-  if (slash == std::string_view::npos) return "malformed method name: " + GoQuote(path);
+  if (slash == std::string_view::npos)
+    return "malformed method name: " + GoQuote(path.substr(0, kUnknownPathBytesMax));
   const std::string service(name.substr(0, slash));
   if (!services.contains(service)) return "unknown service " + service;
   return "unknown method " + std::string(name.substr(slash + 1)) + " for service " + service;

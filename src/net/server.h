@@ -50,8 +50,9 @@ struct ServerOptions {
   size_t request_bytes_in_all_max = 256 * 1024 * 1024;
   // Open streams of all connections, at about 1 KiB each; shared out likewise.
   size_t streams_in_all_max = 200'000;
-  // Above it new connections are closed at once. An idle one costs about 14 KiB. 0: a fifth of the files that
-  // the process may open, less some for itself.
+  // Above it the connection makes room that has been idle longest without a call; if there is none, new ones
+  // are closed at once. An idle one costs about 14 KiB. 0: a fifth of the files that the process may open,
+  // less some for itself.
   size_t connections_max = 0;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "net/block_pool.h"
+#include "net/byte_queue.h"
 #include "net/descriptor.h"
 #include "net/h2_stream.h"
 #include "net/server.h"
@@ -84,6 +85,8 @@ class ServerImpl {
   // Shared by all connections, for the length of one read or one message.
   char* read_buffer() { return read_buffer_.get(); }
   std::string& scratch() { return scratch_; }
+  // Empty between the connections' turns to write.
+  ByteQueue& write_buffer() { return write_buffer_; }
   StreamPool& pool() { return *pool_; }
   BlockPool& blocks() { return blocks_; }
 
@@ -99,7 +102,10 @@ class ServerImpl {
  private:
   void EndOfRound();
   void DeliverOwed();
-  void TellFull();
+  // Ends the connection that has been idle longest. False: none is idle.
+  bool MakeRoom();
+  void FindIdle();
+  void TellFull(bool room);
   void CloseAll();
   void FinishDrain();
   void AwaitHandshake(int fd, std::string peer, const std::shared_ptr<const TlsListening>& tls,
@@ -112,11 +118,18 @@ class ServerImpl {
   Loop::HookId hook_ = 0;
   Loop::TimerId drain_timer_ = 0;
   int64_t told_full_at_ = 0;  // Time of the last warning; 0: none yet.
+  struct Idle {
+    int64_t last_read;
+    Connection* connection;
+  };
+  std::vector<Idle> idle_;  // As last found: the longest at the end.
+  int64_t next_idle_look_at_ = 0;
   bool draining_ = false;
   std::function<void()> drained_;
   size_t next_deal_ = 0;
   std::unique_ptr<char[]> read_buffer_;
   std::string scratch_;
+  ByteQueue write_buffer_;
   std::shared_ptr<StreamPool> pool_;
   BlockPool blocks_;
   std::vector<std::unique_ptr<Listener>> listeners_;

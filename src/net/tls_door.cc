@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <list>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "net/descriptor.h"
 #include "net/lookup_threads.h"
@@ -21,9 +23,8 @@ constexpr std::string_view kPlainHttpAnswer =
     "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 // After the alert or answer the client has this long to close, so that our close does not destroy it.
 constexpr std::chrono::seconds kLinger(1);
-// Refusals logged in one second; whoever knocks in vain must not fill the disk.
-constexpr int kLogLinesPerSecond = 20;
-constexpr int64_t kSecondNanos = 1'000'000'000;
+// As many as wait in the room may be on their way to it, or from it.
+constexpr size_t kGuestsPerWaiting = 2;
 
 }  // namespace
 
@@ -44,6 +45,8 @@ class TlsDoor::Room {
   ~Room();
 
   Loop& loop() { return loop_; }
+  // Any thread. A place for a guest on his way, until nobody holds it any more; null: there are too many.
+  std::shared_ptr<void> TakePlace();
   LookupThreads& lookups() { return lookups_; }
   void Enter(std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening, Admit admit);
   // Destroyed at the end of the round.
@@ -53,13 +56,13 @@ class TlsDoor::Room {
 
  private:
   const size_t waiting_max_;
+  // Guests on their way: to this thread, through it, and from it to their server's.
+  const std::shared_ptr<std::atomic<size_t>> guests_ = std::make_shared<std::atomic<size_t>>(0);
   Loop loop_;
   LookupThreads lookups_;
   std::list<std::unique_ptr<Visit>> visits_;  // Oldest first.
   std::vector<std::unique_ptr<Visit>> gone_;
-  int64_t log_second_ = 0;
-  int log_lines_ = 0;
-  uint64_t unlogged_ = 0;
+  log::LineLimit log_limit_{"rejected connections"};
   std::thread thread_;
 };
 
@@ -155,6 +158,7 @@ class TlsDoor::Room::Visit : public Descriptor::Events {
 
   void Admit() {
     auto guest = std::make_shared<TlsGuest>(descriptor_->Release(), peer_);
+    guest->place = guest_->place;
     stream_->set_below(nullptr);
     guest->stream = std::move(stream_);
     admit_(std::move(guest));
@@ -204,6 +208,15 @@ class TlsDoor::Room::Visit : public Descriptor::Events {
   bool left_ = false;
 };
 
+std::shared_ptr<void> TlsDoor::Room::TakePlace() {
+  const std::shared_ptr<std::atomic<size_t>> guests = guests_;
+  if (guests->fetch_add(1) >= kGuestsPerWaiting * waiting_max_) {
+    guests->fetch_sub(1);
+    return nullptr;
+  }
+  return {guests.get(), [guests](void*) { guests->fetch_sub(1); }};
+}
+
 TlsDoor::Room::~Room() {
   loop_.Stop();
   thread_.join();
@@ -228,16 +241,7 @@ void TlsDoor::Room::Leave(Visit* visit) {
 // An end before the first byte is what health checks of load balancers and port scans leave.
 void TlsDoor::Room::LogRefusal(const TlsListening& listening, const TlsGuest& guest, const TlsStream* stream,
                                std::string_view why, bool ended) {
-  const int64_t second = loop_.now() / kSecondNanos;
-  if (second != std::exchange(log_second_, second)) {
-    if (unlogged_ > 0) LOG_WARN("rejected connections that were not logged", {"count", unlogged_});
-    log_lines_ = 0;
-    unlogged_ = 0;
-  }
-  if (++log_lines_ > kLogLinesPerSecond) {
-    ++unlogged_;
-    return;
-  }
+  if (!log_limit_.Admit(loop_.now())) return;
   const log::Level level = ended ? log::Level::kDebug : log::Level::kWarn;
   const std::string message = "rejected connection on " + listening.endpoint + " endpoint";
   const std::string server_name = stream == nullptr ? std::string() : stream->server_name();
@@ -257,6 +261,12 @@ TlsDoor::~TlsDoor() = default;
 void TlsDoor::Enter(std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening,
                     Admit admit) {
   Room* const room = room_.get();
+  guest->place = room->TakePlace();
+  if (guest->place == nullptr) {
+    LOG_WARN_LIMITED("closes connections before their handshake: too many are on their way",
+                     {"remote-addr", guest->peer()});
+    return;
+  }
   room->loop().Post(
       [room, guest = std::move(guest), listening = std::move(listening), admit = std::move(admit)]() mutable {
         room->Enter(std::move(guest), std::move(listening), std::move(admit));

@@ -38,6 +38,7 @@ class TlsGuest {
   const std::string& peer() const { return peer_; }
 
   std::unique_ptr<TlsStream> stream;  // Its handshake is done.
+  std::shared_ptr<void> place;        // The door's, which counts its guests.
 
  private:
   int fd_;
@@ -57,7 +58,8 @@ class TlsDoor {
   TlsDoor(const TlsDoor&) = delete;
   TlsDoor& operator=(const TlsDoor&) = delete;
 
-  // Any thread.
+  // Any thread. Closes the guest if twice as many as may wait are on their way: the door's thread is as slow
+  // as their handshakes, and does not see them all at once.
   void Enter(std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening, Admit admit);
 
  private:

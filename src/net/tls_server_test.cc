@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <future>
 
 #include "net/server.h"
 #include "net/test_client.h"
@@ -24,6 +27,7 @@ class SocketStream : public ByteStream {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(0, connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
   }
+  explicit SocketStream(int fd) : fd_(fd) {}
   ~SocketStream() override { close(fd_); }
   ssize_t Read(char* out, size_t size) override { return Result(recv(fd_, out, size, MSG_DONTWAIT)); }
   ssize_t Write(const char* data, size_t size) override {
@@ -224,6 +228,47 @@ TEST_F(TlsServerTest, SlowHandshakesEnd) {
   RawClient raw(&loop_, port_);
   raw.Write("\x16\x03");
   EXPECT_EQ("", raw.ReadAll());
+}
+
+// The door's thread may be slow; what waits for it is bounded all the same.
+TEST_F(TlsServerTest, GuestsOnTheirWayAreCounted) {
+  listening_.context = *TlsContext::Make(TlsContext::Role::kServer, server_settings_);
+  const auto listening = std::make_shared<TlsListening>(listening_);
+  constexpr size_t kWaiting = 2;
+  std::promise<void> arrived, go;
+  std::vector<int> ends;
+  TlsDoor door(kWaiting);
+  const auto enter = [&](TlsDoor::Admit admit) {
+    int pair[2];
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair));
+    door.Enter(std::make_shared<TlsGuest>(pair[0], "unix:"), listening, std::move(admit));
+    ends.push_back(pair[1]);
+  };
+  const auto closed = [](int fd) {
+    char byte = 0;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+  };
+  enter([&](const std::shared_ptr<TlsGuest>&) {
+    arrived.set_value();
+    go.get_future().wait();
+  });
+  Client client;
+  client.socket = std::make_unique<SocketStream>(dup(ends[0]));
+  client.tls = TlsStream::Client(
+      *(*TlsContext::Make(TlsContext::Role::kClient, client_settings_))->NewSession(), "127.0.0.1");
+  client.tls->set_below(client.socket.get());
+  ASSERT_TRUE(Shake(&client));
+  arrived.get_future().wait();
+  // Now the door's thread does nothing; the first guest has one of the four places.
+  for (int i = 0; i < 10; ++i) enter([](const std::shared_ptr<TlsGuest>&) {});
+  EXPECT_EQ(7, std::count_if(ends.begin() + 1, ends.end(), closed));
+  go.set_value();
+  // And places come free.
+  EXPECT_TRUE(TurnUntil(&loop_, [&] {
+    enter([](const std::shared_ptr<TlsGuest>&) {});
+    return !closed(ends.back());
+  }));
+  for (const int fd : ends) close(fd);
 }
 
 TEST_F(TlsServerTest, AddressesOfPeersAreChecked) {

@@ -51,6 +51,8 @@ class TlsStream final : public ByteStream {
   ssize_t Write(const char* data, size_t size) override;
   bool Flush() override;
   bool HasPending() const override;
+  // Sealed, and not yet taken by the socket.
+  size_t unsent_bytes() const { return unsent_.size(); }
   // close_notify, then the end of the stream below.
   bool CloseWrite() override;
   // close_notify alone, as far as the socket takes it.
