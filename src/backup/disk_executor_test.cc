@@ -22,10 +22,16 @@ TEST(DiskExecutor, LanesDoNotWaitForEachOther) {
   executor.Submit(
       Lane::kLog, [&] { archived.set_value(); }, [&] { log_done = true; });
   archived.get_future().wait();
-  while (!log_done) executor.RunCompletions();
+  while (!log_done) {
+    executor.RunCompletions();
+    std::this_thread::yield();
+  }
   EXPECT_FALSE(disk_done);
   release.set_value();
-  while (!disk_done) executor.RunCompletions();
+  while (!disk_done) {
+    executor.RunCompletions();
+    std::this_thread::yield();
+  }
   EXPECT_GE(wakes, 1);
 }
 
@@ -37,7 +43,10 @@ TEST(DiskExecutor, OneLaneKeepsItsOrder) {
     executor.Submit(
         Lane::kRead, [&worked, i] { worked.push_back(i); }, [&heard, i] { heard.push_back(i); });
   }
-  while (heard.size() < 100) executor.RunCompletions();
+  while (heard.size() < 100) {
+    executor.RunCompletions();
+    std::this_thread::yield();
+  }
   EXPECT_EQ(worked, heard);
   EXPECT_TRUE(std::is_sorted(heard.begin(), heard.end()));
 }
@@ -45,16 +54,16 @@ TEST(DiskExecutor, OneLaneKeepsItsOrder) {
 // A disk that never answers: the owner ends, and what the thread uses lives on until it comes back.
 TEST(DiskExecutor, AThreadThatHangsIsLeftBehind) {
   std::promise<void> release;
-  std::promise<void> gone;
+  const auto gone = std::make_shared<std::promise<void>>();  // Used by a thread that nobody joins.
   std::promise<void> begun;
   std::atomic<int> wakes = 0;
   bool heard = false;
   std::weak_ptr<int> watched;
   {
     // Says when it goes.
-    const std::shared_ptr<int> used(new int(7), [&gone](int* number) {
+    const std::shared_ptr<int> used(new int(7), [gone](int* number) {
       delete number;
-      gone.set_value();
+      gone->set_value();
     });
     watched = used;
     DiskExecutor executor([&] { ++wakes; }, used);
@@ -70,7 +79,7 @@ TEST(DiskExecutor, AThreadThatHangsIsLeftBehind) {
   }
   EXPECT_FALSE(watched.expired());
   release.set_value();
-  gone.get_future().wait();
+  gone->get_future().wait();
   EXPECT_EQ(wakes, 0);
   EXPECT_FALSE(heard);
 }
