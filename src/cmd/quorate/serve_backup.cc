@@ -1,34 +1,52 @@
 #include "cmd/quorate/serve_backup.h"
 
+#include <chrono>
 #include <filesystem>
+#include <future>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "backup/report.h"
 #include "backup/retention.h"
+#include "base/logging.h"
 
 namespace quorate::cmd {
 namespace {
 
+// What a disk that works needs to follow some links.
+constexpr std::chrono::seconds kResolveGrace(5);
+
 // With symbolic links followed as far as it exists.
-std::filesystem::path Resolved(const std::string& path) {
+std::filesystem::path Resolved(const std::filesystem::path& absolute) {
   std::error_code error;
-  const auto absolute = std::filesystem::absolute(path, error);
   const auto resolved = std::filesystem::weakly_canonical(absolute, error);
   return (error ? absolute.lexically_normal() : resolved) / "";
 }
 
-bool IsInside(const std::string& path, const std::string& directory) {
-  const std::string inner = Resolved(path).string();
-  return inner.starts_with(Resolved(directory).string());
+std::filesystem::path Absolute(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::absolute(path, error);
+}
+
+// A disk of backups that does not answer keeps no server from starting: then the name alone has to do.
+std::string ResolvedBackups(const std::string& path) {
+  const std::filesystem::path absolute = Absolute(path);
+  const auto resolved = std::make_shared<std::promise<std::filesystem::path>>();
+  auto answer = resolved->get_future();
+  std::thread([resolved, absolute] { resolved->set_value(Resolved(absolute)); }).detach();
+  if (answer.wait_for(kResolveGrace) == std::future_status::ready) return answer.get().string();
+  LOG_WARN("the disk of backups does not answer; the server starts without it", {"backup-dir", path});
+  return (absolute.lexically_normal() / "").string();
 }
 
 }  // namespace
 
 StatusOr<std::unique_ptr<ServeBackups>> ServeBackups::Make(const Options& options, net::Loop* loop) {
   if (options.backup_dir.empty()) return nullptr;
+  const std::string backups = ResolvedBackups(options.backup_dir);
   for (const std::string& own : {options.data_dir, options.wal_dir}) {
-    if (own.empty() || !IsInside(options.backup_dir, own)) continue;
+    if (own.empty() || !backups.starts_with(Resolved(Absolute(own)).string())) continue;
     return InvalidArgument("--backup-dir " + options.backup_dir + " lies in " + own +
                            ", which the server owns and which a backup is to outlive; name a directory "
                            "elsewhere, best on another disk");
