@@ -142,6 +142,18 @@ class ReplaceTest(ProcedureTest):
         writer.check(self)
         cluster.agree()
 
+    def test_among_etcds(self):
+        """An etcd is replaced in a cluster of mostly etcds, by its own endpoint; then all are restarted."""
+        cluster, hosts = self.cluster(("etcd", "etcd", "quorate"), flags=FLAGS)
+        victim = cluster.members[0]
+        cluster.members[2].put("k", "v")
+        self.ctl(cluster, "cluster", "replace-member", victim.name, "--exec", hosts.command, "--yes", endpoints=[victim.url])
+        self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes")
+        self.assertEqual(len(hosts.steps), 6)
+        self.assertEqual(hosts.trouble, [])
+        self.all_healthy(cluster)
+        cluster.agree()
+
     def test_resumed_by_id(self):
         cluster, hosts = self.cluster(flags=FLAGS)
         victim = cluster.followers()[0]

@@ -3,6 +3,7 @@ stay, a terminal to answer questions on, and the test case around them."""
 
 import contextlib
 import http.server
+import json
 import os
 import pathlib
 import pty
@@ -188,6 +189,9 @@ class ProcedureTest(unittest.TestCase):
         self.addCleanup(cluster.__exit__, None)
         if start:
             cluster.start()
+            # Members are healthy before they have agreed on the cluster's version.
+            cluster.wait(lambda: all(json.loads(m.http("/version")[1])["etcdcluster"] == "3.4.0" for m in cluster.members),
+                         "the cluster's version is decided")
         hosts = Hosts(cluster)
         self.addCleanup(hosts.close)
         return cluster, hosts

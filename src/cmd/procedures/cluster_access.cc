@@ -24,7 +24,6 @@ bool PassesByItself(const Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
          text.find("unhealthy cluster") != std::string_view::npos ||
          text.find("re-configuration failed") != std::string_view::npos ||
-         text.find("not leader") != std::string_view::npos ||
          text.find("in sync with leader") != std::string_view::npos;
 }
 
@@ -108,9 +107,15 @@ Status ClusterAccess::HandOver(const ClusterState& state, uint64_t leader, std::
     return FailedPrecondition("there is no other voter to move leadership to: " + Label(from) +
                               " leads, and no other one serves and is sound");
   }
+  if (from.url.empty()) {
+    return FailedPrecondition(Label(from) + " leads, and can't be asked from here to hand over (" +
+                              from.trouble + "): run this on a machine that reaches all members");
+  }
   Say("moving leadership from " + Label(from) + " to " + Label(*state.Find(successor)));
   const auto moved = client_->maintenance().MoveLeader(successor, CallAt(from));
-  if (!moved.ok()) return moved.status();
+  // It may have lost it in this moment.
+  const bool lost = Message(moved.status()).find("not leader") != std::string_view::npos;
+  if (!moved.ok() && !lost) return moved.status();
   return WaitUntil(Label(from) + " has handed over", limit, [&](const ClusterState& now, std::string* why) {
     *why = "no other member leads yet";
     return now.Leader() != 0 && now.Leader() != leader;

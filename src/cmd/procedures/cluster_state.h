@@ -27,7 +27,8 @@ struct MemberState {
   bool serving = false;
   std::string trouble;  // Why it is not serving.
   bool quarantined = false;
-  std::string url;  // Its client URL that it answered at.
+  bool wants_login = false;  // It does not tell how it is without another user (--user).
+  std::string url;           // Its client URL that it answered at.
   std::string version;
   uint64_t leader = 0;
   uint64_t term = 0;

@@ -116,7 +116,13 @@ void ExamineMajority(const ClusterState& state, Collector* out) {
   const size_t serving = state.ServingVoters();
   const size_t needed = Majority(voters);
   const std::string counts = std::to_string(serving) + " of " + std::to_string(voters) + " voters serve";
-  if (serving == 0) {
+  if (serving < needed && std::any_of(state.members.begin(), state.members.end(),
+                                      [](const MemberState& m) { return m.wants_login; })) {
+    out->Add(
+        Severity::kProblem, 0,
+        "it is not known whether the majority serves: authentication is on, and members tell it to users "
+        "only (--user NAME:PASSWORD)");
+  } else if (serving == 0) {
     out->Add(Severity::kProblem, 0,
              "the majority is gone: " + counts + ", " + std::to_string(needed) + " are needed");
   } else if (serving < needed) {

@@ -80,6 +80,11 @@ TEST(ExamineTest, SaysWhatIsWrong) {
          s->alarms = {{0, "CORRUPT"}};
        },
        Severity::kProblem, "the cluster: alarm CORRUPT: the members' data differ"},
+      {"login",
+       [](ClusterState* s) {
+         for (MemberState& member : s->members) member.serving = false, member.wants_login = true;
+       },
+       Severity::kProblem, "it is not known whether the majority serves"},
       {"alarms", [](ClusterState* s) { s->alarms_trouble = "permission denied"; }, Severity::kProblem,
        "the alarms are not known: permission denied"},
       {"version", [](ClusterState* s) { s->version_trouble = "context deadline exceeded"; }, Severity::kNote,

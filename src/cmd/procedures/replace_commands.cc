@@ -45,16 +45,18 @@ class Heal {
   Status FindInterrupted(const ClusterState& state);
   void FindBroken(const ClusterState& state);
   Status SayPlan(const ClusterState& state);
+  Status Replace(const ClusterState& state, const std::string& member);
   Status Carry();
   Status DisarmGone();
 
   ClusterAccess& access_;
   const ReplacementFlags& flags_;
   std::string directory_;
-  std::vector<std::string> members_;    // By name, or by ID: to be replaced, in this order.
-  std::vector<Notebook> dropped_;       // Notes that mean nothing any more.
-  std::vector<std::string> left_;       // What is not healed, and why.
-  std::vector<uint64_t> gone_corrupt_;  // No members any more, with an alarm.
+  std::vector<std::string> interrupted_;  // Replacements to be gone on with, by name.
+  std::vector<uint64_t> broken_;          // To be replaced after them.
+  std::vector<Notebook> dropped_;         // Notes that mean nothing any more.
+  std::vector<std::string> left_;         // What is not healed, and why.
+  std::vector<uint64_t> gone_corrupt_;    // No members any more, with an alarm.
 };
 
 // Those that were removed and not added again yet are seen in the notes only. Nobody has said which member he
@@ -82,7 +84,7 @@ Status Heal::FindInterrupted(const ClusterState& state) {
                       note.name + "' goes on with it; if it is not wanted any more, remove " +
                       notebook.path());
     } else {
-      members_.push_back(note.name);
+      interrupted_.push_back(note.name);
     }
   }
   return absl::OkStatus();
@@ -93,7 +95,7 @@ void Heal::FindBroken(const ClusterState& state) {
     const MemberState* const member = state.Find(id);
     Say(Label(*member) + (member->quarantined ? " is quarantined: its log went back in time"
                                               : " is corrupt: its data differs from the others'"));
-    members_.push_back(HexId(id));
+    broken_.push_back(id);
   }
   for (const AlarmState& alarm : state.alarms) {
     if (alarm.type != "CORRUPT" || state.Find(alarm.member) != nullptr) continue;
@@ -110,8 +112,10 @@ void Heal::FindBroken(const ClusterState& state) {
 }
 
 Status Heal::SayPlan(const ClusterState& state) {
-  for (size_t i = 0; i < members_.size(); ++i) {
-    Replacement replacement(&access_, flags_.options(directory_), members_[i]);
+  std::vector<std::string> members = interrupted_;
+  for (const uint64_t id : broken_) members.push_back(HexId(id));
+  for (size_t i = 0; i < members.size(); ++i) {
+    Replacement replacement(&access_, flags_.options(directory_), members[i]);
     QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
     replacement.SayPlan();
     // The later ones are checked when their turn has come: the first one's replacement changes the answer.
@@ -123,13 +127,26 @@ Status Heal::SayPlan(const ClusterState& state) {
   return absl::OkStatus();
 }
 
+Status Heal::Replace(const ClusterState& state, const std::string& member) {
+  Replacement replacement(&access_, flags_.options(directory_), member);
+  QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
+  return replacement.Run();
+}
+
 // One at a time: while one is replaced, the cluster has one vote less to lose.
 Status Heal::Carry() {
-  for (const std::string& member : members_) {
+  for (const std::string& name : interrupted_) {
     QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access_.ReadWithCare());
-    Replacement replacement(&access_, flags_.options(directory_), member);
-    QUORATE_RETURN_IF_ERROR(replacement.Prepare(state));
-    QUORATE_RETURN_IF_ERROR(replacement.Run());
+    QUORATE_RETURN_IF_ERROR(Replace(state, name));
+  }
+  for (const uint64_t id : broken_) {
+    QUORATE_ASSIGN_OR_RETURN(const ClusterState state, access_.ReadWithCare());
+    const MemberState* const member = state.Find(id);
+    if (member == nullptr || !IsBroken(state, *member)) {
+      Say((member == nullptr ? HexId(id) : Label(*member)) + " is not broken any more, and is left alone");
+      continue;
+    }
+    QUORATE_RETURN_IF_ERROR(Replace(state, HexId(id)));
   }
   return DisarmGone();
 }
@@ -156,7 +173,7 @@ Status Heal::Run() {
   QUORATE_RETURN_IF_ERROR(FindInterrupted(state));
   FindBroken(state);
   QUORATE_RETURN_IF_ERROR(SayPlan(state));
-  const bool nothing = members_.empty() && gone_corrupt_.empty();
+  const bool nothing = interrupted_.empty() && broken_.empty() && gone_corrupt_.empty();
   if (nothing && left_.empty()) Say("No member is quarantined or corrupt.");
   if (flags_.dry_run) {
     Say("Nothing was done (--dry-run).");

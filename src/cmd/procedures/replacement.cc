@@ -292,9 +292,19 @@ Status Replacement::DisarmOldAlarms(const ClusterState& state) {
   return access_.client().maintenance().Disarm(note_.old_id, etcdserverpb::CORRUPT, access_.Call()).status();
 }
 
+// The question may have stood open for long.
+Status Replacement::CheckUnchanged(const ClusterState& state) const {
+  const NoteVerdict expected = resumed_ ? NoteVerdict::kGoesOn : NoteVerdict::kNothingDone;
+  if (Judge(note_, state, std::time(nullptr)).verdict == expected) return absl::OkStatus();
+  return FailedPrecondition("somebody else has worked on " + note_.name + " (" + HexId(note_.old_id) +
+                            ") meanwhile, so nothing was done; see 'member list', then run the same command "
+                            "again");
+}
+
 Status Replacement::Run() {
-  QUORATE_ASSIGN_OR_RETURN(ClusterState state, access_.Read());
-  if (state.Find(note_.old_id) != nullptr) {
+  QUORATE_ASSIGN_OR_RETURN(ClusterState state, access_.ReadWithCare());
+  QUORATE_RETURN_IF_ERROR(CheckUnchanged(state));
+  if (!resumed_) {
     QUORATE_RETURN_IF_ERROR(CheckMayReplace(state, note_.old_id));
     for (const Notebook& notebook : stale_) QUORATE_RETURN_IF_ERROR(notebook.Remove());
     QUORATE_RETURN_IF_ERROR(Write());

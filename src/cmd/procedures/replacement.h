@@ -68,6 +68,7 @@ class Replacement {
   Status TakeNote(const ClusterState& state, const MemberState* found);
   Status Write() const { return notebook_->Write(note_.ToNotes()); }
   Status StepOnHost(const char* step, uint64_t id);
+  Status CheckUnchanged(const ClusterState& state) const;
   Status TryToRemove(int* hand_overs);
   Status HandOverAndRemove();
   Status StopOnHost();

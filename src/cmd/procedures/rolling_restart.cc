@@ -135,7 +135,7 @@ Status RollingRestart::RestartAll() {
     if (order.empty()) return absl::OkStatus();
     const MemberState& member = *state.Find(order.front());
     access_.Avoid(member.id);
-    QUORATE_RETURN_IF_ERROR(CheckMayStop(state, member.id));
+    QUORATE_RETURN_IF_ERROR(CheckMayRestart(state, member.id));
     if (member.id != state.Leader()) {
       QUORATE_RETURN_IF_ERROR(Restart(state, member));
       hand_overs = 0;
@@ -165,7 +165,7 @@ Status RollingRestart::Run() {
     return flags_.dry_run ? Status() : notebook_->Remove();
   }
   SayPlan(state, order);
-  QUORATE_RETURN_IF_ERROR(CheckMayStop(state, order.front()));
+  QUORATE_RETURN_IF_ERROR(CheckMayRestart(state, order.front()));
   if (flags_.dry_run) {
     Say("Nothing was done (--dry-run).");
     return absl::OkStatus();

@@ -90,6 +90,15 @@ Status CheckMayStop(const ClusterState& state, uint64_t member) {
   return FailedPrecondition(text);
 }
 
+Status CheckMayRestart(const ClusterState& state, uint64_t member) {
+  const MemberState* const one = state.Find(member);
+  if (one != nullptr && one->quarantined) {
+    return FailedPrecondition(
+        Label(*one) + " is quarantined, and stays so over a restart: replace it first ('cluster heal')");
+  }
+  return CheckMayStop(state, member);
+}
+
 Status CheckMayReplace(const ClusterState& state, uint64_t member) {
   const MemberState* const one = state.Find(member);
   if (one == nullptr) return NotFound(HexId(member) + " is no member any more");

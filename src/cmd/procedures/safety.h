@@ -12,6 +12,8 @@ namespace quorate::cmd {
 
 // Whether the others are a serving majority while this member is stopped, or it takes part in nothing anyway.
 Status CheckMayStop(const ClusterState& state, uint64_t member);
+// The same, and a restart can make it serve: a quarantined one stays what it is.
+Status CheckMayRestart(const ClusterState& state, uint64_t member);
 // Whether this member can be removed now, the others go on without it, and it can be added again as a
 // learner.
 Status CheckMayReplace(const ClusterState& state, uint64_t member);

@@ -50,6 +50,16 @@ TEST(CheckMayStopTest, WhatOnlySeemsDownMayVote) {
   EXPECT_TRUE(CheckMayStop(state, 2).ok());
 }
 
+TEST(CheckMayRestartTest, AQuarantinedOneWouldNotComeBack) {
+  ClusterState state = Cluster({Serving(1), Serving(2), Serving(3)});
+  EXPECT_TRUE(CheckMayRestart(state, 3).ok());
+  state.members[2].serving = false;
+  state.members[2].quarantined = true;
+  EXPECT_TRUE(CheckMayStop(state, 3).ok());
+  EXPECT_THAT(Refusal(CheckMayRestart(state, 3)), HasSubstr("'cluster heal'"));
+  EXPECT_FALSE(CheckMayRestart(state, 1).ok());
+}
+
 TEST(CheckMayStopTest, AlarmsChangeNothing) {
   ClusterState state = Cluster({Serving(1), Serving(2), Down(3)});
   state.alarms = {{1, "NOSPACE"}, {2, "CORRUPT"}};

@@ -59,6 +59,12 @@ bool IsDenial(const Status& status) {
   return absl::IsPermissionDenied(status) || Message(status).find("permission denied") != std::string::npos;
 }
 
+// Users are in the way of knowing anything.
+bool IsAboutUsers(const Status& status) {
+  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
+         Message(status).find("user name is empty") != std::string_view::npos;
+}
+
 void Append(const std::string& text, std::string* to) { *to += (to->empty() ? "" : "; ") + text; }
 
 void AddNew(const std::vector<std::string>& more, std::vector<std::string>* to) {
@@ -207,6 +213,7 @@ bool StateReader::AskStatus(uint64_t cluster_id, const std::string& endpoint, Me
     // Some server has refused the request, by whatever ID.
     member->reachable = member->reachable || member->quarantined ||
                         (!absl::IsUnavailable(status.status()) && !absl::IsDeadlineExceeded(status.status()));
+    member->wants_login = member->wants_login || IsAboutUsers(status.status());
     if (member->quarantined) member->trouble = *trouble;
     return member->quarantined;
   }
