@@ -75,9 +75,9 @@ Status Heal::FindInterrupted(const ClusterState& state) {
     } else if (judgement.verdict == NoteVerdict::kNothingDone) {
       if (old != nullptr && IsBroken(state, *old)) continue;  // Is found as such.
       Say(note.name + " (" + HexId(note.old_id) +
-          ") is neither quarantined nor corrupt, so it is left alone, "
-          "though its replacement was begun at " +
-          UtcText(note.begun) + "; 'cluster replace-member " + note.name + "' replaces it all the same.");
+          ") is neither quarantined nor corrupt, so it is left alone, " +
+          "though its replacement was begun at " + UtcText(note.begun) + "; 'cluster replace-member " +
+          note.name + "' replaces it all the same.");
       dropped_.push_back(notebook);
     } else if (now - note.begun > kNoteFreshSeconds) {
       left_.push_back(note.Describe() + " is not finished, and is over a day old: 'cluster replace-member " +

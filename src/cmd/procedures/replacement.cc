@@ -231,7 +231,7 @@ void Replacement::TellOperator(uint64_t id) const {
   Say("On " + variables.at("QUORATE_MEMBER_HOST") + ", where " + note_.name +
       " runs, do this now (paths as they are there):");
   Say("  systemctl stop etcd");
-  Say("  mv /var/lib/etcd /var/lib/etcd" + aside);
+  Say("  mv /var/lib/etcd /var/lib/etcd" + aside + "   (unless the old data lie there already)");
   Say("  and start it with:");
   for (const char* name : {"ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_ADVERTISE_PEER_URLS",
                            "ETCD_INITIAL_CLUSTER_STATE"}) {
