@@ -165,6 +165,7 @@ class RollingRestartTest(ProcedureTest):
         self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes", endpoints=[cluster.leader().url])
         self.assertEqual(len(hosts.steps), 3)
         self.assertEqual(hosts.trouble, [])
+        self.assertIn("3 of 3 voters serve", self.ctl(cluster, "cluster", "health", code=1))
 
         # The first that was restarted dies again before the last one's turn.
         def die():

@@ -172,8 +172,10 @@ TEST(RestartProofTest, BelievesWhatIsSeen) {
   // The clock was set a little.
   after.started_at = 1001.25;
   EXPECT_FALSE(proof.Given(after, &why));
-  after.started_at = 1012.5;
-  EXPECT_TRUE(proof.Given(after, &why));
+  for (const double start : {1000.27, 1000.75, 1001.5, 1002.25, 1012.5}) {
+    after.started_at = start;
+    EXPECT_TRUE(proof.Given(after, &why)) << start;
+  }
   after.started_at.reset();
   EXPECT_FALSE(proof.Given(after, &why));
   EXPECT_THAT(why, HasSubstr("--assume-restarted"));
