@@ -10,8 +10,11 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+import grpc
+
 import member
 import places
+from api import rpc
 from certificates import Authority
 from tls_probe import curl
 
@@ -57,6 +60,22 @@ class CommonNameTest(unittest.TestCase):
         answer = curl(self.one.url + "/v3/kv/range", self.called("root"), "--data", '{"key": "aw=="}')
         self.assertNotEqual(answer.status, 200, answer)
         self.assertNotIn("dg==", answer.body)
+
+    def test_GHSA_h6xx_pmxh_3wgp_calls_that_came_through_a_gateway(self):
+        """A gRPC call that says so is nobody's without a token, whatever certificate its connection has."""
+        for line in ("user add root:secret", "user grant-role root root", "put k v", "auth enable"):
+            self.one.ctl(*line.split())
+        self.one.credentials = self.called("root")
+        read = rpc.RangeRequest(key=b"k")
+        with self.one.api() as service:
+            self.assertEqual(service.KV.Range(read, timeout=30).kvs[0].value, b"v")
+            gateway = (("grpcgateway-accept", "application/json"),)
+            with self.assertRaises(grpc.RpcError) as refused:
+                service.KV.Range(read, metadata=gateway, timeout=30)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+            self.assertEqual(refused.exception.details(), "etcdserver: user name is empty")
+            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="secret")).token
+            self.assertEqual(service.KV.Range(read, metadata=(*gateway, ("token", token)), timeout=30).kvs[0].value, b"v")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "cluster/member.h"
 #include "cluster/version.h"
@@ -45,20 +46,20 @@ std::string_view CheckCompatibility(const net::HttpRequest& request, uint64_t lo
   const std::string min_cluster = Header(request, "X-Min-Cluster-Version", kVersionWithoutHeader);
   const std::string error = VersionError(name, server, min_cluster, local_version);
   if (!error.empty()) {
-    LOG_WARN("failed to check version compatibility", log::HexId("local-member-id", local_id),
-             log::HexId("local-member-cluster-id", cluster_id),
-             {"local-member-server-version", local_version},
-             {"local-member-server-minimum-cluster-version", kMinClusterVersionText},
-             {"remote-peer-server-name", name}, {"remote-peer-server-version", server},
-             {"remote-peer-server-minimum-cluster-version", min_cluster}, {"error", error});
+    LOG_WARN_LIMITED("failed to check version compatibility", log::HexId("local-member-id", local_id),
+                     log::HexId("local-member-cluster-id", cluster_id),
+                     {"local-member-server-version", local_version},
+                     {"local-member-server-minimum-cluster-version", kMinClusterVersionText},
+                     {"remote-peer-server-name", name}, {"remote-peer-server-version", server},
+                     {"remote-peer-server-minimum-cluster-version", min_cluster}, {"error", error});
     return kIncompatibleVersion;
   }
   const std::string cluster = Header(request, "X-Etcd-Cluster-ID", "");
   if (cluster == cluster::IdText(cluster_id)) return {};
-  LOG_WARN("request cluster ID mismatch", log::HexId("local-member-id", local_id),
-           log::HexId("local-member-cluster-id", cluster_id), {"local-member-server-version", local_version},
-           {"remote-peer-server-name", name}, {"remote-peer-server-version", server},
-           {"remote-peer-cluster-id", cluster});
+  LOG_WARN_LIMITED("request cluster ID mismatch", log::HexId("local-member-id", local_id),
+                   log::HexId("local-member-cluster-id", cluster_id),
+                   {"local-member-server-version", local_version}, {"remote-peer-server-name", name},
+                   {"remote-peer-server-version", server}, {"remote-peer-cluster-id", cluster});
   return kClusterIdMismatch;
 }
 

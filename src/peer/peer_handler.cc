@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "cluster/member.h"
 #include "cluster/urls.h"
@@ -55,6 +56,7 @@ class MessageBody : public net::HttpBodySink {
     }
   }
   void OnEnd() override { take_(request_, reply_); }
+  Part part() const override { return {request_.body.capacity(), 1}; }
 
  private:
   net::HttpRequest request_;
@@ -116,8 +118,8 @@ void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& r
     status = InvalidArgument("a message in the name of member " + cluster::IdText(message->from));
   }
   if (!status.ok()) {
-    LOG_WARN("failed to unmarshal Raft message", log::HexId("local-member-id", context_->local_id),
-             {"remote-address", request.peer}, {"error", quorate::Message(status)});
+    LOG_WARN_LIMITED("failed to unmarshal Raft message", log::HexId("local-member-id", context_->local_id),
+                     {"remote-address", request.peer}, {"error", quorate::Message(status)});
     context_->metrics.CountReceivedFailure(AddressWithoutPort(request.peer));
     return SendError(reply, 400, "error unmarshalling raft message", cluster_id);
   }
@@ -126,8 +128,9 @@ void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& r
   status =
       context_->events->IsRemoved(from) ? PermissionDenied("removed") : context_->Step(*std::move(message));
   if (absl::IsPermissionDenied(status)) {
-    LOG_WARN("rejected Raft message from removed member", log::HexId("local-member-id", context_->local_id),
-             log::HexId("removed-member-id", from));
+    LOG_WARN_LIMITED("rejected Raft message from removed member",
+                     log::HexId("local-member-id", context_->local_id),
+                     log::HexId("removed-member-id", from));
     return SendRemoved(reply, cluster_id);
   }
   if (!status.ok()) {
@@ -178,23 +181,26 @@ void PeerHandler::HandleStream(const net::HttpRequest& request, net::HttpReply& 
   const auto from = cluster::ParseId(std::string_view(request.path).substr(slash + 1));
   if (!from.ok()) return refuse(404, "invalid from");
   if (context_->events->IsRemoved(*from)) {
-    LOG_WARN("rejected stream from remote peer because it was removed",
-             log::HexId("local-member-id", context_->local_id), log::HexId("remote-peer-id-from", *from));
+    LOG_WARN_LIMITED("rejected stream from remote peer because it was removed",
+                     log::HexId("local-member-id", context_->local_id),
+                     log::HexId("remote-peer-id-from", *from));
     return refuse(410, "removed member");
   }
   Peer* const peer = directory_->Find(*from);
   if (peer == nullptr) {
     const auto urls = cluster::ParseUrlList(request.header("X-PeerURLs").value_or(""));
     if (urls.ok()) directory_->AddRemote(*from, *urls);
-    LOG_WARN("failed to find remote peer in cluster", log::HexId("local-member-id", context_->local_id),
-             log::HexId("remote-peer-id-from", *from), log::HexId("cluster-id", context_->cluster_id));
+    LOG_WARN_LIMITED(
+        "failed to find remote peer in cluster", log::HexId("local-member-id", context_->local_id),
+        log::HexId("remote-peer-id-from", *from), log::HexId("cluster-id", context_->cluster_id));
     return refuse(404, "error sender not found");
   }
   const std::string_view to = request.header("X-Raft-To").value_or("");
   if (to != cluster::IdText(context_->local_id)) {
-    LOG_WARN("ignored streaming request; ID mismatch", log::HexId("local-member-id", context_->local_id),
-             {"remote-peer-id-header", to}, log::HexId("remote-peer-id-from", *from),
-             log::HexId("cluster-id", context_->cluster_id));
+    LOG_WARN_LIMITED("ignored streaming request; ID mismatch",
+                     log::HexId("local-member-id", context_->local_id), {"remote-peer-id-header", to},
+                     log::HexId("remote-peer-id-from", *from),
+                     log::HexId("cluster-id", context_->cluster_id));
     return refuse(412, "to field mismatch");
   }
   reply.Begin(200, {{"X-Etcd-Cluster-Id", cluster::IdText(context_->cluster_id)}, version.front()});

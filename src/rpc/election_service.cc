@@ -77,7 +77,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
   }
 
  private:
-  bool full() const override { return stream_.pending_bytes() >= net::kStreamPendingHigh; }
+  bool full() const override { return stream_.full(); }
   void OnEvents(mvcc::WatchId, int64_t, std::shared_ptr<const mvcc::WatchEvents>, bool) override {
     LookSoon();
   }

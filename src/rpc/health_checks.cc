@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 
 namespace quorate::rpc {
@@ -31,7 +32,7 @@ void HealthChecks::Health(const std::set<std::string>& excluded, bool serializab
                           std::function<void(std::string)> done) {
   const auto finish = [this, done = std::move(done)](std::string reason) {
     ++(reason.empty() ? health_successes_ : health_failures_);
-    if (!reason.empty()) LOG_WARN("serving /health false", {"reason", reason});
+    if (!reason.empty()) LOG_WARN_LIMITED("serving /health false", {"reason", reason});
     done(std::move(reason));
   };
   if (member_.lost_log().quarantined()) return finish(member_.lost_log().quarantine_reason());

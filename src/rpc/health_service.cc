@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "health.pb.h"
 #include "rpc/parse.h"
@@ -17,6 +18,7 @@ class HealthService::WatchCall : public net::StreamHandler {
 
   void OnMessage(std::string_view bytes) override {
     stream_.Received();
+    if (std::exchange(asked_, true)) return;  // One request is all that the method takes.
     health::HealthCheckRequest request;
     if (!Parse(bytes, &request)) return stream_.Finish(MalformedRequest("HealthCheckRequest"));
     name_ = request.service();
@@ -38,6 +40,7 @@ class HealthService::WatchCall : public net::StreamHandler {
   HealthService& service_;
   Stream stream_;
   std::string name_;
+  bool asked_ = false;
 };
 
 void HealthService::Register(std::span<net::Server* const> servers) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "server/storage_version.h"
 #include "server/version_monitor.h"
@@ -68,7 +69,7 @@ bool HttpService::ForMetrics(std::string_view path) {
 
 bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) {
   if (!request.secure && !HostAllowed(request.host)) {
-    LOG_WARN("rejected HTTP request from untrusted host", {"host", request.host});
+    LOG_WARN_LIMITED("rejected HTTP request from untrusted host", {"host", request.host});
     SendError(reply, CommonHeaders(request), 421,
               "etcd received your request, but the Host header \"" + request.host +
                   "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
@@ -144,7 +145,8 @@ void HttpService::ServeChecks(const net::HttpRequest& request, net::HttpReply re
       if (excluded.erase(std::string(name)) == 0) names.push_back(name);
     }
     for (const std::string& name : excluded) {
-      LOG_WARN("some health checks cannot be excluded", {"missing-health-checks", "\"" + name + "\""});
+      LOG_WARN_LIMITED("some health checks cannot be excluded",
+                       {"missing-health-checks", "\"" + name + "\""});
     }
   }
   const bool verbose = request.query == "verbose" || !request.query_values("verbose").empty();

@@ -69,7 +69,7 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
 
   // Goes on unless the chunk just sent has to wait for the client: then OnWritable comes.
   void Pump() {
-    if (!finished_ && !fetching_ && stream_.pending_bytes() < net::kStreamPendingHigh) Fetch();
+    if (!finished_ && !fetching_ && !stream_.full()) Fetch();
   }
 
   // A chunk is fetched on a reader thread.

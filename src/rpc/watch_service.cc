@@ -34,7 +34,7 @@ struct Control {
 
 // Requests of one stream while the client leaves their answers unread. What it is owed of events is a
 // revision number; answers are kept.
-constexpr int kRequestsUnreadMax = 100'000;
+constexpr int kRequestsUnreadMax = 10'000;
 
 // The text of a refusal as the original puts it into cancel_reason.
 std::string RpcErrorText(const Status& status) {

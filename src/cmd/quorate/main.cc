@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "base/mapping_faults.h"
 #include "cmd/quorate/default_host.h"
@@ -22,8 +23,11 @@ void LogNotice(const quorate::cmd::Notice& notice) {
 }
 
 // What libprotobuf has to say would go to stderr as plain text, between lines that tools parse as JSON.
+// Anybody can make it complain, by a request that is no UTF-8.
 void LogProtobuf(google::protobuf::LogLevel level, const char* file, int line, const std::string& message) {
   namespace log = quorate::log;
+  static log::LineLimit limit("of libprotobuf");
+  if (!limit.Admit()) return;
   const bool grave = level >= google::protobuf::LOGLEVEL_ERROR;
   log::Write(grave ? log::Level::kError : log::Level::kWarn, file, line, message, {});
 }
