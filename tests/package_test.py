@@ -98,6 +98,31 @@ class Machine:
             shutil.copy(self.deb(name), self.path("/root"))
         return [f"/root/{self.deb(name).name}" for name in names]
 
+    def bring_newer(self, name):
+        """The same package with a higher version; its path there."""
+        unpacked = self.root / "root/newer"
+        subprocess.run(["dpkg-deb", "-R", self.deb(name), unpacked], check=True)
+        control = unpacked / "DEBIAN/control"
+        control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+newer", control.read_text()))
+        subprocess.run(["dpkg-deb", "-b", unpacked, self.root / f"root/{name}_newer.deb"], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(unpacked)
+        return f"/root/{name}_newer.deb"
+
+    def pretend_systemd(self):
+        """Maintainer scripts find systemd; what they ask of it is written down, and the member runs."""
+        self.path("/run/systemd/system").mkdir(parents=True)
+        for program in ("systemctl", "deb-systemd-invoke"):
+            path = self.path("/usr/bin/" + program)
+            path.write_text(f'#!/bin/sh\necho "{program} $*" >>/run/asked\n')
+            path.chmod(0o755)
+
+    def asked(self):
+        """What was asked of systemd about the unit since the last time."""
+        path = self.path("/run/asked")
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("")
+        return [line for line in lines if "etcd.service" in line]
+
     @staticmethod
     def deb(name):
         return next(PACKAGES.glob(f"{name}_*.deb"))
@@ -158,6 +183,8 @@ class PackageTest(unittest.TestCase):
             self.assertEqual(directory, self.owner("/var/lib/etcd"))
             self.expect_files()
             self.expect_unit()
+        with self.subTest("etcd-server can't be purged over the data"):
+            self.expect_purge_refused()
         with self.subTest("serves what was there"):
             machine.start()
             self.expect_data("of", "etcd")
@@ -194,6 +221,61 @@ class PackageTest(unittest.TestCase):
             machine.start()
             self.expect_data("of", "quorate")
             machine.stop()
+        with self.subTest("where etcd-server owns the data, its purge deletes them as ever"):
+            machine.install("etcd-server")
+            machine.run("dpkg", "--purge", "etcd-server")
+            self.assertFalse(machine.path("/var/lib/etcd").exists())
+
+    def test_an_upgrade_leaves_the_member_alone(self):
+        machine = self.machine
+        machine.run("apt-get", "update", "-q")
+        machine.pretend_systemd()
+        machine.install(*machine.bring("quorate-server"))
+        self.assertEqual(machine.asked(), ["deb-systemd-invoke start etcd.service"])
+        output = machine.install(machine.bring_newer("quorate-server"))
+        self.assertEqual(machine.asked(), ["systemctl --quiet is-active etcd.service"])
+        self.assertIn("quoratectl cluster rolling-restart --exec", output)
+        machine.run("dpkg", "--remove", "quorate-server")
+        self.assertEqual(machine.asked(), ["deb-systemd-invoke stop etcd.service"])
+        # Removed and installed again is no upgrade.
+        machine.install(*machine.bring("quorate-server"))
+        self.assertEqual(machine.asked(), ["deb-systemd-invoke start etcd.service"])
+
+    def test_the_client_library(self):
+        machine = self.machine
+        machine.run("apt-get", "update", "-q")
+        machine.install(*machine.bring("libquorate-client0.1"))
+        self.assertIn("libquorate-client.so.0.1", machine.run("ldconfig", "-p"))
+        self.assertNotIn("not found", machine.run("ldd", "/usr/lib/libquorate-client.so.0.1"))
+        fields = subprocess.run(["dpkg-deb", "-f", machine.deb("libquorate-client-dev"), "Depends", "Version"],
+                                capture_output=True, text=True, check=True).stdout
+        version = re.search(r"(?m)^Version: (.*)$", fields).group(1)
+        self.assertIn(f"libquorate-client0.1 (= {version})", fields)
+        files = subprocess.run(["dpkg-deb", "-c", machine.deb("libquorate-client-dev")], capture_output=True, text=True,
+                               check=True).stdout
+        self.assertIn("usr/lib/libquorate-client.so -> ", files)
+        self.assertNotIn("libquorate-client.so.0.1.", files.replace("libquorate-client.so -> libquorate-client.so.0.1", ""))
+        shlibs = subprocess.run(["dpkg-deb", "-I", machine.deb("libquorate-client0.1"), "shlibs"], capture_output=True,
+                                text=True, check=True).stdout
+        self.assertIn("libquorate-client 0.1 libquorate-client0.1", shlibs)
+
+    def expect_purge_refused(self):
+        """However it is asked for; and nothing else is refused."""
+        machine, data = self.machine, "/var/lib/etcd/default/member/snap/db"
+        machine.run("sh", "-c", "echo etcd-server purge | dpkg --set-selections")
+        for command in ("dpkg --purge etcd-server", "dpkg -P etcd-server", "apt-get purge -y etcd-server",
+                        "apt-get autoremove --purge -y etcd-server", "dpkg --purge --pending"):
+            told = machine.run("sh", "-c", f"{command} && echo done", check=False)
+            self.assertIn("purging the package etcd-server would delete /var/lib/etcd", told, command)
+            self.assertNotIn("\ndone\n", told, command)
+            self.assertTrue(machine.path(data).exists(), command)
+        machine.run("sh", "-c", "echo etcd-server deinstall | dpkg --set-selections")
+        machine.run("dpkg", "--remove", "quorate-client")
+        machine.run("dpkg", "--purge", "quorate-client")
+        machine.run("dpkg", "--purge", "--pending")
+        machine.run("dpkg", "--purge", "etcd-client")
+        machine.install(*machine.bring("quorate-client"))
+        self.assertIn("etcd:", machine.path("/etc/passwd").read_text())
 
     def expect_files(self):
         machine = self.machine

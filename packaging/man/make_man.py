@@ -2,16 +2,18 @@
 """Writes the man page of a program from its --help: make_man.py PROGRAM VERSION SUMMARY > PAGE.
 
 Help comes in two forms: that of the server ("Section:", then "  --flag 'default'" with its text indented below), and that of
-the tools (sections in capitals, with lines below). Both become sections and tagged paragraphs.
+the tools, which have commands, each with a help of its own (program_help.py).
 """
 import re
-import subprocess
 import sys
 from pathlib import Path
 
+import program_help
 
-def run(program, *arguments):
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+PROGRAMS = ("quorate", "quoratectl", "quorateutl")
+ENVIRONMENT = ["ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, and so on: each global flag is also a variable. Both at once are an error.",
+               "ETCDCTL_API=2: the commands of the second generation, cluster-health and member; ETCDCTL_API=2 quoratectl --help "
+               "lists them."]
 
 
 def escape(text):
@@ -25,8 +27,8 @@ def section_of(line):
     return match.group(1).upper() if match else None
 
 
-def options(text):
-    """The body of the page. A line indented by two to seven columns begins an item, a deeper one goes on with it."""
+def server(text):
+    """A line indented by two to seven columns begins an item, a deeper one goes on with it."""
     out, in_item = [], False
     for line in text.splitlines():
         title = section_of(line)
@@ -37,14 +39,10 @@ def options(text):
         bare = line.strip()
         if not bare:
             continue
-        indent = len(line) - len(line.lstrip())
-        columns = re.split(r"\s{2,}", bare, maxsplit=1)
-        if bare.startswith("-") or (0 < indent < 8 and len(columns) == 2):
-            out += [".TP", f".B {escape(columns[0])}"]
-            if len(columns) == 2:
-                out.append(escape(columns[1]))
+        if bare.startswith("-") or (bare.startswith("quorate ") and line.startswith("  ")):
+            out += [".TP", f".B {escape(bare)}"]
             in_item = True
-        elif in_item and indent > 0:
+        elif in_item and line.startswith(" "):
             out.append(escape(bare))
         else:
             out += [".PP", escape(bare)]
@@ -52,18 +50,43 @@ def options(text):
     return out
 
 
+def tagged(flags):
+    out = []
+    for name, description in flags:
+        out += [".TP", f".B {escape(name)}"] + ([escape(description)] if description else [])
+    return out
+
+
+def tool(program):
+    itself = program_help.command(program, "")
+    out = [".SH DESCRIPTION", escape(itself.description), ".SH COMMANDS"]
+    for one in program_help.commands(program):
+        out += [f".SS {escape(one.usage.partition(' ')[2].removesuffix(' [flags]'))}", escape(one.description)]
+        if one.notes:
+            out += [".PP", ".nf", *map(escape, one.notes), ".fi"]
+        out += tagged(one.flags)
+    out += [".SH GLOBAL FLAGS", *tagged(itself.flags)]
+    if Path(program).name == "quoratectl":
+        out.append(".SH ENVIRONMENT")
+        for text in ENVIRONMENT:
+            out += [".PP", escape(text)]
+    return out
+
+
 def page(program, version, summary):
     name = Path(program).name
+    is_server = name == "quorate"
     lines = [
         f'.TH {name.upper()} 1 "" "Quorate {escape(version)}" "Quorate"',
         ".SH NAME",
         f"{name} \\- {escape(summary)}",
         ".SH SYNOPSIS",
         f".B {name}",
-        "[options]" if name == "quorate" else "command [options]",
+        "[options]" if is_server else "command [flags]",
     ]
-    lines += options(run(program, "--help"))
-    lines += [".SH SEE ALSO", "quorate(1), quorateutl(1), etcdctl(1); the documents in /usr/share/doc/quorate\\-server."]
+    lines += server(program_help.run(program, "--help", both=True)) if is_server else tool(program)
+    others = ", ".join(f"{other}(1)" for other in PROGRAMS if other != name)
+    lines += [".SH SEE ALSO", f"{others}; the documents in /usr/share/doc/quorate\\-server."]
     return "\n".join(lines) + "\n"
 
 
