@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Writes docs/flags.md and docs/metrics.md from what the program says of itself: `quorate --help`, and `/metrics` of the members
-of a cluster, with backups on. tests/docs_test.py fails when the pages say something else.
+"""Writes docs/flags.md, docs/commands.md and docs/metrics.md from what the programs say of themselves: `quorate --help`, `--help`
+of each command of the tools, and `/metrics` of the members of a cluster with backups on. tests/docs_test.py fails when the pages say
+something else.
 
     docs/make_reference.py       (QUORATE_BIN names another program)
 """
@@ -11,9 +12,10 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests/lib"))
+sys.path[:0] = [str(HERE.parent / "tests/lib"), str(HERE.parent / "packaging/man")]
 
 import places
+import program_help
 from cluster import Cluster
 
 _FLAG = re.compile(r"^  --([a-z0-9-]+) '(.*)'$")
@@ -46,6 +48,37 @@ def flags_page(help_text):
             default = f"`{flag[1]}`" if flag[1] else ""
             lines.append(f"| `--{flag[0]}` | {default} | {text} |")
             flag = None
+    return "\n".join(lines) + "\n"
+
+
+def in_table(text):
+    return text.replace("|", "\\|")
+
+
+def flags_table(flags):
+    lines = ["", "| flag | default | what it does |", "| --- | --- | --- |"]
+    for name, description in flags:
+        name, _, default = name.partition("=")
+        default = f"`{default}`" if default else ""
+        lines.append(f"| `{name}` | {default} | {in_table(description)} |")
+    return lines
+
+
+def commands_page(programs):
+    lines = ["# Every command of the tools", "", "Made by `docs/make_reference.py` from `--help` of each command; [tools.md](tools.md) tells what they are",
+             "for. Under the names `etcdctl` and `etcdutl` the commands are the same."]
+    for program in programs:
+        name = pathlib.Path(program).name
+        itself = program_help.command(program, "")
+        lines += ["", f"## {name}", "", "Flags of all its commands:", *flags_table(itself.flags)]
+        if name == "quoratectl":
+            lines += ["", "Each of these is also a variable, `--cacert` is `ETCDCTL_CACERT`; both at once are an error."]
+        for one in program_help.commands(program):
+            lines += ["", f"### {name} {one.path}", "", f"`{one.usage}`", "", one.description]
+            if one.notes:
+                lines += ["", "<!-- shown only: the words of --help -->", "```", *one.notes, "```"]
+            if one.flags:
+                lines += flags_table(one.flags)
     return "\n".join(lines) + "\n"
 
 
@@ -99,7 +132,8 @@ def metrics_page(metrics):
 
 def pages():
     text = subprocess.run([places.quorate(), "--help"], capture_output=True, text=True, check=True)
-    return {"flags.md": flags_page(text.stdout + text.stderr), "metrics.md": metrics_page(metrics_of_a_cluster())}
+    return {"flags.md": flags_page(text.stdout + text.stderr), "commands.md": commands_page([places.quoratectl(), places.quorateutl()]),
+            "metrics.md": metrics_page(metrics_of_a_cluster())}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 tests/lib/document.py says how the documents are read. `<!-- test: ... -->` in a document chooses where they run:
 
     member         (where nothing is said) an empty directory. A command that is a server is started there and goes on in the
-                   background; one that takes the port of another one takes its place. A watch is interrupted when it has
+                   background; one that takes the port or the directory of another one takes its place. A watch is interrupted when it has
                    printed what is shown
     member running the same, and a member runs already
     site [KIND]    three hosts with TLS (tests/lib/hosts.py) that run KIND (default: quorate); 10.10.1.10 to 10.10.1.12 are
@@ -21,6 +21,7 @@ import secrets
 import select
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,9 +37,11 @@ from cluster import free_port
 from document import Document, compare
 from hosts import Site
 
-sys.path.insert(0, str(places.REPOSITORY / "docs"))
+sys.path[:0] = [str(places.REPOSITORY / "docs"), str(places.REPOSITORY / "packaging/man")]
 
+import make_man
 import make_reference
+import program_help
 
 DOCS = places.REPOSITORY / "docs"
 DOCUMENTS = ["README.md", *sorted(str(p.relative_to(places.REPOSITORY)) for p in DOCS.glob("*.md"))]
@@ -124,6 +127,10 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.text} ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
             try:
+                if self.url.startswith("https"):
+                    # With certificates of the document's own; its next command is what finds out more.
+                    socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=5).close()
+                    return
                 with urllib.request.urlopen(self.url + "/health", timeout=5) as answer:
                     if answer.status == 200:
                         return
@@ -185,11 +192,13 @@ class MemberSetting:
         return status, [re.sub(r"\b\d{4,5}\b", lambda match: back.get(match.group(), match.group()), one) for one in lines]
 
     def _start(self, text):
-        url = re.search(r"--listen-client-urls[ =](\S+)", text)
-        place = url.group(1) if url else "default"
-        if place in self.servers:
+        taken = []
+        for flag in ("listen-client-urls", "data-dir"):
+            value = re.search(rf"--{flag}[ =](\S+)", text)
+            taken.append(value.group(1) if value else f"the default {flag}")
+        for place in [place for place in self.servers if set(place) & set(taken)]:
             self.servers.pop(place).stop()
-        self.servers[place] = Server(text, self.directory, self.environment, self.port)
+        self.servers[tuple(taken)] = Server(text, self.directory, self.environment, self.port)
 
     def settle(self):
         for server in self.servers.values():
@@ -316,6 +325,24 @@ class ReferenceTest(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual((DOCS / name).read_text().splitlines(), page.splitlines(),
                                  f"run docs/make_reference.py: docs/{name} is old")
+
+    def test_man_pages(self):
+        """Each has every command with every flag, and is what groff takes without a warning."""
+        for program in (places.quorate(), places.quoratectl(), places.quorateutl()):
+            with self.subTest(program):
+                page = make_man.page(program, "1.0", "what it is")
+                if shutil.which("groff"):
+                    done = subprocess.run(["groff", "-man", "-ww", "-z", "-Tutf8"], input=page, capture_output=True, text=True, check=True)
+                    self.assertEqual(done.stderr, "")
+                self.assertEqual(re.findall(r"(?m)^\.SH SEE ALSO$", page), [".SH SEE ALSO"])
+                if program == places.quorate():
+                    continue
+                sections = re.split(r"(?m)^\.S[SH] ", page)
+                for command in program_help.commands(program):
+                    own = [one for one in sections if one.startswith(command.path.replace("-", "\\-"))]
+                    self.assertTrue(own, command.path)
+                    for name, _ in command.flags:
+                        self.assertTrue(any(f".B {make_man.escape(name)}\n" in one for one in own), (command.path, name))
 
     def test_alert_rules_name_metrics_that_exist(self):
         known = set(re.findall(r"^\| `(\w+)` \|", (DOCS / "metrics.md").read_text(), re.M))

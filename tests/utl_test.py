@@ -478,7 +478,8 @@ class CommandLineTest(UtlTest):
     def test_completion(self):
         script = self.root / "completion.bash"
         script.write_text(utl("completion", "bash").stdout)
-        complete = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _quorateutl_complete; '
+        complete = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}; '
+                    '_quorateutl_complete; '
                     'printf "%s\\n" "${COMPREPLY[@]}"')
 
         def completions(*words):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <utility>
 
 #include "cmd/cli/exit_code.h"
@@ -72,22 +73,21 @@ std::string Padded(std::string text, size_t width) {
   return text;
 }
 
-// Those below that do something themselves: by their path from `command`, and what they do.
-void CollectCommands(const CLI::App* command, const std::string& path,
+using DoesSomething = std::function<bool(const CLI::App*)>;
+
+// Those below that do something: by their path from `command`, and what they do.
+void CollectCommands(const CLI::App* command, const std::string& path, const DoesSomething& does_something,
                      std::map<std::string, std::string>* commands) {
   for (const CLI::App* below : Subcommands(command)) {
     const std::string name = path + below->get_name();
-    if (Subcommands(below).empty()) {
-      commands->emplace(name, below->get_description());
-    } else {
-      CollectCommands(below, name + " ", commands);
-    }
+    if (does_something(below)) commands->emplace(name, below->get_description());
+    CollectCommands(below, name + " ", does_something, commands);
   }
 }
 
-std::string CommandsText(const CLI::App* command) {
+std::string CommandsText(const CLI::App* command, const DoesSomething& does_something) {
   std::map<std::string, std::string> commands;
-  CollectCommands(command, "", &commands);
+  CollectCommands(command, "", does_something, &commands);
   size_t width = 0;
   for (const auto& [name, description] : commands) width = std::max(width, name.size());
   std::string text;
@@ -198,12 +198,18 @@ std::string CommandTree::FlagsText(const std::vector<const CLI::Option*>& option
 std::string CommandTree::HelpText(const CLI::App* command) const {
   const auto node = nodes_.find(command);
   const auto below = Subcommands(command);
+  // A group that does something by itself, too; one that has hidden flags only says what an older tool did.
+  const DoesSomething does_something = [this](const CLI::App* one) {
+    const auto found = nodes_.find(one);
+    if (found == nodes_.end() || !found->second.handler) return false;
+    return Subcommands(one).empty() || one->get_options().size() == 1;
+  };
   std::string text =
       "NAME:\n\t" + Path(command) + " - " + command->get_description() + "\n\nUSAGE:\n\t" + Path(command);
-  if (!below.empty()) text += " <command>";
+  if (!below.empty()) text += does_something(command) ? " [command]" : " <command>";
   if (node != nodes_.end() && !node->second.arguments.empty()) text += " " + node->second.arguments;
   text += " [flags]\n";
-  if (!below.empty()) text += "\nCOMMANDS:\n" + CommandsText(command);
+  if (!below.empty()) text += "\nCOMMANDS:\n" + CommandsText(command, does_something);
   if (!command->get_footer().empty()) text += "\n" + command->get_footer() + "\n";
   if (const auto own = OwnOptions(command); !own.empty()) text += "\nFLAGS:\n" + FlagsText(own);
   if (const auto global = InheritedOptions(command); !global.empty()) {

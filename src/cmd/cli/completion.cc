@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <vector>
 
 #include "cmd/cli/exit_code.h"
@@ -16,6 +17,7 @@ struct Word {
   std::string description;
   bool flag = false;
   bool takes_value = false;
+  std::string short_name = {};  // "w"
 };
 
 // What may follow a command, itself given as its path without the program: "" or "snapshot status".
@@ -26,7 +28,9 @@ struct Place {
 
 void AddOptions(const std::vector<const CLI::Option*>& options, std::vector<Word>* words) {
   for (const CLI::Option* option : options) {
-    words->push_back({"--" + option->get_lnames()[0], option->get_description(), true, !IsSwitch(*option)});
+    const auto& short_names = option->get_snames();
+    words->push_back({"--" + option->get_lnames()[0], option->get_description(), true, !IsSwitch(*option),
+                      short_names.empty() ? "" : short_names[0]});
   }
 }
 
@@ -53,37 +57,63 @@ std::string Replace(std::string text, std::string_view what, std::string_view wi
 // In single quotes, for POSIX shells.
 std::string ShellQuote(const std::string& text) { return "'" + Replace(text, "'", "'\\''") + "'"; }
 
-// Alternatives of a case pattern: the commands that are known, and the flags that take the next word.
-std::string Paths(const std::vector<Place>& places) {
+// The commands that are known, and the flags that take the next word: with `separator` between.
+std::string Paths(const std::vector<Place>& places, std::string_view separator) {
   std::string paths;
   for (const Place& place : places) {
-    if (!place.path.empty()) paths += (paths.empty() ? "" : "|") + ShellQuote(place.path);
+    if (place.path.empty()) continue;
+    paths.append(paths.empty() ? "" : separator).append(ShellQuote(place.path));
   }
   return paths;
 }
-std::string ValueFlags(const std::vector<Place>& places) {
-  std::vector<std::string> flags = {"-w"};
+std::string ValueFlags(const std::vector<Place>& places, std::string_view separator) {
+  std::vector<std::string> flags;
   for (const Place& place : places) {
     for (const Word& word : place.words) {
-      if (word.takes_value) flags.push_back(word.text);
+      if (!word.takes_value) continue;
+      flags.push_back(word.text);
+      if (!word.short_name.empty()) flags.push_back("-" + word.short_name);
     }
   }
   std::sort(flags.begin(), flags.end());
   flags.erase(std::unique(flags.begin(), flags.end()), flags.end());
-  std::string pattern;
-  for (const std::string& flag : flags) pattern += (pattern.empty() ? "" : "|") + flag;
-  return pattern;
+  std::string text;
+  for (const std::string& flag : flags) text.append(text.empty() ? "" : separator).append(flag);
+  return text;
 }
 
-// Finds the command among the words before the cursor; `$words`, `$count` and the first index differ by
-// shell.
+constexpr std::string_view kFormats = "fields json protobuf simple table";
+
+// Each finds the command among the words before the cursor, past the values of flags. bash cuts words at '='
+// and ':' (COMP_WORDBREAKS), too: they are put together again, and what is proposed begins behind the last.
 constexpr std::string_view kBashFrame = R"(# bash completion for PROGRAM
+_PROGRAM_propose() {
+  local typed=$1 cut
+  shift
+  mapfile -t COMPREPLY < <(compgen "$@" -- "$typed")
+  cut=${typed%"${typed##*[=:]}"}
+  [[ -z $cut || $COMP_WORDBREAKS != *"${cut: -1}"* ]] || COMPREPLY=("${COMPREPLY[@]#"$cut"}")
+}
 _PROGRAM_complete() {
-  local current=${COMP_WORDS[COMP_CWORD]} path= index word candidate
-  for ((index = 1; index < COMP_CWORD; index++)); do
-    word=${COMP_WORDS[index]}
+  local line=${COMP_LINE:0:COMP_POINT} path= flag= current piece word candidate index
+  local -a typed=()
+  for ((index = 0; index <= COMP_CWORD; index++)); do
+    piece=${COMP_WORDS[index]}
+    if [[ $index == 0 || $line == [[:space:]]* ]]; then
+      typed+=("$piece")
+    else
+      typed[${#typed[@]}-1]+=$piece
+    fi
+    line=${line#"${line%%[![:space:]]*}"}
+    line=${line#"$piece"}
+  done
+  current=${typed[${#typed[@]}-1]}
+  for ((index = 1; index < ${#typed[@]} - 1; index++)); do
+    word=${typed[index]}
+    flag=
     case $word in
-      VALUE_FLAGS) ((index++)); continue ;;
+      --) break ;;
+      VALUE_FLAGS) flag=$word; ((++index)); continue ;;
       -*) continue ;;
     esac
     candidate=${path:+$path }$word
@@ -93,15 +123,22 @@ _PROGRAM_complete() {
     esac
   done
   COMPREPLY=()
-  case ${COMP_WORDS[COMP_CWORD-1]} in
-    -w|--write-out) COMPREPLY=($(compgen -W 'fields json protobuf simple table' -- "$current")); return ;;
-    VALUE_FLAGS) COMPREPLY=($(compgen -f -- "$current")); return ;;
+  # The value of a flag: behind '=', or the next word.
+  if [[ $current == --*=* ]]; then
+    flag=${current%%=*}
+    current=${current#*=}
+  elif ((${#typed[@]} > 1)); then
+    flag=${typed[${#typed[@]}-2]}
+  fi
+  case $flag in
+    -w|--write-out) _PROGRAM_propose "$current" -W 'FORMATS'; return ;;
+    VALUE_FLAGS) _PROGRAM_propose "$current" -f; return ;;
   esac
   local words=
   case $path in
 CASES  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$current"))
+  _PROGRAM_propose "$current" -W "$words"
+  [[ ${#COMPREPLY[@]} -gt 0 ]] || _PROGRAM_propose "$current" -f
 }
 complete -o filenames -F _PROGRAM_complete PROGRAM
 )";
@@ -109,32 +146,61 @@ complete -o filenames -F _PROGRAM_complete PROGRAM
 constexpr std::string_view kZshFrame = R"(#compdef PROGRAM
 # zsh completion for PROGRAM
 _PROGRAM() {
-  local path= word candidate
+  local place= flag= word candidate
   integer index
   for ((index = 2; index < CURRENT; index++)); do
     word=${words[index]}
     case $word in
+      --) break ;;
       VALUE_FLAGS) ((index++)); continue ;;
       -*) continue ;;
     esac
-    candidate=${path:+$path }$word
+    candidate=${place:+$place }$word
     case $candidate in
-      PATHS) path=$candidate ;;
+      PATHS) place=$candidate ;;
       *) break ;;
     esac
   done
-  case ${words[CURRENT-1]} in
-    -w|--write-out) compadd fields json protobuf simple table; return ;;
+  # The value of a flag: behind '=', or the next word.
+  flag=${words[CURRENT-1]}
+  if compset -P '--*='; then flag=${IPREFIX%=}; fi
+  case $flag in
+    -w|--write-out) compadd FORMATS; return ;;
     VALUE_FLAGS) _files; return ;;
   esac
   local -a choices
-  case $path in
+  case $place in
 CASES  esac
-  _describe 'PROGRAM' choices
-  _files
+  _describe 'PROGRAM' choices || _files
 }
 if [ "$funcstack[1]" = "_PROGRAM" ]; then _PROGRAM "$@"; else compdef _PROGRAM PROGRAM; fi
 )";
+
+constexpr std::string_view kFishFrame = R"(# fish completion for PROGRAM
+function __PROGRAM_at
+  set -l place
+  set -l value 0
+  for word in (commandline -opc)[2..-1]
+    if test $value = 1
+      set value 0
+      continue
+    end
+    switch $word
+      case --
+        break
+      case VALUE_FLAGS
+        set value 1
+        continue
+      case '-*'
+        continue
+    end
+    set -l candidate (string trim -- "$place $word")
+    contains -- $candidate PATHS; or break
+    set place $candidate
+  end
+  test "$place" = "$argv[1]"
+end
+CASES)";
 
 std::string BashCase(const Place& place) {
   std::string words;
@@ -150,38 +216,37 @@ std::string ZshCase(const Place& place) {
   return text + "      ) ;;\n";
 }
 
+std::string FishCase(const std::string& program, const Place& place) {
+  std::string text;
+  const std::string at =
+      "complete -c " + program + " -n " + ShellQuote("__" + program + "_at " + ShellQuote(place.path));
+  for (const Word& word : place.words) {
+    if (word.flag) {
+      text += at + " -l " + word.text.substr(2);
+      if (!word.short_name.empty()) text += " -s " + word.short_name;
+      if (word.text == "--write-out") {
+        text += " -x -a " + ShellQuote(std::string(kFormats));
+      } else if (word.takes_value) {
+        text += " -r -F";
+      }
+    } else {
+      text += at + " -f -a " + ShellQuote(word.text);
+    }
+    text += " -d " + ShellQuote(word.description) + "\n";
+  }
+  return text;
+}
+
+// `separator` stands between the alternatives of the shell's `case`.
 std::string FillFrame(std::string_view frame, const std::string& program, const std::vector<Place>& places,
-                      std::string (*one_case)(const Place&)) {
+                      std::string_view separator, const std::function<std::string(const Place&)>& one_case) {
   std::string cases;
   for (const Place& place : places) cases += one_case(place);
   std::string text = Replace(std::string(frame), "PROGRAM", program);
-  text = Replace(std::move(text), "VALUE_FLAGS", ValueFlags(places));
-  text = Replace(std::move(text), "PATHS", Paths(places));
+  text = Replace(std::move(text), "VALUE_FLAGS", ValueFlags(places, separator));
+  text = Replace(std::move(text), "PATHS", Paths(places, separator));
+  text = Replace(std::move(text), "FORMATS", kFormats);
   return Replace(std::move(text), "CASES", cases);
-}
-
-std::string FishScript(const std::string& program, const std::vector<Place>& places) {
-  std::string text = "# fish completion for " + program + "\nfunction __" + program +
-                     "_at\n"
-                     "  set -l found\n"
-                     "  for word in (commandline -opc)[2..-1]\n"
-                     "    string match -q -- '-*' $word; or set -a found $word\n"
-                     "  end\n"
-                     "  test \"$found\" = \"$argv[1]\"\n"
-                     "end\n";
-  for (const Place& place : places) {
-    const std::string at =
-        "complete -c " + program + " -n " + ShellQuote("__" + program + "_at " + ShellQuote(place.path));
-    for (const Word& word : place.words) {
-      if (word.flag) {
-        text += at + " -l " + word.text.substr(2) + (word.takes_value ? " -r" : "");
-      } else {
-        text += at + " -f -a " + ShellQuote(word.text);
-      }
-      text += " -d " + ShellQuote(word.description) + "\n";
-    }
-  }
-  return text;
 }
 
 std::string PowerShellScript(const std::string& program, const std::vector<Place>& places) {
@@ -215,10 +280,14 @@ StatusOr<std::string> CompletionScript(const CommandTree& tree, const CLI::App* 
                                        std::string_view shell) {
   std::vector<Place> places;
   Collect(root, "", &places);
-  if (shell == "bash") return FillFrame(kBashFrame, tree.program(), places, BashCase);
-  if (shell == "zsh") return FillFrame(kZshFrame, tree.program(), places, ZshCase);
-  if (shell == "fish") return FishScript(tree.program(), places);
-  if (shell == "powershell") return PowerShellScript(tree.program(), places);
+  const std::string& program = tree.program();
+  if (shell == "bash") return FillFrame(kBashFrame, program, places, "|", BashCase);
+  if (shell == "zsh") return FillFrame(kZshFrame, program, places, "|", ZshCase);
+  if (shell == "fish") {
+    return FillFrame(kFishFrame, program, places, " ",
+                     [&](const Place& place) { return FishCase(program, place); });
+  }
+  if (shell == "powershell") return PowerShellScript(program, places);
   return InvalidArgument("invalid argument " + GoQuote(shell) + " for " +
                          GoQuote(tree.program() + " completion") +
                          DidYouMean(NearNames(shell, {"bash", "zsh", "fish", "powershell"})));

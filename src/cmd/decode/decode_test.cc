@@ -5,10 +5,10 @@
 
 #include "base/test_seed.h"
 #include "base/wire.h"
+#include "cmd/decode/decoded_value.h"
 #include "cmd/decode/json_text.h"
 #include "cmd/decode/key_tree.h"
 #include "cmd/decode/kubernetes.h"
-#include "cmd/decode/range_view.h"
 #include "cmd/decode/wire_outline.h"
 
 namespace quorate::cmd {
@@ -103,6 +103,14 @@ TEST(KubernetesTest, SecretsAsJson) {
 TEST(KubernetesTest, WhatCantBeReadBelowSecretsIsHidden) {
   EXPECT_THAT(DecodedValue("/registry/secrets/a", "geheim", false), Not(HasSubstr("geheim")));
   EXPECT_EQ(DecodedValue("/registry/secrets/a", "geheim", true), "geheim");
+  for (const std::string value : {"{\"password\":\"geheim\"}", "[\"geheim\"]", "\x0a\x06geheim"}) {
+    EXPECT_THAT(DecodedValue("/registry/secrets/a", value, false), HasSubstr("(hidden, ")) << value;
+    EXPECT_THAT(DecodedValue("/registry/secrets/a", value, true), HasSubstr("geheim")) << value;
+    EXPECT_THAT(DecodedValue("/a", value, false), HasSubstr("geheim")) << value;
+  }
+  const std::string pod = Object("v1", "Pod", Bytes(9, "geheim"));
+  EXPECT_THAT(DecodedValue("/registry/secrets/a", pod, false), HasSubstr("(hidden, "));
+  EXPECT_THAT(DecodedValue("/registry/secrets/a", Object("v1", "Secret", ""), false), HasSubstr("Secret"));
   EXPECT_EQ(DecodedValue("/a", "plain", false), "plain");
   EXPECT_EQ(DecodedValue("/registry/secrets/a", "k8s:enc:aescbc:v1:key1:\x01\x02", false),
             "(encrypted by Kubernetes, aescbc v1 key1, 25 B)");
@@ -197,12 +205,12 @@ TEST(DecodeTest, RandomBytes) {
           value[random() % value.size()] = static_cast<char>(random());
     }
     if (random() % 8 == 0) value.insert(0, "{\"a\":");
-    etcdserverpb::RangeResponse range;
-    auto* const kv = range.add_kvs();
-    kv->set_key(value.substr(0, random() % 40));
-    kv->set_value(value);
-    const std::string text =
-        RangeText(range, {.tree = true, .tree_levels = 0, .decode = true, .show_secrets = random() % 2 == 0});
+    mvccpb::KeyValue kv;
+    kv.set_key(value.substr(0, random() % 40));
+    kv.set_value(value);
+    KeyTree tree;
+    tree.Add(kv.key(), kv.value().size());
+    const std::string text = tree.Text(0) + DecodedLines(kv, random() % 2 == 0);
     for (size_t at = 0; at < text.size(); ++at) {
       const auto byte = static_cast<unsigned char>(text[at]);
       ASSERT_TRUE(byte >= 0x20 || byte == '\n' || byte == '\t') << i;

@@ -108,10 +108,10 @@ std::optional<std::string> PrettyJson(std::string_view text) {
   return Layout(text).Run();
 }
 
-std::optional<std::string> PrettyJsonWithoutSecrets(std::string_view text) {
+std::optional<std::string> SecretJson(std::string_view text) {
   if (!IsDocument(text)) return std::nullopt;
   Json json = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (!json.is_object() || json.value("kind", Json()) != Json("Secret")) return PrettyJson(text);
+  if (!json.is_object() || json.value("kind", Json()) != Json("Secret")) return std::nullopt;
   Hide(&json, "data");
   Hide(&json, "stringData");
   const auto metadata = json.find("metadata");
@@ -122,6 +122,11 @@ std::optional<std::string> PrettyJsonWithoutSecrets(std::string_view text) {
     }
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<std::string> PrettyJsonWithoutSecrets(std::string_view text) {
+  if (auto secret = SecretJson(text)) return secret;
+  return PrettyJson(text);
 }
 
 }  // namespace quorate::cmd

@@ -14,7 +14,10 @@ inline constexpr int kJsonDepthMax = 200;
 // is. Nothing: it is no JSON object or array.
 std::optional<std::string> PrettyJson(std::string_view text);
 
-// The same of a Secret of Kubernetes, without what it holds; other documents as PrettyJson.
+// A Secret of Kubernetes without what it holds. Nothing: it is none.
+std::optional<std::string> SecretJson(std::string_view text);
+
+// SecretJson of Secrets, PrettyJson of other documents.
 std::optional<std::string> PrettyJsonWithoutSecrets(std::string_view text);
 
 }  // namespace quorate::cmd

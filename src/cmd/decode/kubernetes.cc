@@ -205,41 +205,56 @@ void AddObject(std::string_view object, std::string_view kind, bool show_secrets
   if (!reader.ok()) out->Add("damaged", "the rest can't be read");
 }
 
+// runtime.Unknown, in parts of the value that it was read from.
+struct Stored {
+  std::string_view api_version;
+  std::string_view kind;
+  std::string_view object;
+  std::string_view encoding;
+  std::string_view content_type;
+};
+
+std::optional<Stored> ReadStored(std::string_view value) {
+  if (!value.starts_with(kMagic)) return std::nullopt;
+  Stored stored;
+  std::string_view type;
+  wire::Reader unknown(value.substr(kMagic.size()));
+  while (unknown.Next()) {
+    if (unknown.Is(1, Type::kBytes)) type = unknown.bytes();
+    if (unknown.Is(2, Type::kBytes)) stored.object = unknown.bytes();
+    if (unknown.Is(3, Type::kBytes)) stored.encoding = unknown.bytes();
+    if (unknown.Is(4, Type::kBytes)) stored.content_type = unknown.bytes();
+  }
+  wire::Reader meta(type);
+  while (meta.Next()) {
+    if (meta.Is(1, Type::kBytes)) stored.api_version = meta.bytes();
+    if (meta.Is(2, Type::kBytes)) stored.kind = meta.bytes();
+  }
+  if (!unknown.ok() || !meta.ok()) return std::nullopt;
+  return stored;
+}
+
 }  // namespace
 
 std::optional<Outline> KubernetesOutline(std::string_view value, bool show_secrets) {
-  if (!value.starts_with(kMagic)) return std::nullopt;
-  wire::Reader unknown(value.substr(kMagic.size()));
-  std::string_view type;
-  std::string_view raw;
-  std::string_view encoding;
-  std::string_view content_type;
-  while (unknown.Next()) {
-    if (unknown.Is(1, Type::kBytes)) type = unknown.bytes();
-    if (unknown.Is(2, Type::kBytes)) raw = unknown.bytes();
-    if (unknown.Is(3, Type::kBytes)) encoding = unknown.bytes();
-    if (unknown.Is(4, Type::kBytes)) content_type = unknown.bytes();
-  }
-  if (!unknown.ok()) return std::nullopt;
-  std::string_view api_version;
-  std::string_view kind;
-  wire::Reader meta(type);
-  while (meta.Next()) {
-    if (meta.Is(1, Type::kBytes)) api_version = meta.bytes();
-    if (meta.Is(2, Type::kBytes)) kind = meta.bytes();
-  }
-  if (!meta.ok()) return std::nullopt;
+  const auto stored = ReadStored(value);
+  if (!stored) return std::nullopt;
   Outline out;
-  out.Add("apiVersion", ScalarText(api_version));
-  out.Add("kind", ScalarText(kind));
+  out.Add("apiVersion", ScalarText(stored->api_version));
+  out.Add("kind", ScalarText(stored->kind));
   // Compressed, or of another encoding than protobuf: only its size can be told.
-  if (!encoding.empty() || !content_type.empty()) {
-    out.Add("content",
-            ScalarText(content_type) + " " + ScalarText(encoding) + " (" + SizeText(raw.size()) + ")");
+  if (!stored->encoding.empty() || !stored->content_type.empty()) {
+    out.Add("content", ScalarText(stored->content_type) + " " + ScalarText(stored->encoding) + " (" +
+                           SizeText(stored->object.size()) + ")");
     return out;
   }
-  AddObject(raw, kind, show_secrets, &out);
+  AddObject(stored->object, stored->kind, show_secrets, &out);
   return out;
+}
+
+bool IsSecretObject(std::string_view value) {
+  const auto stored = ReadStored(value);
+  return stored && stored->kind == "Secret";
 }
 
 std::optional<std::string> EncryptionOf(std::string_view value) {

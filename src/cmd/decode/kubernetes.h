@@ -15,6 +15,9 @@ namespace quorate::cmd {
 // else by number. Nothing: it is no such value. What a Secret holds is shown with `show_secrets` only.
 std::optional<Outline> KubernetesOutline(std::string_view value, bool show_secrets);
 
+// Whether it is a Secret, which KubernetesOutline shows without what it holds.
+bool IsSecretObject(std::string_view value);
+
 // "k8s:enc:aescbc:v1:key1:...": encrypted by the API server before it came here. Nothing: it is not.
 std::optional<std::string> EncryptionOf(std::string_view value);
 

@@ -1,5 +1,7 @@
 // get, put, del.
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "cmd/quoratectl/commands.h"
 #include "cmd/quoratectl/kv_requests.h"
@@ -35,22 +37,33 @@ StatusOr<client::RangeResponse> Fetch(client::Client* client, const etcdserverpb
   }
 }
 
-int Get(CtlSession* session, const GetFlags& flags, const ShowRange& show, const Arguments& arguments) {
+// What the flags of `get` and the format forbid together.
+std::optional<int> RefuseFlags(const CtlSession& session, const GetFlags& flags) {
+  if (flags.count_only && session.format() != OutputFormat::kFields) {
+    return Fail(ExitCode::kBadArguments, "--count-only is only for `--write-out=fields`");
+  }
+  if (flags.print_value_only && session.format() != OutputFormat::kSimple) {
+    return Fail(ExitCode::kBadArguments, "print-value-only is only for `--write-out=simple`");
+  }
+  return std::nullopt;
+}
+
+int Get(CtlSession* session, const GetFlags& flags, const RangeView& view, const Arguments& arguments) {
   const auto request = GetRequest(flags, arguments.values);
   if (!request.ok()) return Fail(ExitCodeOf(request.status()), Message(request.status()));
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();
+  if (view.wanted()) {
+    if (const auto refused = RefuseFlags(*session, flags)) return *refused;
+    RangePages pages(*request, [&](const etcdserverpb::RangeRequest& page) {
+      return client->kv().Get(page, session->Call());
+    });
+    return view.show(&pages);
+  }
+  // etcd's client looks at these two after the answer: an error of the server goes before.
   const auto response = Fetch(client, *request, flags.stream, session->Call());
   if (!response.ok()) return session->Fail(response.status());
-  if (flags.count_only && session->format() != OutputFormat::kFields) {
-    return Fail(ExitCode::kBadArguments, "--count-only is only for `--write-out=fields`");
-  }
-  if (flags.print_value_only && session->format() != OutputFormat::kSimple) {
-    return Fail(ExitCode::kBadArguments, "print-value-only is only for `--write-out=simple`");
-  }
-  if (show) {
-    if (const auto shown = show(*response)) return *shown;
-  }
+  if (const auto refused = RefuseFlags(*session, flags)) return *refused;
   return session->Show({.simple = [&] { return GetLines(*response, session->hex(), flags.print_value_only); },
                         .fields = [&] { return GetFields(*response, session->hex()); },
                         .message = &*response});
@@ -82,11 +95,13 @@ int Del(CtlSession* session, const DelFlags& flags, const Arguments& arguments) 
 
 }  // namespace
 
-CLI::App* AddGetCommand(CommandTree* tree, CtlSession* session, const ShowRange* show) {
+CLI::App* AddGetCommand(CommandTree* tree, CtlSession* session, RangeView view) {
   const auto flags = std::make_shared<GetFlags>();
-  CLI::App* command = tree->Add(
-      tree->root(), "get", "Gets the key or a range of keys", "[options] <key> [range_end]",
-      [session, flags, show](const Arguments& arguments) { return Get(session, *flags, *show, arguments); });
+  CLI::App* command =
+      tree->Add(tree->root(), "get", "Gets the key or a range of keys", "[options] <key> [range_end]",
+                [session, flags, view = std::move(view)](const Arguments& arguments) {
+                  return Get(session, *flags, view, arguments);
+                });
   AddGetFlags(command, flags.get());
   return command;
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +9,8 @@
 #include "base/mapping_faults.h"
 #include "cmd/cli/completion.h"
 #include "cmd/cli/full_disk.h"
-#include "cmd/decode/range_view.h"
+#include "cmd/decode/decoded_value.h"
+#include "cmd/decode/key_tree.h"
 #include "cmd/procedures/procedures.h"
 #include "cmd/quoratectl/auth_commands.h"
 #include "cmd/quoratectl/check_commands.h"
@@ -36,7 +36,14 @@ std::string BaseName(std::string path) {
 }
 
 // The flags of `get` that show keys and values in another way than etcd's client knows.
-void AddRangeView(CLI::App* get, cmd::RangeView* view) {
+struct ReadableView {
+  bool tree = false;
+  uint64_t tree_levels = 0;  // 0: all.
+  bool decode = false;
+  bool show_secrets = false;
+};
+
+void AddReadableView(CLI::App* get, ReadableView* view) {
   get->add_flag("--tree", view->tree, "Show the keys as a tree, cut at '/', with counts and sizes");
   get->add_option("--tree-levels", view->tree_levels, "With --tree: only so many levels, 0: all")
       ->default_str("0");
@@ -44,15 +51,30 @@ void AddRangeView(CLI::App* get, cmd::RangeView* view) {
   get->add_flag("--show-secrets", view->show_secrets, "With --decode: what Kubernetes' Secrets hold, too");
 }
 
-std::optional<int> ShowInView(const cmd::CtlSession& session, const cmd::RangeView& view,
-                              const quorate::client::RangeResponse& range) {
-  if (!view.wanted()) return std::nullopt;
+int ShowReadably(const cmd::CtlSession& session, const ReadableView& view, cmd::RangePages* pages) {
+  using quorate::client::RangeResponse;
   if (session.format() != cmd::OutputFormat::kSimple) {
     return cmd::Fail(cmd::ExitCode::kBadFeature,
                      "--tree and --decode have an output of their own: leave -w out");
   }
-  cmd::Print(cmd::RangeText(range, view));
-  return 0;
+  bool first = true;
+  if (view.tree) {
+    cmd::KeyTree tree;
+    const auto read = pages->ForEach([&](const RangeResponse& page) {
+      for (const auto& kv : page.kvs()) tree.Add(kv.key(), kv.value().size());
+    });
+    if (!read.ok()) return session.Fail(read);
+    cmd::Print(tree.Text(view.tree_levels));
+    first = false;
+  }
+  if (!view.decode) return 0;
+  const auto read = pages->ForEach([&](const RangeResponse& page) {
+    for (const auto& kv : page.kvs()) {
+      cmd::Print((first ? "" : "\n") + cmd::DecodedLines(kv, view.show_secrets));
+      first = false;
+    }
+  });
+  return read.ok() ? 0 : session.Fail(read);
 }
 
 // The commands of the v3 API.
@@ -60,11 +82,12 @@ std::optional<int> ShowInView(const cmd::CtlSession& session, const cmd::RangeVi
   cmd::CommandTree tree(program, "A simple command line client for etcd3.");
   cmd::CtlSession session(&tree);
   cmd::Session files;  // For the commands on files, which quorateutl has, too.
-  cmd::ShowRange show_range;
-  CLI::App* const get = cmd::AddGetCommand(&tree, &session, &show_range);
-  cmd::RangeView view;
-  AddRangeView(get, &view);
-  show_range = [&](const quorate::client::RangeResponse& range) { return ShowInView(session, view, range); };
+  ReadableView view;
+  AddReadableView(cmd::AddGetCommand(
+                      &tree, &session,
+                      {.wanted = [&] { return view.tree || view.decode; },
+                       .show = [&](cmd::RangePages* pages) { return ShowReadably(session, view, pages); }}),
+                  &view);
   cmd::AddPutCommand(&tree, &session);
   cmd::AddDelCommand(&tree, &session);
   cmd::AddTxnCommand(&tree, &session);
@@ -82,6 +105,7 @@ std::optional<int> ShowInView(const cmd::CtlSession& session, const cmd::RangeVi
   cmd::AddAlarmCommands(&tree, &session);
   cmd::AddDefragCommand(&tree, &session, &files);
   cmd::AddSnapshotCommands(&tree, &session, &files);
+  cmd::AddMigrateCommand(&tree);
   cmd::AddMoveLeaderCommand(&tree, &session);
   cmd::AddDowngradeCommands(&tree, &session);
   cmd::AddClusterCommands(&tree, &session);

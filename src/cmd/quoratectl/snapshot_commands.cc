@@ -84,6 +84,22 @@ void AddSnapshotCommands(CommandTree* tree, CtlSession* session, Session* files)
   AddSnapshotFileCommands(tree, files, snapshot);
 }
 
+void AddMigrateCommand(CommandTree* tree) {
+  CLI::App* command = tree->Add(
+      tree->root(), "migrate", "Migrates keys in a v2 store to a mvcc store", "", [](const Arguments&) {
+        return Fail(
+            ExitCode::kError,
+            "migrate is for keys of the v2 API, which is not served here: run etcd 3.4's own "
+            "etcdctl (Debian's package etcd-client) with `migrate --data-dir DIR` on the directory of "
+            "each member, while it is stopped, and start the members on what it leaves");
+      });
+  command->group("");
+  for (const char* flag : {"--data-dir", "--wal-dir", "--transformer"}) {
+    command->add_option_function<std::string>(flag, [](const std::string&) {})->group("");
+  }
+  command->add_flag_function("--no-ttl", [](int64_t) {})->group("");
+}
+
 void AddDefragCommand(CommandTree* tree, CtlSession* session, Session* files) {
   const auto cluster = std::make_shared<bool>(false);
   const auto data_dir = std::make_shared<std::string>();

@@ -155,6 +155,13 @@ void AddSnapshotFileCommands(CommandTree* tree, Session* session, CLI::App* snap
 void AddSnapshotCommands(CommandTree* tree, Session* session) {
   CLI::App* snapshot = tree->Add(tree->root(), "snapshot", "Manages etcd node snapshots", "", {});
   AddSnapshotFileCommands(tree, session, snapshot);
+  // As etcd 3.5's tool, which also has it for whoever looks for it here.
+  tree->Add(snapshot, "save", "Stores an etcd node backend snapshot to a given file", "<filename>",
+            [](const Arguments&) {
+              return Fail(ExitCode::kBadArguments,
+                          "In order to download snapshot use: `etcdctl snapshot save ...`");
+            })
+      ->group("");
   const auto revision = std::make_shared<int64_t>(0);
   CLI::App* hash = tree->Add(
       tree->root(), "hashkv", "Prints the KV history hash of a given file", "<filename>",

@@ -3,31 +3,68 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
+#include <iterator>
 #include <string>
 
 namespace quorate::cmd {
 namespace {
 
-// While it lives, the terminal does not show what is typed.
+constexpr int kEnds[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+constexpr size_t kEndCount = std::size(kEnds);
+
+// What a handler may touch: set before the handlers are.
+termios shown;
+struct sigaction handled_before[kEndCount];
+
+// Then the signal does what it would have done.
+void ShowAndEnd(int number) {
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+  for (size_t i = 0; i < kEndCount; ++i) {
+    if (kEnds[i] == number) sigaction(number, &handled_before[i], nullptr);
+  }
+  raise(number);
+}
+
+// While it lives, the terminal does not show what is typed. Who ends the program meanwhile gets a terminal
+// back that does. One at a time.
 class EchoOff {
  public:
   EchoOff() {
-    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    if (tcgetattr(STDIN_FILENO, &shown) != 0) return;
     terminal_ = true;
-    termios silent = before_;
+    TakeSignals();
+    termios silent = shown;
     silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   }
   ~EchoOff() {
-    if (terminal_) tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    if (!terminal_) return;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    for (size_t i = 0; i < kEndCount; ++i) sigaction(kEnds[i], &handled_before[i], nullptr);
+    pthread_sigmask(SIG_SETMASK, &blocked_before_, nullptr);
   }
   EchoOff(const EchoOff&) = delete;
   EchoOff& operator=(const EchoOff&) = delete;
 
  private:
+  // Also from who else waits for them (end_signals.h): there is nothing to give back yet.
+  void TakeSignals() {
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (size_t i = 0; i < kEndCount; ++i) {
+      sigaddset(&ends, kEnds[i]);
+      struct sigaction action {};
+      action.sa_handler = ShowAndEnd;
+      sigaction(kEnds[i], nullptr, &handled_before[i]);
+      if (handled_before[i].sa_handler != SIG_IGN) sigaction(kEnds[i], &action, nullptr);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &ends, &blocked_before_);
+  }
+
   bool terminal_ = false;
-  termios before_{};
+  sigset_t blocked_before_{};
 };
 
 }  // namespace

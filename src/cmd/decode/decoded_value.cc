@@ -1,7 +1,6 @@
-#include "cmd/decode/range_view.h"
+#include "cmd/decode/decoded_value.h"
 
 #include "cmd/decode/json_text.h"
-#include "cmd/decode/key_tree.h"
 #include "cmd/decode/kubernetes.h"
 #include "cmd/decode/wire_outline.h"
 
@@ -24,6 +23,14 @@ std::string Hidden(std::string_view value) {
   return "(hidden, " + SizeText(value.size()) + "; --show-secrets shows it)";
 }
 
+// Below a key of secrets: what is no Secret, and so can't be shown without what it holds, may be one all the
+// same.
+std::string SecretValue(std::string_view value) {
+  if (IsSecretObject(value)) return KubernetesOutline(value, false)->Text();
+  if (const auto json = SecretJson(value); json && IsPrintable(*json)) return *json;
+  return Hidden(value);
+}
+
 }  // namespace
 
 std::string DecodedValue(std::string_view key, std::string_view value, bool show_secrets) {
@@ -31,13 +38,12 @@ std::string DecodedValue(std::string_view key, std::string_view value, bool show
   if (const auto encryption = EncryptionOf(value)) {
     return "(encrypted by Kubernetes, " + *encryption + ", " + SizeText(value.size()) + ")";
   }
+  if (!show_secrets && IsSecretKey(key)) return SecretValue(value);
   if (const auto object = KubernetesOutline(value, show_secrets)) return object->Text();
   if (const auto json = show_secrets ? PrettyJson(value) : PrettyJsonWithoutSecrets(value)) {
     // Strings of a document may hold what a terminal would obey.
     if (IsPrintable(*json)) return *json;
   }
-  // What lies there and can't be read may be a secret all the same.
-  if (!show_secrets && IsSecretKey(key)) return Hidden(value);
   if (IsPrintable(value)) return std::string(value);
   Outline lines;
   if (AddWireFields(value, &lines)) return lines.Text();
@@ -46,19 +52,8 @@ std::string DecodedValue(std::string_view key, std::string_view value, bool show
   return one.Text();
 }
 
-std::string RangeText(const etcdserverpb::RangeResponse& range, const RangeView& view) {
-  std::string out;
-  if (view.tree) {
-    KeyTree tree;
-    for (const auto& kv : range.kvs()) tree.Add(kv.key(), kv.value().size());
-    out = tree.Text(view.tree_levels);
-  }
-  if (!view.decode) return out;
-  for (const auto& kv : range.kvs()) {
-    if (!out.empty()) out += "\n";
-    out += ScalarText(kv.key()) + "\n" + Indented(DecodedValue(kv.key(), kv.value(), view.show_secrets));
-  }
-  return out;
+std::string DecodedLines(const mvccpb::KeyValue& kv, bool show_secrets) {
+  return ScalarText(kv.key()) + "\n" + Indented(DecodedValue(kv.key(), kv.value(), show_secrets));
 }
 
 }  // namespace quorate::cmd
