@@ -224,7 +224,7 @@ class PackageTest(unittest.TestCase):
             self.expect_data("of", "quorate")
             machine.stop()
         with self.subTest("where etcd-server owns the data, its purge deletes them as ever"):
-            machine.install("etcd-server")
+            machine.install("-o", "Dpkg::Options::=--force-confold", "etcd-server")
             machine.run("dpkg", "--purge", "etcd-server")
             self.assertFalse(machine.path("/var/lib/etcd").exists())
 
@@ -264,9 +264,10 @@ class PackageTest(unittest.TestCase):
     def expect_purge_refused(self):
         """However it is asked for; and nothing else is refused."""
         machine, data = self.machine, "/var/lib/etcd/default/member/snap/db"
-        machine.run("sh", "-c", "echo etcd-server purge | dpkg --set-selections")
         for command in ("dpkg --purge etcd-server", "dpkg -P etcd-server", "apt-get purge -y etcd-server",
                         "apt-get autoremove --purge -y etcd-server", "dpkg --purge --pending"):
+            # apt puts the selections back after its purge was refused.
+            machine.run("sh", "-c", "echo etcd-server purge | dpkg --set-selections")
             told = machine.run("sh", "-c", f"{command} && echo done", check=False)
             self.assertIn("purging the package etcd-server would delete /var/lib/etcd", told, command)
             self.assertNotIn("\ndone\n", told, command)

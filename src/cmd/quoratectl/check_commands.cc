@@ -143,6 +143,8 @@ int Perf(CtlSession* session, const CheckFlags& flags) {
   const auto size = LoadSize(flags.load);
   if (!size) return UnknownLoad(flags.load);
   const PerfLoad& shape = kPerfLoads[*size];
+  // A password is asked for first: until then there is nothing to give back.
+  if (session->Prepare()) return session->exit_code();
   const EndSignals signals;
   int code = 0;
   const auto clients = ConnectAll(session, shape.clients, &code);
@@ -215,6 +217,8 @@ int Datascale(CtlSession* session, const CheckFlags& flags) {
   const auto size = LoadSize(flags.load);
   if (!size) return UnknownLoad(flags.load);
   const ScaleLoad& shape = kScaleLoads[*size];
+  // A password is asked for first: until then there is nothing to give back.
+  if (session->Prepare()) return session->exit_code();
   const EndSignals signals;
   int code = 0;
   const auto clients = ConnectAll(session, shape.clients, &code);

@@ -69,6 +69,8 @@ int Lock(CtlSession* session, int64_t ttl_seconds, const Arguments& arguments) {
     return Fail(ExitCode::kBadArguments,
                 "lock takes a lock name argument and an optional command to execute");
   }
+  // A password is asked for first: until then there is nothing to give back.
+  if (session->Prepare()) return session->exit_code();
   const EndSignals signals;
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();
@@ -113,6 +115,8 @@ int Elect(CtlSession* session, bool listen, const Arguments& arguments) {
     return Fail(ExitCode::kBadArguments,
                 "elect takes one election name argument and an optional proposal argument");
   }
+  // A password is asked for first: until then there is nothing to give back.
+  if (session->Prepare()) return session->exit_code();
   const EndSignals signals;
   client::Client* const client = session->Connect();
   if (client == nullptr) return session->exit_code();

@@ -43,28 +43,21 @@ class EchoOff {
     if (!terminal_) return;
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
     for (size_t i = 0; i < kEndCount; ++i) sigaction(kEnds[i], &handled_before[i], nullptr);
-    pthread_sigmask(SIG_SETMASK, &blocked_before_, nullptr);
   }
   EchoOff(const EchoOff&) = delete;
   EchoOff& operator=(const EchoOff&) = delete;
 
  private:
-  // Also from who else waits for them (end_signals.h): there is nothing to give back yet.
-  void TakeSignals() {
-    sigset_t ends;
-    sigemptyset(&ends);
+  static void TakeSignals() {
     for (size_t i = 0; i < kEndCount; ++i) {
-      sigaddset(&ends, kEnds[i]);
       struct sigaction action {};
       action.sa_handler = ShowAndEnd;
       sigaction(kEnds[i], nullptr, &handled_before[i]);
       if (handled_before[i].sa_handler != SIG_IGN) sigaction(kEnds[i], &action, nullptr);
     }
-    pthread_sigmask(SIG_UNBLOCK, &ends, &blocked_before_);
   }
 
   bool terminal_ = false;
-  sigset_t blocked_before_{};
 };
 
 }  // namespace
