@@ -383,15 +383,15 @@ TEST_F(H2LimitsTest, StreamsOverTheirShareWait) {
 // What a connection has sealed or framed, and its socket has not taken, counts too.
 TEST_F(H2LimitsTest, WhatTheSocketHasNotTakenCounts) {
   Start();
-  const std::string big(8'000'000, 'b');
+  const std::string big(64'000'000, 'b');
   server_->SetHttpHandler([&](const HttpRequest&, HttpReply reply) { reply.Send(200, {}, big); });
-  RawClient raw(&loop_, port_, 4096);
+  RawClient raw(&loop_, port_);
   raw.Write("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   size_t read = 0;
   size_t least = big.size();
   // All of the answer is in the client's hands, in the sockets', whose bounds are the system's, or in the
   // sum.
-  constexpr size_t kSockets = 7'000'000;
+  constexpr size_t kSockets = 56'000'000;
   for (int same = 0; same < 100;) {
     const size_t before = server_->stats().output_bytes_held;
     loop_.RunRound(false);
