@@ -267,7 +267,7 @@ int64_t Defragmenter::Pause(int64_t nanos, int64_t now) {
   operations_ = 0;
   operations_since_nanos_ = now;
   return few ? std::max(limits::kDefragShortPauseNanos, nanos / 2)
-             : std::max(limits::kDefragPauseNanos, nanos);
+             : std::max(limits::kDefragPauseNanos, nanos * limits::kDefragPauseTimes);
 }
 
 void Defragmenter::StepEnded(const DefragStep& step) {
