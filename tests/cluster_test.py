@@ -157,6 +157,16 @@ class ClusterTest(unittest.TestCase):
                     time.sleep(0.3)
                 self.check(cluster, load)
 
+    def test_linearizable_reads_over_a_slow_link(self):
+        """Slower than the interval after which a member asks its leader again."""
+        with Cluster(proxied=True) as cluster:
+            cluster.start()
+            leader, late = cluster.leader(), cluster.followers()[0]
+            leader.put("k", "v")
+            cluster.proxy.delay(leader.name, late.name, 0.7)
+            for _ in range(3):
+                self.assertEqual("v", late.get("k", timeout=30))
+
     def test_without_a_majority(self):
         with Cluster() as cluster:
             cluster.start()

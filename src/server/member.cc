@@ -181,10 +181,12 @@ void Member::FlushReads() {
   if (read_round_ == 0) {
     if (reads_.empty()) return;
     reads_asked_.swap(reads_);
+    read_round_ = request_ids_.Next();
   } else {
+    // The same round once more, in case it was lost: an answer that is late is good, too, and over a link
+    // that is slower than this is all that ever comes.
     ++metrics_.slow_read_indexes;
   }
-  read_round_ = request_ids_.Next();
   read_round_started_ = time;
   std::string context;
   AppendBig64(context, read_round_);

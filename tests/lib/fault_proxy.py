@@ -21,6 +21,7 @@ import time
 
 _CHUNK = 64 << 10
 _CHUNKS_HELD = 16
+_ESTABLISHED = 1  # Of enum tcp_state.
 _IDENTIFY_SECONDS = 1.0
 
 
@@ -191,6 +192,8 @@ class _Proxy:
             for name, pid in self.pids.items():
                 if inode is not None and _holds(pid, inode):
                     return name
+            if inode is None and _has_left(writer):
+                raise ConnectionResetError  # Nobody is there any more, who could be asked for and served.
             if time.monotonic() > deadline:
                 return None
             await asyncio.sleep(0.02)
@@ -261,6 +264,12 @@ class _Proxy:
 def _as_in_proc(address):
     host, port = address[:2]
     return "%08X:%04X" % (struct.unpack("=I", socket.inet_aton(host))[0], port)
+
+
+def _has_left(writer):
+    """Whether the other end has closed. To go on looking for it would take the time of those who wait meanwhile."""
+    state = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state != _ESTABLISHED
 
 
 def _socket_inode(local, remote):
