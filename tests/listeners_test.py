@@ -5,6 +5,7 @@ import http.client
 import os
 import pathlib
 import shutil
+import socket
 import stat
 import sys
 import tempfile
@@ -116,6 +117,26 @@ class HttpUrlsTest(ListenersCase):
             one.start()
         self.assertIn("cannot bind both --listen-client-urls and --listen-client-http-urls on the same url "
                       f"http://127.0.0.1:{port}", refused.exception.log)
+
+
+class OneAddressForBothTest(ListenersCase):
+    """An address that is named with http:// and with https://: the client's first byte tells what it speaks."""
+
+    def test_clear_text_and_tls(self):
+        for order in (("http", "https"), ("https", "http")):
+            one = self.server(tls=True)
+            one.flags += ["--listen-client-urls", ",".join(f"{scheme}://{one.endpoint}" for scheme in order)]
+            one.start()
+            self.assertEqual(curl(f"https://{one.endpoint}/version", self.trusted).status, 200)
+            self.assertEqual(curl(f"http://{one.endpoint}/version").status, 200)
+            self.assertEqual(tls_probe.put(one.endpoint, self.trusted, "over TLS"), "OK")
+            self.assertEqual(tls_probe.put(one.endpoint, None, "in clear text"), "OK")
+            # Whoever speaks TLS has to show a certificate.
+            self.assertEqual(tls_probe.put(one.endpoint, self.ca.credentials()), "UNAVAILABLE")
+            # Somebody who says nothing is in nobody's way.
+            with socket.create_connection((one.endpoint.rsplit(":", 1)[0], one.client_port)):
+                self.assertEqual(tls_probe.put(one.endpoint, None, "meanwhile"), "OK")
+            one.stop()
 
 
 class UnixSocketsTest(ListenersCase):

@@ -114,6 +114,7 @@ Status AuthStore::Reload(mvcc::Backend* backend) {
   QUORATE_RETURN_IF_ERROR(LoadBucket(*backend_, Bucket::kAuthRoles, &DecodeRole, &roles_));
   enabled_ = enabled == kEnabledValue;
   revision_ = revision ? LoadBig64(revision->data()) : 0;
+  last_permissions_ = nullptr;
   permissions_.clear();
   for (const auto& [unused, user] : users_) RenewPermissions(user);
   for (const auto& [name, user] : before) {
@@ -164,6 +165,7 @@ void AuthStore::RenewPermissions(const User& user) {
   }
   merged.read.Finish();
   merged.write.Finish();
+  last_permissions_ = nullptr;
   permissions_.insert_or_assign(user.name, std::move(merged));
 }
 
@@ -255,6 +257,7 @@ Status AuthStore::UserDelete(std::string_view name) {
   backend_->Delete(Bucket::kAuthUsers, name);
   LOG_INFO("deleted a user", {"user-name", name}, {"user-roles", user->second.roles});
   users_.erase(user);
+  last_permissions_ = nullptr;
   permissions_.erase(name);
   BumpRevision();
   tokens_.InvalidateUser(name);
@@ -454,18 +457,31 @@ StatusOr<AuthInfo> AuthStore::AuthInfoFromToken(std::string_view token, const Cl
   return AuthInfo{std::string(*user), revision_};
 }
 
+bool AuthStore::Knows(std::string_view token) {
+  if (token.starts_with(kBearer)) token.remove_prefix(kBearer.size());
+  return options_.tokens == TokenKind::kJwt || tokens_.Has(token);
+}
+
 // ---- checks
 // ----------------------------------------------------------------------------------------------------------
+
+const UserPermissions* AuthStore::FindPermissions(std::string_view user) const {
+  if (last_permissions_ != nullptr && last_permissions_->first == user) return &last_permissions_->second;
+  const auto found = permissions_.find(user);
+  if (found == permissions_.end()) return nullptr;
+  last_permissions_ = &*found;
+  return &found->second;
+}
 
 Status AuthStore::IsOperationPermitted(const AuthInfo& who, std::string_view key, std::string_view range_end,
                                        PermissionType type) const {
   if (!enabled_) return absl::OkStatus();
   if (who.revision == 0) return ErrUserEmpty();
   if (who.revision < revision_) return ErrAuthOldRevision();
-  const auto user = permissions_.find(who.username);
-  if (user == permissions_.end()) return ErrPermissionDenied();
-  if (user->second.everything) return absl::OkStatus();
-  const RangeSet& keys = type == PermissionType::kRead ? user->second.read : user->second.write;
+  const UserPermissions* const user = FindPermissions(who.username);
+  if (user == nullptr) return ErrPermissionDenied();
+  if (user->everything) return absl::OkStatus();
+  const RangeSet& keys = type == PermissionType::kRead ? user->read : user->write;
   return keys.Covers(key, range_end) ? absl::OkStatus() : ErrPermissionDenied();
 }
 

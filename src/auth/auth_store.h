@@ -133,6 +133,8 @@ class AuthStore {
   // Whom a token belongs to; a leading "Bearer " is ignored. Unauthenticated when it is unknown. A token
   // whose index (SimpleTokens::Index) is not applied yet may become known: the caller waits for that first.
   StatusOr<AuthInfo> AuthInfoFromToken(std::string_view token, const Clock& clock);
+  // Whether a login that is applied has given out the token; true for those that need none.
+  bool Knows(std::string_view token);
 
   // ---- checks ----
   // All are OK while authentication is off. Ranges are as in requests: see Permission.
@@ -157,6 +159,7 @@ class AuthStore {
   // Counts and stores the revision: the end of each change.
   void BumpRevision();
   void RenewPermissions(const User& user);
+  const UserPermissions* FindPermissions(std::string_view user) const;
 
   mvcc::Backend* backend_;
   Random* const random_;
@@ -168,6 +171,8 @@ class AuthStore {
   StringMap<User> users_;
   StringMap<Role> roles_;
   StringMap<UserPermissions> permissions_;  // By user.
+  // What was looked for last, as in SimpleTokens; null after every change of permissions_.
+  mutable const StringMap<UserPermissions>::value_type* last_permissions_ = nullptr;
   SimpleTokens tokens_;
   JwtTokens jwt_tokens_;
   struct KeptHash {

@@ -25,10 +25,11 @@ class SimpleTokens {
 
   // The token for `prefix` and `index`, which is new.
   std::string Assign(std::string_view user, std::string_view prefix, uint64_t index, int64_t now_nanos);
+  bool Has(std::string_view token) { return Find(token) != nullptr; }
   // The token's user, for as long as nothing else is called; using a token prolongs its life.
   std::optional<std::string_view> Use(std::string_view token, int64_t now_nanos);
   void InvalidateUser(std::string_view user);
-  void InvalidateAll() { tokens_.clear(); }
+  void InvalidateAll();
 
   size_t size() const { return tokens_.size(); }
 
@@ -37,11 +38,17 @@ class SimpleTokens {
     std::string user;
     int64_t end_nanos;
   };
+  using Tokens = StringMap<Entry>;
+
+  Tokens::value_type* Find(std::string_view token);
   void Sweep(int64_t now_nanos);
 
   const int64_t ttl_nanos_;
   int64_t next_sweep_nanos_ = INT64_MIN;
-  StringMap<Entry> tokens_;
+  Tokens tokens_;
+  // What was found last: the calls of a client come in runs, and to compare costs less than to hash. Null
+  // after every change of tokens_.
+  Tokens::value_type* last_ = nullptr;
 };
 
 }  // namespace quorate::auth

@@ -49,5 +49,27 @@ TEST(SimpleTokens, EndedOnesAreSweptAndUsersForgotten) {
   EXPECT_EQ(tokens.size(), 0u);
 }
 
+// What was found last is not asked for again, as long as it is there.
+TEST(SimpleTokens, WhatIsForgottenIsNotFoundAgain) {
+  SimpleTokens tokens(300 * kSecond);
+  const auto used = [&](std::string_view token, int64_t now) { return tokens.Use(token, now).has_value(); };
+  const std::string al = tokens.Assign("al", "P", 1, 0);
+  const std::string bo = tokens.Assign("bo", "Q", 2, 0);
+  EXPECT_TRUE(used(al, 0));
+  EXPECT_TRUE(used(al, 0));
+  EXPECT_TRUE(used(bo, 0));
+  tokens.InvalidateUser("bo");
+  EXPECT_FALSE(used(bo, 0));
+  EXPECT_TRUE(tokens.Has(al));
+  for (uint64_t i = 3; i < 1000; ++i) tokens.Assign("cy", "R", i, 0);  // The table grows.
+  EXPECT_TRUE(used(al, 1));
+  EXPECT_FALSE(used(al, 301 * kSecond));
+  EXPECT_FALSE(tokens.Has(al));
+  const std::string again = tokens.Assign("al", "P", 1, 301 * kSecond);
+  EXPECT_TRUE(used(again, 301 * kSecond));
+  tokens.InvalidateAll();
+  EXPECT_FALSE(tokens.Has(again));
+}
+
 }  // namespace
 }  // namespace quorate::auth

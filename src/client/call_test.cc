@@ -107,6 +107,21 @@ TEST(CallTest, AWriteThatWasSentAndHadNoAnswerIsUnknown) {
   EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
 }
 
+// The first attempt may have been the one that took what the second doesn't find.
+TEST(CallTest, ARefusalAfterAnAttemptThatMayHaveBeenDoneIsUnknown) {
+  FakeServer server;
+  int attempts = 0;
+  server.On("Lease/LeaseRevoke", [&](ServerCall* call, const grpc::ByteBuffer&) {
+    if (++attempts == 1) return call->End(grpc::UNAVAILABLE, "etcdserver: request timed out");
+    call->End(grpc::NOT_FOUND, "etcdserver: requested lease not found");
+  });
+  const auto client = ConnectTo({server.url()});
+  const Status status = client->leases().Revoke(7, {.repeatable = true}).status();
+  EXPECT_TRUE(IsLeaseNotFound(status)) << status;
+  EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
+  EXPECT_EQ(attempts, 2);
+}
+
 TEST(CallTest, ARepeatableWriteIsRetried) {
   FakeServer server;
   server.On("KV/Put", FailFirst(1, grpc::UNAVAILABLE, "etcdserver: request timed out", PutResponse()));

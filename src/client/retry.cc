@@ -13,6 +13,7 @@ constexpr std::string_view kUserEmpty = "etcdserver: user name is empty";
 constexpr std::string_view kLearner = "etcdserver: rpc not supported for learner";
 
 const absl::string_view kNeverSentMark = "quorate.client/never-sent";
+const absl::string_view kPerhapsDoneMark = "quorate.client/perhaps-done";
 
 }  // namespace
 
@@ -59,8 +60,14 @@ Status MarkNeverSent(Status status) {
   return status;
 }
 
+Status MarkPerhapsDone(Status status) {
+  if (!status.ok()) status.SetPayload(kPerhapsDoneMark, absl::Cord());
+  return status;
+}
+
 Outcome OutcomeOf(const Status& status) {
   if (status.ok()) return Outcome::kDone;
+  if (status.GetPayload(kPerhapsDoneMark)) return Outcome::kUnknown;
   if (status.GetPayload(kNeverSentMark)) return Outcome::kNotDone;
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:

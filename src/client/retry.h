@@ -35,5 +35,7 @@ bool MayReopen(const Status& status);
 
 // Marks an error of a request that surely never reached a server; OutcomeOf reads the mark.
 Status MarkNeverSent(Status status);
+// Marks the error of the last attempt when an earlier one may have done the request.
+Status MarkPerhapsDone(Status status);
 
 }  // namespace quorate::client

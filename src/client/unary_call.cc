@@ -52,7 +52,7 @@ void UnaryCall::OnPicked(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
   ticket_ = 0;
   if (!done_) return;
   if (!endpoint.ok()) {
-    return Finish(perhaps_done_ ? endpoint.status() : MarkNeverSent(endpoint.status()));
+    return Finish(perhaps_done_ ? MarkPerhapsDone(endpoint.status()) : MarkNeverSent(endpoint.status()));
   }
   endpoint_ = *std::move(endpoint);
   Send();
@@ -115,13 +115,13 @@ void UnaryCall::Failed(const Status& status) {
   const NextStep step = AfterFailure(status, attempt);
   const bool retry = step != NextStep::kGiveUp && attempt_ < core_.options().max_attempts &&
                      !(options_.fail_fast && attempt_ > static_cast<int>(core_.balancer().size()));
-  if (!retry) return Finish(status);
+  if (!retry) return Finish(perhaps_done_ ? MarkPerhapsDone(status) : status);
   core_.Log(std::string("retrying ") + method_.path + " after attempt " + std::to_string(attempt_) + " at " +
             endpoint_->address().url + ": " + status.ToString());
   if (step == NextStep::kRetry) return Retry();
   core_.token().Renew(token_generation_, [self = shared_from_this()](const Status& renewed) {
     if (!self->done_) return;
-    if (!renewed.ok()) return self->Finish(renewed);
+    if (!renewed.ok()) return self->Finish(self->perhaps_done_ ? MarkPerhapsDone(renewed) : renewed);
     self->Retry();
   });
 }

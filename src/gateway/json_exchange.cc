@@ -8,6 +8,7 @@
 #include "gateway/json_decode.h"
 #include "gateway/json_encode.h"
 #include "gateway/request_metadata.h"
+#include "gateway/text_repair.h"
 
 namespace quorate::gateway {
 namespace {
@@ -25,8 +26,12 @@ Code ToCode(const Status& status) { return static_cast<Code>(status.code()); }
 std::string ResponseJson(const Route& route, std::string_view message) {
   Arena arena;
   google::protobuf::Message* response = route.response->New(&arena);
-  QUORATE_CHECK_MSG(response->ParseFromArray(message.data(), static_cast<int>(message.size())),
-                    "a service has answered with no message of its type");
+  if (!response->ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+    std::string repaired(message);
+    RepairText(*response->GetDescriptor(), &repaired);
+    QUORATE_CHECK_MSG(response->ParseFromString(repaired),
+                      "a service has answered with no message of its type");
+  }
   std::string json;
   AppendJson(json, *response);
   return json;

@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <system_error>
 
+#include "absl/strings/str_join.h"
 #include "base/logging.h"
 #include "net/tls_certificate.h"
 #include "net/tls_context.h"
@@ -57,17 +59,16 @@ Status WriteFile(const std::string& path, BIO* content) {
 
 // "DNS:localhost,IP:127.0.0.1" of what is listened on.
 std::string AlternativeNames(const std::vector<std::string>& hosts) {
-  std::string names;
+  std::vector<std::string> names;
   for (const std::string& host_port : hosts) {
     const size_t colon = host_port.rfind(':');
     if (colon == std::string::npos || colon == 0) continue;
     const std::string host = host_port.substr(0, colon);
     const std::string address = CanonicalAddress(host);
-    const std::string name = address.empty() ? "DNS:" + host : "IP:" + address;
-    if (names.find(name) != std::string::npos) continue;
-    names += (names.empty() ? "" : ",") + name;
+    std::string name = address.empty() ? "DNS:" + host : "IP:" + address;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
   }
-  return names;
+  return absl::StrJoin(names, ",");
 }
 
 bool AddExtension(X509* certificate, int nid, const std::string& value) {

@@ -262,6 +262,12 @@ Status TlsContext::ReadRevoked(TlsPolicy* policy) {
   while (Owned<X509_CRL> list{PEM_read_bio_X509_CRL(pem.get(), nullptr, NoPassword, nullptr)}) {
     lists.push_back(std::move(list));
   }
+  // A block that can't be read may hold what matters: the whole file is refused.
+  const unsigned long error = ERR_peek_last_error();
+  if (!lists.empty() && ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
+    return InvalidArgument(crl_.path() + ": the certificate revocation list after the first " +
+                           std::to_string(lists.size()) + " can't be read: " + TlsErrorText());
+  }
   if (lists.empty()) {
     const Owned<BIO> der = BioOf(text);
     if (Owned<X509_CRL> list{d2i_X509_CRL_bio(der.get(), nullptr)}) lists.push_back(std::move(list));

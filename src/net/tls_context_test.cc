@@ -66,6 +66,12 @@ TEST_F(TlsContextTest, RefusesWhatCantServe) {
   s = Settings();
   s.crl_file = directory_.Write("crl.pem", "no list\n");
   EXPECT_THAT(Error(s), HasSubstr("crl.pem: no certificate revocation list"));
+  const std::string list = authority_.Revoke({77});
+  s.crl_file = directory_.Write("crl.pem", list + list);
+  EXPECT_EQ("", Error(s));
+  s.crl_file = directory_.Write("crl.pem", list + list.substr(0, list.size() / 2));
+  EXPECT_THAT(Error(s),
+              HasSubstr("crl.pem: the certificate revocation list after the first 1 can't be read"));
   s = Settings();
   s.allowed_common_names = {"a"};
   s.allowed_hostnames = {"b"};

@@ -1,9 +1,11 @@
 #include "net/tls_door.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <list>
 #include <thread>
 #include <utility>
@@ -25,6 +27,8 @@ constexpr std::string_view kPlainHttpAnswer =
 constexpr std::chrono::seconds kLinger(1);
 // As many as wait in the room may be on their way to it, or from it.
 constexpr size_t kGuestsPerWaiting = 2;
+// The first byte of a TLS connection: a record of the handshake.
+constexpr uint8_t kHandshakeRecord = 0x16;
 
 }  // namespace
 
@@ -66,8 +70,8 @@ class TlsDoor::Room {
   std::thread thread_;
 };
 
-// One guest. States: shaking -> (its name is looked up) -> admitted; or refused, then lingering. It has left
-// when guest_ is null.
+// One guest. States: (its first byte is waited for ->) shaking -> (its name is looked up) -> admitted; or
+// refused, then lingering. It has left when guest_ is null.
 class TlsDoor::Room::Visit : public Descriptor::Events {
  public:
   Visit(Room* room, std::shared_ptr<TlsGuest> guest, std::shared_ptr<const TlsListening> listening,
@@ -80,14 +84,14 @@ class TlsDoor::Room::Visit : public Descriptor::Events {
     peer_ = guest_->peer();
     descriptor_ = std::make_unique<Descriptor>(room_->loop().impl(), guest_->Take(), this);
     SetTimer(listening_->handshake_timeout);
-    StatusOr<TlsSession> session = listening_->context->NewSession();
-    if (!session.ok()) return Refuse(Message(session.status()));
-    stream_ = TlsStream::Server(*std::move(session));
-    stream_->set_below(descriptor_.get());
+    if (!listening_->clear_too) return BeginShaking();
     descriptor_->WaitReadable();
   }
 
-  void OnReadable() override { lingering_ ? Drain() : Step(); }
+  void OnReadable() override {
+    if (lingering_) return Drain();
+    stream_ == nullptr ? LookAtFirstByte() : Step();
+  }
   void OnWritable() override {
     if (!lingering_) Step();
   }
@@ -99,6 +103,24 @@ class TlsDoor::Room::Visit : public Descriptor::Events {
   std::list<std::unique_ptr<Visit>>::iterator place;
 
  private:
+  void BeginShaking() {
+    StatusOr<TlsSession> session = listening_->context->NewSession();
+    if (!session.ok()) return Refuse(Message(session.status()));
+    stream_ = TlsStream::Server(*std::move(session));
+    stream_->set_below(descriptor_.get());
+    descriptor_->WaitReadable();
+  }
+
+  void LookAtFirstByte() {
+    uint8_t first = 0;
+    const ssize_t n = recv(descriptor_->fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return descriptor_->WaitReadable();
+    if (n <= 0) return Leave();
+    if (first != kHandshakeRecord) return Admit();
+    BeginShaking();
+    if (stream_ != nullptr) Step();
+  }
+
   void SetTimer(std::chrono::nanoseconds delay) {
     room_->loop().Cancel(timer_);
     timer_ = room_->loop().After(delay, [this] {
@@ -159,7 +181,7 @@ class TlsDoor::Room::Visit : public Descriptor::Events {
   void Admit() {
     auto guest = std::make_shared<TlsGuest>(descriptor_->Release(), peer_);
     guest->place = guest_->place;
-    stream_->set_below(nullptr);
+    if (stream_ != nullptr) stream_->set_below(nullptr);
     guest->stream = std::move(stream_);
     admit_(std::move(guest));
     Leave();

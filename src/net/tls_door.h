@@ -20,6 +20,8 @@ struct TlsListening {
   std::shared_ptr<TlsContext> context;
   // Clients' certificates must fit where they come from (address_check.h). Not asked of unix sockets.
   bool check_addresses = false;
+  // Who begins with something else than a handshake is admitted without a stream, for clear text.
+  bool clear_too = false;
   std::string endpoint = "client";  // In the log: "rejected connection on ENDPOINT endpoint".
   NameService names = SystemNameService();
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(10);  // etcd's.
@@ -37,7 +39,7 @@ class TlsGuest {
   int fd() const { return fd_; }
   const std::string& peer() const { return peer_; }
 
-  std::unique_ptr<TlsStream> stream;  // Its handshake is done.
+  std::unique_ptr<TlsStream> stream;  // Its handshake is done; null: clear text.
   std::shared_ptr<void> place;        // The door's, which counts its guests.
 
  private:

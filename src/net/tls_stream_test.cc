@@ -279,6 +279,17 @@ TEST_F(TlsStreamTest, CertificatesOfClients) {
   EXPECT_EQ("x509: certificate signed by unknown authority", server_->failure());
 }
 
+TEST_F(TlsStreamTest, AnAuthorityForServersMakesNoClients) {
+  TestAuthority limited("for servers", "serverAuth");
+  server_settings_.trusted_ca_file = directory_.Write("limited.pem", limited.cert());
+  const TestPem alice = limited.Issue({.common_name = "alice"});
+  client_settings_.cert_file = directory_.Write("a.crt", alice.cert);
+  client_settings_.key_file = directory_.Write("a.key", alice.key);
+  Open();
+  Shake();
+  EXPECT_EQ("x509: certificate specifies an incompatible key usage", server_->failure());
+}
+
 TEST_F(TlsStreamTest, AllowedNamesOfClients) {
   server_settings_.trusted_ca_file = client_settings_.trusted_ca_file;
   const auto own = Settings({.common_name = "m1", .alternative_names = "DNS:*.cluster,IP:10.0.0.1"}, "c");

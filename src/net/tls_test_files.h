@@ -61,10 +61,11 @@ struct TestSubject {
 
 class TestAuthority {
  public:
-  explicit TestAuthority(const std::string& name = "test CA") : key_(NewKey()) {
+  explicit TestAuthority(const std::string& name = "test CA", const std::string& extended_key_usage = "")
+      : key_(NewKey()) {
     TestSubject self;
     self.common_name = name;
-    self.extended_key_usage.clear();
+    self.extended_key_usage = extended_key_usage;
     self.ca = true;
     cert_ = Make(self, key_.get());
   }

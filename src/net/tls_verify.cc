@@ -51,11 +51,11 @@ std::string ChainError(int error) {
   }
 }
 
-// Every certificate of the chain below its anchor that limits its use must allow this one.
+// Every certificate of the chain that limits its use must allow this one, the anchor too, as in Go.
 bool UseAllowed(X509_STORE_CTX* store, uint32_t use) {
   STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(store);
   const int count = sk_X509_num(chain);
-  for (int i = 0; i < std::max(count - 1, 1); ++i) {
+  for (int i = 0; i < count; ++i) {
     const uint32_t allowed = X509_get_extended_key_usage(sk_X509_value(chain, i));  // All bits: no limit.
     if ((allowed & (use | XKU_ANYEKU)) == 0) return false;
   }

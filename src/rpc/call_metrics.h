@@ -2,6 +2,7 @@
 // grpc_server_{started,handled,msg_received,msg_sent}_total. Core thread only.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "base/status.h"
 
 namespace quorate::rpc {
@@ -47,7 +49,9 @@ class CallMetrics {
         return;
       }
     }
-    // A client may say anything; beyond a handful of versions the rest is one row.
+    // A client may say anything, and the page of metrics must stay one that can be read.
+    if (!IsVersion(api_version)) return CountClient(stream, "unknown");
+    // Beyond a handful of versions the rest is one row.
     if (counts.size() >= kClientVersionsMax) {
       ++counts.back().second;
       return;
@@ -60,6 +64,13 @@ class CallMetrics {
 
  private:
   static constexpr size_t kClientVersionsMax = 32;
+  static constexpr size_t kVersionBytesMax = 32;
+
+  static bool IsVersion(std::string_view text) {
+    return !text.empty() && text.size() <= kVersionBytesMax && std::ranges::all_of(text, [](char c) {
+      return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '+';
+    });
+  }
 
   std::vector<MethodStats> methods_;
   ClientCounts unary_clients_;

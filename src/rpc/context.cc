@@ -86,6 +86,12 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
           if (const Status refused = member_.QuarantineRefusal(); !refused.ok()) return call.Fail(refused);
           if (RefusedByLearner(method, request)) return call.Fail(LearnerRefusal(member_));
           if (RefusedWithoutLeader(call)) return call.Fail(server::ErrNoLeader());
+          if (const auto login = EarlierThanLogin(call, request.size())) {
+            return early_calls_.Wait(
+                *login, request.size(), [call, shared, request = std::string(request)]() mutable {
+                  call.closed() ? call.Fail(absl::CancelledError()) : (*shared)(call, request);
+                });
+          }
           (*shared)(call, request);
         },
         index);
@@ -117,7 +123,13 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
             return nullptr;
           }
           if (WantsLeader(stream)) want_leader_.push_back(stream);
-          return (*shared)(stream);
+          const auto login = EarlierThanLogin(stream, 0);
+          if (!login) return (*shared)(stream);
+          auto early = std::make_unique<EarlyStream>(
+              raw, [shared, stream] { return (*shared)(stream); },
+              [stream](net::Code reason) mutable { stream.Closed(reason); });
+          early_calls_.Wait(*login, 0, early->Serve());
+          return early;
         },
         index);
   }

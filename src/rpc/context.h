@@ -16,6 +16,7 @@
 #include "net/grpc.h"
 #include "net/server.h"
 #include "rpc/call_metrics.h"
+#include "rpc/early_calls.h"
 #include "rpc/permission_sweep.h"
 #include "rpc/snapshot_copiers.h"
 #include "server/cluster_life.h"
@@ -90,7 +91,11 @@ class Context {
   using Streaming = std::function<std::unique_ptr<net::StreamHandler>(Stream stream)>;
 
   Context(server::Member* member, server::ClusterLife* life, CallMetrics* metrics, net::Loop* loop)
-      : member_(*member), life_(*life), metrics_(*metrics), permission_sweep_(&member->auth(), loop) {}
+      : member_(*member),
+        life_(*life),
+        metrics_(*metrics),
+        permission_sweep_(&member->auth(), loop),
+        early_calls_(member, loop) {}
 
   server::Member& member() { return member_; }
   server::ClusterLife& life() { return life_; }
@@ -138,6 +143,13 @@ class Context {
 
  private:
   bool RefusedByLearner(std::string_view method, std::string_view request) const;
+  // What has to be applied first, for a call that will keep so many bytes meanwhile.
+  template <typename AnyCall>
+  std::optional<uint64_t> EarlierThanLogin(const AnyCall& call, size_t bytes) const {
+    if (!member_.auth().enabled()) return std::nullopt;
+    const auto token = Token(call);
+    return token ? early_calls_.IndexOf(*token, bytes) : std::nullopt;
+  }
 
   template <typename AnyCall>
   bool RefusedWithoutLeader(const AnyCall& call) const {
@@ -156,6 +168,7 @@ class Context {
   int checks_without_leader_ = 0;
   SnapshotCopiers snapshot_copiers_{limits::kSnapshotStreamsMax};
   PermissionSweep permission_sweep_;
+  EarlyCalls early_calls_;
 };
 
 // The error of a request whose bytes are no such message.

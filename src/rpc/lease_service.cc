@@ -32,7 +32,6 @@ class KeepAliveCall : public net::StreamHandler {
       if (in.Is(1, wire::Type::kVarint)) id = in.int64();
     }
     if (!in.ok()) return Finish(MalformedRequest("LeaseKeepAliveRequest"));
-    if (const Status denied = Permitted(id); !denied.ok()) return Finish(denied);
     if (waiting_.size() >= kWaitingMax) {
       return Finish(
           ResourceExhausted("etcdserver: " + std::to_string(kWaitingMax) + " renewals of this stream wait"));
@@ -65,6 +64,8 @@ class KeepAliveCall : public net::StreamHandler {
     if (serving_) return;  // A renewal has been answered at once: the loop below goes on with the next.
     serving_ = true;
     while (!over_ && !under_way_ && !unread_ && !waiting_.empty()) {
+      // When its turn comes: those before it have been renewed and answered.
+      if (const Status denied = Permitted(waiting_.front()); !denied.ok()) return Finish(denied);
       under_way_ = true;
       // The header is taken before the renewal, as in the original.
       context_.life().leases().Renew(

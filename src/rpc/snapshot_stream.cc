@@ -131,6 +131,8 @@ class SnapshotCall : public net::StreamHandler {
 
   void Begin() {
     if (over_) return;
+    // Who lost the right to it while he waited for his turn gets nothing.
+    if (const Status denied = Permitted(); !denied.ok()) return Finish(denied);
     member_.backend().BeginSnapshot(
         [this, alive = std::weak_ptr(alive_)](StatusOr<std::shared_ptr<mvcc::Backend::Snapshot>> snapshot) {
           if (alive.expired() || over_) return;

@@ -49,12 +49,25 @@ constexpr std::chrono::milliseconds kDrainGrace(500);
 // Between two attempts to join after a rejoin has added this member.
 constexpr std::chrono::seconds kJoinPause(2);
 
-// `tls` is for the URLs that ask for it, and is there if one does.
+// `tls` is for the URLs that ask for it, and is there if one does. An address that is named with and without
+// TLS serves both, as in etcd.
 Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options& options,
                 const std::shared_ptr<const net::TlsListening>& tls) {
-  for (const Url& url : urls) {
-    const net::ListenOptions listen{
-        .reuse_address = true, .reuse_port = options.socket_reuse_port, .tls = url.IsTls() ? tls : nullptr};
+  for (auto it = urls.begin(); it != urls.end(); ++it) {
+    const Url& url = *it;
+    const auto same = [&](const Url& other) {
+      return !url.IsUnix() && !other.IsUnix() && other.HostPort() == url.HostPort();
+    };
+    if (std::any_of(urls.begin(), it, same)) continue;
+    const bool both = std::any_of(
+        it, urls.end(), [&](const Url& other) { return same(other) && other.IsTls() != url.IsTls(); });
+    net::ListenOptions listen{.reuse_port = options.socket_reuse_port,
+                              .tls = url.IsTls() || both ? tls : nullptr};
+    if (both) {
+      auto mixed = std::make_shared<net::TlsListening>(*tls);
+      mixed->clear_too = true;
+      listen.tls = std::move(mixed);
+    }
     if (url.IsUnix()) {
       QUORATE_RETURN_IF_ERROR(server.ListenUnix(url.path.empty() ? url.HostPort() : url.path, listen));
       continue;
