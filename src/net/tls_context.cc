@@ -163,8 +163,9 @@ Status TlsContext::LoadContext() {
   QUORATE_RETURN_IF_ERROR(SetVersions(c));
   SetVerification(c);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                             SSL_OP_PRIORITIZE_CHACHA);
+  // What was decrypted is overwritten once it is read: there may be a password in it.
+  SSL_CTX_set_options(c, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                             SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   if (role_ == Role::kServer) SSL_CTX_set_alpn_select_cb(c, SelectProtocol, nullptr);
   context_ = std::move(context);
   return absl::OkStatus();
