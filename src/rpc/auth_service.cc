@@ -5,7 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "auth/auth_errors.h"
-#include "base/logging.h"
+#include "base/log_limit.h"
 #include "base/wire.h"
 #include "cluster/version.h"
 #include "raft_internal.pb.h"
@@ -218,7 +218,7 @@ void AuthService::CheckPassword(const std::shared_ptr<Login>& login) {
 
 void AuthService::Refuse(const std::shared_ptr<Login>& login, const Status& why) {
   if (why != auth::ErrAuthNotEnabled()) {
-    LOG_WARN("invalid authentication was requested", {"user", login->name}, {"error", Message(why)});
+    LOG_WARN_LIMITED("invalid authentication was requested", {"user", login->name}, {"error", Message(why)});
   }
   login->call.Fail(why);
 }

@@ -89,7 +89,7 @@ class KeepAliveCall : public net::StreamHandler {
     wire::AppendVarintFieldNonZero(message_, 2, static_cast<uint64_t>(id));
     wire::AppendVarintFieldNonZero(message_, 3, static_cast<uint64_t>(ttl_seconds));
     stream_.Send(message_);
-    unread_ = stream_.pending_bytes() >= net::kStreamPendingHigh;
+    unread_ = stream_.full();
   }
 
   void Finish(const Status& status) {

@@ -191,7 +191,7 @@ class SnapshotCall : public net::StreamHandler {
       channel_->room.notify_one();
       stream_.Send(message);
       // Asked only after a message of ours, which is what makes OnWritable come: others share the connection.
-      unread_ = stream_.pending_bytes() >= net::kStreamPendingHigh;
+      unread_ = stream_.full();
     }
   }
 
