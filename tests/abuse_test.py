@@ -9,108 +9,18 @@ import gzip
 import os
 import socket
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
-import grpc
-
 import api
 import attacker as h2
-import member
-import places
+from abuse import ETCD_IN_OUR_ROLE, HOST, MEGABYTE, AbuseCase, resident
 from api import rpc
-from attacker import Attacker, frame, grpc_headers, message, settings, window_update
-
-ETCD_IN_OUR_ROLE = os.path.basename(places.quorate()) == "etcd"
-HOST = "127.0.0.1"
-MEGABYTE = 1 << 20
+from attacker import frame, grpc_headers, message, settings, window_update
 
 
-def resident(pid):
-    """Bytes of memory that the process holds."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        for line in status:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) << 10
-    raise AssertionError("no VmRSS")
-
-
-class Bystander:
-    """An honest client that writes and reads one call after the other as long as the attack lasts."""
-
-    def __init__(self, endpoint):
-        self._endpoint = endpoint
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.answered = 0
-        self.failures = []
-
-    def _run(self):
-        with api.Api(self._endpoint) as service:
-            while not self._stop.is_set():
-                value = b"%d" % self.answered
-                try:
-                    service.KV.Put(rpc.PutRequest(key=b"bystander", value=value), timeout=30)
-                    read = service.KV.Range(rpc.RangeRequest(key=b"bystander"), timeout=30).kvs[0].value
-                except grpc.RpcError as error:
-                    self.failures.append(error.details())
-                    continue
-                if read != value:
-                    self.failures.append(f"wrote {value}, read {read}")
-                self.answered += 1
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join(60)
-
-    def wait_answers(self, count):
-        """Until so many more calls were answered: the server is with the others, not with the attacker alone."""
-        target = self.answered + count
-        while self.answered < target and not self.failures and self._thread.is_alive():
-            self._stop.wait(0.01)
-
-
-class AbuseTest(unittest.TestCase):
-    def setUp(self):
-        self.ours = member.quorate()
-        self.addCleanup(self.ours.remove)
-        self.ours.start()
-        self.attackers = []
-        self.addCleanup(lambda: [one.close() for one in self.attackers])
-
-    def attacker(self, **options):
-        one = Attacker(HOST, self.ours.client_port, **options)
-        self.attackers.append(one)
-        return one
-
-    def under(self, attack, megabytes):
-        """Runs attack() and lets a bystander work during and after it; memory may grow by so much."""
-        before = resident(self.ours.process.pid)
-        with Bystander(self.ours.endpoint) as bystander:
-            bystander.wait_answers(3)
-            attack()
-            bystander.wait_answers(10)
-        if not ETCD_IN_OUR_ROLE:
-            self.assertEqual(bystander.failures, [])
-        grown = resident(self.ours.process.pid) - before
-        print(f"{self.id().rpartition('.')[2]}: {grown / MEGABYTE:.1f} MB more, {bystander.answered} calls answered "
-              "meanwhile", flush=True)
-        if not ETCD_IN_OUR_ROLE:
-            self.assertLess(grown, megabytes * MEGABYTE)
-
-    def assert_told_off(self, one, text=b"too_many_idle_frames"):
-        """etcd has its own, other, bounds."""
-        if not ETCD_IN_OUR_ROLE:
-            self.assertTrue(one.closed())
-            self.assertEqual(one.goaway(), h2.ENHANCE_YOUR_CALM, one.received[:200])
-            self.assertIn(text, one.received)
-
+class AbuseTest(AbuseCase):
     # Connections
 
     def test_idle_connections(self):
@@ -242,6 +152,22 @@ class AbuseTest(unittest.TestCase):
                 one.drain()
         self.under(attack, megabytes=100)
 
+    def test_bombs_of_other_fields(self):
+        """The same with fields that are no metadata, on requests that are not gRPC and wait for their bodies."""
+        def attack():
+            for name in (b":method", b"grpc-encoding", b"grpc-timeout"):
+                one = self.attacker()
+                plain = h2.literal(b":scheme", b"http") + h2.literal(b":path", b"/x") + h2.literal(b":authority", b"x")
+                field = h2.literal(name, b"V" * 4000, remember=True)
+                method = b"" if name == b":method" else h2.literal(b":method", b"POST")
+                one.send(one.request("", end=False, block=method + field + plain))
+                for _ in range(20):
+                    if not one.send(b"".join(one.request("", end=False, block=method + h2.indexed(62) + plain)
+                                             for _ in range(500))):
+                        break
+                    one.drain()
+        self.under(attack, megabytes=60)
+
     def test_open_streams(self):
         def attack():
             for _ in range(3):
@@ -296,6 +222,52 @@ class AbuseTest(unittest.TestCase):
                     one = self.attacker(receive_buffer=4096)
                     one.send(windows + b"".join(one.request(h2.RANGE, body) for _ in range(20)))
         self.under(attack, megabytes=900)
+
+    def test_refused_watches_that_are_not_read(self):
+        """Each request is answered with a refusal of ten times its size."""
+        for line in ("user add root:secret", "user grant-role root root"):
+            self.ours.ctl(*line.split())
+        with self.ours.api() as service:
+            service.Auth.AuthEnable(rpc.AuthEnableRequest())
+            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="secret")).token
+            create = message(rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"a")).SerializeToString())
+            before = resident(self.ours.process.pid)
+            one = self.attacker()
+            one.agree()
+            one.send(settings((h2.INITIAL_WINDOW_SIZE, 0)))
+            numbers = [one.stream() for _ in range(30)]
+            one.send(b"".join(frame(h2.HEADERS, h2.END_HEADERS, n, grpc_headers(h2.WATCH)) for n in numbers))
+            for _ in range(40):
+                if not one.send(b"".join(frame(h2.DATA, 0, n, create * 800) for n in numbers)):
+                    break
+                one.drain()
+                one.received = b""
+                one.send(window_update(0, 1))
+            for i in range(10):
+                service.KV.Put(rpc.PutRequest(key=b"bystander", value=b"%d" % i), metadata=(("token", token),), timeout=30)
+            grown = resident(self.ours.process.pid) - before
+            print(f"test_refused_watches_that_are_not_read: {grown / MEGABYTE:.1f} MB more", flush=True)
+            if not ETCD_IN_OUR_ROLE:
+                self.assertLess(grown, 150 * MEGABYTE)
+
+    def test_health_watches(self):
+        """One request is all that a health watch takes."""
+        if ETCD_IN_OUR_ROLE:
+            self.skipTest("etcd 3.4.23 has no health watch")
+        ask = message(b"")
+
+        def attack():
+            one = self.attacker()
+            one.agree()
+            number = one.stream()
+            one.send(frame(h2.HEADERS, h2.END_HEADERS, number, grpc_headers("/grpc.health.v1.Health/Watch")))
+            for _ in range(100):
+                if not one.send(frame(h2.DATA, 0, number, ask * 3000)):
+                    break
+                one.drain()
+            answers = sum(1 for kind, _, stream, _ in one.frames() if kind == h2.DATA and stream == number)
+            self.assertEqual(answers, 1)
+        self.under(attack, megabytes=30)
 
     def test_many_watches(self):
         create = message(rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"a")).SerializeToString())
