@@ -44,7 +44,8 @@ class WatchHandle final : public Watch {
     if (handled_ && posted && !loop_->InLoop()) ended->get_future().wait();
   }
 
-  int64_t compact_revision() const override { return mailbox_->compact_revision(); }
+  int64_t compact_revision() const override { return mailbox_->last().compact_revision(); }
+  etcdserverpb::ResponseHeader end_header() const override { return mailbox_->last().header(); }
 
  private:
   Core& core_;  // Touched in tasks of the loop only, which end before it does.

@@ -12,7 +12,7 @@ class WatchHub {
   explicit WatchHub(Core* core) : led_(core, true), any_(core, false) {}
 
   void Add(const std::shared_ptr<WatchState>& watch) {
-    if (closed_) return watch->End(closed_why_, 0);
+    if (closed_) return watch->End(closed_why_);
     Of(*watch).Add(watch);
   }
   void Remove(const std::shared_ptr<WatchState>& watch) { Of(*watch).Remove(watch); }

@@ -14,11 +14,11 @@ bool WatchMailbox::Put(etcdserverpb::WatchResponse response) {
   return !overfull_;
 }
 
-void WatchMailbox::End(Status why, int64_t compact_revision) {
+void WatchMailbox::End(Status why, etcdserverpb::WatchResponse last) {
   const std::lock_guard lock(mutex_);
   if (end_) return;
   end_ = std::move(why);
-  compact_revision_ = compact_revision;
+  last_ = std::move(last);
   changed_.notify_all();
 }
 
@@ -50,9 +50,9 @@ std::optional<StatusOr<etcdserverpb::WatchResponse>> WatchMailbox::Take(
   return response;
 }
 
-int64_t WatchMailbox::compact_revision() const {
+etcdserverpb::WatchResponse WatchMailbox::last() const {
   const std::lock_guard lock(mutex_);
-  return compact_revision_;
+  return last_;
 }
 
 }  // namespace quorate::client

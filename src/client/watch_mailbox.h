@@ -19,8 +19,9 @@ class WatchMailbox {
 
   // False: more than it should hold is in it now, and `drained` is to be told when half of that is gone.
   bool Put(etcdserverpb::WatchResponse response);
-  // Nothing comes after it; what is in it can still be read.
-  void End(Status why, int64_t compact_revision);
+  // Nothing comes after it; what is in it can still be read. `last` is the server's answer that ended it, if
+  // one did.
+  void End(Status why, etcdserverpb::WatchResponse last);
   // Drops what is in it, too. The first end counts.
   void Abandon(Status why);
 
@@ -29,7 +30,7 @@ class WatchMailbox {
   // Nothing: not in time.
   std::optional<StatusOr<etcdserverpb::WatchResponse>> Take(
       std::optional<std::chrono::steady_clock::time_point> until);
-  int64_t compact_revision() const;
+  etcdserverpb::WatchResponse last() const;
 
  private:
   const size_t bytes_max_;
@@ -41,7 +42,7 @@ class WatchMailbox {
   size_t bytes_ = 0;
   bool overfull_ = false;
   std::optional<Status> end_;
-  int64_t compact_revision_ = 0;
+  etcdserverpb::WatchResponse last_;
 };
 
 }  // namespace quorate::client

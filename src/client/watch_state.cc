@@ -60,9 +60,9 @@ bool WatchState::Deliver(etcdserverpb::WatchResponse response) {
   return true;
 }
 
-void WatchState::End(const Status& why, int64_t compact_revision) {
+void WatchState::End(const Status& why, etcdserverpb::WatchResponse last) {
   phase = Phase::kEnded;
-  mailbox->End(why, compact_revision);
+  mailbox->End(why, std::move(last));
   if (const WatchHandler to = std::exchange(handler, nullptr)) to(why);
 }
 

@@ -31,7 +31,7 @@ struct WatchState {
   etcdserverpb::WatchRequest CreateRequest() const;
   // To the handler, else to the mailbox; false: its reader is too far behind.
   bool Deliver(etcdserverpb::WatchResponse response);
-  void End(const Status& why, int64_t compact_revision);
+  void End(const Status& why, etcdserverpb::WatchResponse last = {});
 
   const KeyRange keys;
   const WatchOptions options;

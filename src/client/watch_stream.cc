@@ -61,7 +61,7 @@ void WatchStream::RequestProgress() {
 
 void WatchStream::Close(const Status& why) {
   Interrupt();
-  for (const State& watch : std::exchange(watches_, {})) watch->End(why, 0);
+  for (const State& watch : std::exchange(watches_, {})) watch->End(why);
 }
 
 // The stream
@@ -113,7 +113,7 @@ void WatchStream::OnEnded(const Status& status) {
   Interrupt();
   if (watches_.empty()) return;
   if (MayReopen(status) || IsBadToken(status)) return Reopen();
-  for (const State& watch : std::exchange(watches_, {})) watch->End(status, 0);
+  for (const State& watch : std::exchange(watches_, {})) watch->End(status);
 }
 
 void WatchStream::Reopen() {
@@ -183,7 +183,7 @@ void WatchStream::OnCanceled(const State& watch, const etcdserverpb::WatchRespon
     return End(
         watch,
         MakeStatus(absl::StatusCode::kOutOfRange, "etcdserver: mvcc: required revision has been compacted"),
-        response.compact_revision());
+        response);
   }
   const Status why = FromCancelReason(response.cancel_reason());
   if (IsAboutRights(why) && core_.token().has_user()) return Denied(watch, why);
@@ -236,9 +236,9 @@ void WatchStream::OpenAgainWithNewToken() {
   Open();
 }
 
-void WatchStream::End(const State& watch, const Status& why, int64_t compact_revision) {
+void WatchStream::End(const State& watch, const Status& why, etcdserverpb::WatchResponse last) {
   watches_.erase(watch);
-  watch->End(why, compact_revision);
+  watch->End(why, std::move(last));
   StopIfIdle();
 }
 

@@ -49,7 +49,7 @@ class WatchStream {
   void Deliver(const State& watch, etcdserverpb::WatchResponse response);
   void Denied(const State& watch, const Status& why);
   void OpenAgainWithNewToken();
-  void End(const State& watch, const Status& why, int64_t compact_revision = 0);
+  void End(const State& watch, const Status& why, etcdserverpb::WatchResponse last = {});
 
   Core& core_;
   const bool require_leader_;

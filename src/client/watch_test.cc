@@ -260,6 +260,7 @@ TEST(WatchTest, CompactionIsTheEndAndSaysWhereToGoOn) {
   EXPECT_TRUE(IsCompacted(status)) << status;
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(watch->compact_revision(), 5);
+  EXPECT_EQ(watch->end_header().revision(), 10);
   EXPECT_TRUE(IsCompacted(watch->Next().status()));
 }
 

@@ -124,6 +124,7 @@ WatchResponse Canceled(const client::Watch& watch) {
   WatchResponse response;
   response.set_canceled(true);
   response.set_compact_revision(watch.compact_revision());
+  *response.mutable_header() = watch.end_header();
   return response;
 }
 

@@ -58,6 +58,8 @@ class Watch {
 
   // After IsCompacted: the first revision that can still be watched. Else 0.
   virtual int64_t compact_revision() const = 0;
+  // The header of the answer with which the server said so. Else empty.
+  virtual etcdserverpb::ResponseHeader end_header() const = 0;
 };
 
 // Hears of every answer, and last, once, of the error that ended the watch. On the client's thread; must not
