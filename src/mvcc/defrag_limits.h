@@ -21,7 +21,7 @@ constexpr int64_t kDefragFewPerSecond = 2'000;
 constexpr int64_t kDefragShortPauseNanos = 1'000'000;
 // A commit shortens the file by so much at most: the system holds its lock meanwhile, and a read of a page
 // that is not mapped yet waits for it.
-constexpr uint64_t kDefragCutBytes = uint64_t{16} << 20;
+constexpr uint64_t kDefragCutBytes = uint64_t{4} << 20;
 // Pages whose moves are planned at once; some 100 bytes each.
 constexpr size_t kDefragPlanPages = 16'384;
 // Leaves that are looked at to learn how full they are.
