@@ -11,8 +11,8 @@ namespace quorate::limits {
 constexpr uint64_t kDefragStepBytes = uint64_t{1} << 20;
 constexpr int64_t kDefragStepNanos = 20'000'000;
 // The least time between the end of such a commit and the next one that is made for the defragmentation
-// alone, while clients write; and at least so many times what the commit took: the defragmentation has a quarter
-// of the disk and of a core then, not half of them.
+// alone, while clients write; and at least so many times what the commit took: the defragmentation has a
+// quarter of the disk and of a core then, not half of them.
 constexpr int64_t kDefragPauseNanos = 20'000'000;
 constexpr int64_t kDefragPauseTimes = 3;
 // A member with no more changes a second than this has little to do: shorter pauses, since somebody waits for

@@ -19,7 +19,8 @@ enum class ExitCode : int {
   kBadArguments = 128,
 };
 
-// "Error: TEXT" on stderr, with the way out behind it where a disk is full; returns `code` for main to return.
+// "Error: TEXT" on stderr, with the way out behind it where a disk is full; returns `code` for main to
+// return.
 int Fail(ExitCode code, std::string_view text);
 // The same with kError.
 int Fail(const Status& status);
