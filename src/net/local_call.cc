@@ -8,6 +8,7 @@
 #include "net/server_impl.h"
 
 namespace quorate::net {
+
 std::shared_ptr<LocalCall> LocalCall::Open(Server* server, Request request, Receiver* receiver) {
   const std::shared_ptr<LocalCall> call(new LocalCall(server->impl_.get(), request.peer, receiver));
   call->Start(request);
