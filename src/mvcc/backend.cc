@@ -194,8 +194,9 @@ void Backend::Impl::Submit(const std::shared_ptr<BackendJob>& started, std::func
       [weak = weak_from_this(), started, done = std::move(done)] {
         const std::shared_ptr<Impl> self = weak.lock();
         if (self == nullptr || self->closed || self->job != started) return;
-        self->job = nullptr;
+        // Still under way while it is told of: what a waiter asks for begins when the defragmenter knows too.
         done();
+        self->job = nullptr;
         self->StartNext();
       });
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <string>
 #include <vector>
@@ -234,6 +235,37 @@ TEST(BackendTest, NoDefragmentationOfAFileThatIsReplaced) {
   EXPECT_EQ(later.code(), absl::StatusCode::kUnavailable);
   world.executor.RunUntilIdle();
   EXPECT_EQ(world.backend->stats().commits, 1u);
+}
+
+// The step that such a commit takes along would go on with a copy that has the file's name already.
+TEST(BackendTest, ACommitThatAWaiterWantsBeginsAfterTheStepHasEnded) {
+  World world(1, InlineExecutor::Mode::kQueued);
+  ASSERT_TRUE(world.Open().ok());
+  // No page is free, but each is half empty: that calls for a copy.
+  for (int i = 0; i < 900; ++i)
+    PutOne(world, i % 2 == 0 ? "gone" : "k" + std::to_string(i), std::string(300, 'v'));
+  ASSERT_TRUE(world.store->Compact(world.store->current_revision(), {}).ok());
+  world.Settle();
+  PutOne(world, "next", "");
+  world.Turn();
+  bool seen_copy = false;
+  world.files.set_before_operation([&seen_copy](SimOperation, const std::string& path) -> Status {
+    seen_copy = seen_copy || path.starts_with("db.tmp.");
+    return {};
+  });
+  std::optional<Status> result;
+  world.backend->Defragment([&result](const Status& status) { result = status; });
+  for (int turns = 0; !result && turns < 10'000; ++turns) {
+    world.backend->Commit([&world] { world.backend->Commit({}); });
+    world.executor.Step();
+    world.executor.RunCompletions();
+    world.clock.Advance(1'000'000);
+  }
+  world.executor.RunUntilIdle();
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->ok()) << *result;
+  EXPECT_TRUE(world.fatal.ok()) << world.fatal;
+  EXPECT_TRUE(seen_copy);
 }
 
 TEST(BackendTest, ASnapshotIsADbFileOfItsOwn) {
