@@ -6,6 +6,7 @@ What may differ: member and cluster IDs, raft terms, fields that etcd 3.4 doesn'
 events is cut into, and the order of what etcd itself returns in the random order of a Go map.
 """
 
+import json
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import grpc
 
 import api
+import json_door
 import member
 from api import election, lock, rpc
 from auth_generator import USERS, WRONG, AuthGenerator, AuthStep
@@ -265,6 +267,7 @@ class UserSide(Side):
         self.tokens = {WRONG: "abcdefghijklmnop.3"}
         self.process.start_with_alarm()  # With authentication on it doesn't call itself healthy.
         self.api = api.Api(self.process.endpoint)
+        self.door = json_door.Door(self.process)
         self.member_id = None
 
     def disconnect(self):
@@ -277,20 +280,49 @@ class UserSide(Side):
     def call(self, step):
         # 3.4.23 looks at tokens also while authentication is off.
         token = self.tokens.get(step.caller) if self.enabled else None
+        return self.call_json(step, token) if step.json else self.call_grpc(step, token)
+
+    def call_grpc(self, step, token):
         method = getattr(getattr(self.api, step.service), step.method)
 
         def send():
             answer = method(step.request, metadata=[("token", token)] if token else None)
             if step.method == "Authenticate":
-                self.tokens[step.request.name] = answer.token
-                answer.token = str(len(answer.token.split(".")[0]))
-            self.enabled = step.method == "AuthEnable" or (self.enabled and step.method != "AuthDisable")
+                answer.token = self.take_token(step, answer.token)
+            self.take_change(step)
             return answer
         return self.outcome(send)
 
+    def call_json(self, step, token):
+        """Status, type and bytes of the answer, but for what must differ; with the text of an error last."""
+        status, kind, text = self.door.ask(step.json.path, step.json.body,
+                                           headers={step.json.token_header: token} if token else None)
+        answer = json.loads(text)
+        if status == 200:
+            self.take_change(step)
+            if "token" in answer:
+                text = text.replace(answer["token"], self.take_token(step, answer["token"]))
+        return ("ok" if status == 200 else "error", status, kind, json_door.without_identity(text), answer.get("error", ""))
+
+    def take_change(self, step):
+        self.enabled = step.method == "AuthEnable" or (self.enabled and step.method != "AuthDisable")
+
+    def take_token(self, step, token):
+        """Remembers it; what two tokens have in common."""
+        self.tokens[step.request.name] = token
+        return str(len(token.split(".")[0]))
+
+
+# What the random walk must have met.
+REFUSALS = ("permission denied", "user name is empty", "invalid auth token", "user name not found", "role name not found",
+            "role is not granted to the user", "user name already exists", "permission is not granted to the role",
+            "authentication failed, invalid user ID or password", "invalid auth management", "root user does not exist")
+REFUSALS_BY_EACH_DOOR = REFUSALS[:5]
+
 
 class UserDifferential(unittest.TestCase):
-    """Random changes of users, roles and permissions, and requests of those users: same answers, same denials."""
+    """Random changes of users, roles and permissions, and requests of those users, each over gRPC or JSON: same answers,
+    same denials."""
 
     def setUp(self):
         self.sides = []
@@ -303,19 +335,18 @@ class UserDifferential(unittest.TestCase):
     def test_random_users(self):
         print(f"seed {SEED}, {STEPS} steps of users (QUORATE_TEST_SEED={SEED} QUORATE_TEST_STEPS={STEPS})", flush=True)
         generator = AuthGenerator(SEED)
-        seen = set()
+        self.refusals = set()
         for step in generator.setup():
-            seen.add(self.take(step))
+            self.take(step)
         for number in range(STEPS):
-            seen.add(self.take(generator.step()))
+            self.take(generator.step())
             if number == STEPS * 2 // 3:
                 self.restart()
-        # The random walk has been where it should.
-        for text in ("permission denied", "user name is empty", "invalid auth token", "user name not found",
-                     "role name not found", "role is not granted to the user", "user name already exists",
-                     "authentication failed, invalid user ID or password", "invalid auth management",
-                     "permission is not granted to the role", "root user does not exist"):
-            self.assertTrue(any(text in one for one in seen), text)
+        for text in REFUSALS:
+            doors = {door for door, refusal in self.refusals if text in refusal}
+            self.assertTrue(doors, text)
+            if text in REFUSALS_BY_EACH_DOOR:
+                self.assertEqual(doors, {"gRPC", "JSON"}, text)
         self.compare()
 
     def take(self, step):
@@ -326,7 +357,9 @@ class UserDifferential(unittest.TestCase):
         if left != right:
             tail = "\n".join(self.history[-5:])
             self.fail(f"seed {SEED}: after\n{tail}\n--- etcd\n{left}\n--- quorate\n{right}")
-        return left[2] if left[0] == "error" else "ok"
+        if left[0] == "error":
+            self.refusals.add(("JSON" if step.json else "gRPC", left[-1]))
+        return left[0]
 
     def restart(self):
         for side in self.sides:
@@ -338,7 +371,7 @@ class UserDifferential(unittest.TestCase):
         for name in USERS:
             for password in ("p0", "p1", ""):
                 self.take(AuthStep(None, "Auth", "Authenticate", rpc.AuthenticateRequest(name=name, password=password)))
-        self.take(AuthStep("root", "Auth", "AuthDisable", rpc.AuthDisableRequest()))
+        self.assertEqual(self.take(AuthStep("root", "Auth", "AuthDisable", rpc.AuthDisableRequest())), "ok")
         for method, field in (("User", "name"), ("Role", "role")):
             self.take(AuthStep(None, "Auth", f"{method}List", getattr(rpc, f"Auth{method}ListRequest")()))
             for name in (*USERS, "r0", "r1", "r2"):

@@ -4,7 +4,6 @@
 import base64
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -22,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import api
 import member
 from api import rpc
+from json_door import Door, b64
 
 ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
 # What differs between two servers that have seen the same.
@@ -31,10 +31,6 @@ VOLATILE = re.compile(r'"(cluster_id|member_id|raft_term|leader|raftIndex|raftTe
 LATER = re.compile(r',"dbSizeQuota":"\d+"|,"downgradeInfo":\{\}')
 TOKEN = re.compile(r'"token":"[^"]*"')
 ROOT = {"name": "root", "password": "pw"}
-
-
-def b64(text):
-    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
 def k(text, **more):
@@ -51,46 +47,6 @@ def until(condition, seconds=30):
         if time.monotonic() > deadline:
             raise AssertionError("what the test waits for did not come")
         time.sleep(0.02)
-
-
-class Door:
-    """One server's HTTP."""
-
-    def __init__(self, server):
-        self.server = server
-        self.token = None
-        self.ids = {}
-
-    def connect(self, timeout=20):
-        return http.client.HTTPConnection("127.0.0.1", self.server.client_port, timeout=timeout)
-
-    def ask(self, path, body=None, method="POST", headers=None):
-        """(status, content type, body) of one request."""
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body)
-        body = body.encode() if isinstance(body, str) else body
-        sent = dict(headers or {})
-        if self.token:
-            sent["Authorization"] = self.token
-        with contextlib.closing(self.connect()) as connection:
-            connection.request(method, path, body=body, headers=sent)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("content-type"), answer.read().decode()
-
-    def json(self, path, body=None, **more):
-        status, _, text = self.ask(path, body if body is not None else {}, **more)
-        if status != 200:
-            raise AssertionError(f"{path} {str(body)[:200]}: {status} {text[:500]}")
-        return json.loads(text)
-
-    @contextlib.contextmanager
-    def stream(self, path, body):
-        """The lines of a streaming answer, decoded, as an iterator."""
-        with contextlib.closing(self.connect()) as connection:
-            connection.request("POST", path, body=body if isinstance(body, (str, bytes)) else json.dumps(body),
-                               headers={"Authorization": self.token} if self.token else {})
-            answer = connection.getresponse()
-            yield (json.loads(line) for line in answer)
 
 
 def comparable(answer):

@@ -1,13 +1,14 @@
 """Random requests about users, roles and permissions, and requests of those users.
 
-A step is who asks and what: `caller` is a user's name (his last token is sent), None (no token) or WRONG. It never looks
-at answers, so one seed gives one sequence whatever the servers do. Left out is what etcd 3.4.23 decides otherwise than
+A step is who asks what, and through which door: `caller` is a user's name (his last token is sent, whichever door gave it),
+None (no token) or WRONG. It never looks at answers, so one seed gives one sequence whatever the servers do. Left out is what etcd 3.4.23 decides otherwise than
 its successors since their advisories: docs/security.md.
 """
 
 import dataclasses
 import random
 
+import json_door
 from api import auth, rpc
 
 WRONG = "a wrong token"
@@ -20,22 +21,45 @@ READ, WRITE, READWRITE = auth.Permission.READ, auth.Permission.WRITE, auth.Permi
 
 
 @dataclasses.dataclass
+class JsonForm:
+    """How a request is written for the JSON gateway."""
+    path: str
+    body: str
+    token_header: str
+
+
+@dataclasses.dataclass
 class AuthStep:
     caller: object
     service: str
     method: str
     request: object
+    json: JsonForm = None  # None: over gRPC.
 
     def __str__(self):
-        return f"{self.service}.{self.method} as {self.caller} {{\n{self.request}}}"
+        door = f"{self.json.path} {self.json.body}" if self.json else "gRPC"
+        return f"{self.service}.{self.method} as {self.caller} {{\n{self.request}}} by {door}"
 
 
 class AuthGenerator:
     def __init__(self, seed):
         self.random = random.Random(seed)
 
+    def by_some_door(self, step):
+        """The step over gRPC or JSON."""
+        r = self.random
+        if r.random() < 0.5:
+            return step
+        path = r.choice(json_door.VERSIONS) + r.choice(json_door.PATHS[f"{step.service}.{step.method}"])
+        body = json_door.spelled(step.request, camel_case=r.random() < 0.2, defaults=r.random() < 0.2)
+        header = "Authorization" if r.random() < 0.7 else r.choice(json_door.TOKEN_HEADERS)
+        return dataclasses.replace(step, json=JsonForm(path, body, header))
+
     def setup(self):
         """What the random steps stand on: root, and some users with permissions."""
+        yield from map(self.by_some_door, self._setup())
+
+    def _setup(self):
         for number in LEASES:
             yield AuthStep(None, "Lease", "LeaseGrant", rpc.LeaseGrantRequest(ID=number, TTL=50_000))
         for number, key in enumerate((b"a", b"b", b"ab", b"c", b"cc", b"d")):
@@ -54,6 +78,7 @@ class AuthGenerator:
         yield AuthStep(None, "Auth", "AuthEnable", rpc.AuthEnableRequest())
         for name in USERS:
             yield AuthStep(None, "Auth", "Authenticate", rpc.AuthenticateRequest(name=name, password="p0"))
+        yield AuthStep("root", "Auth", "UserDelete", rpc.AuthUserDeleteRequest(name="root"))  # While it is needed.
 
     # Pieces
 
@@ -84,15 +109,28 @@ class AuthGenerator:
     # Steps
 
     def step(self):
+        return self.by_some_door(self._step())
+
+    def _step(self):
         pick = self.random.random()
         if pick < 0.45:
             return self.key_step()
         if pick < 0.60:
             return self.login_step()
-        if pick < 0.64:
-            # Back to a state in which much is allowed.
-            return AuthStep("root", "Auth", "RoleGrantPermission", self.grant(self.random.choice(ROLES[1:])))
+        if pick < 0.66:
+            return self.restoring_step()
         return self.auth_step()
+
+    def restoring_step(self):
+        """Back to a state in which much is allowed, and not everything to everybody."""
+        request, method = self.random.choice((
+            (self.grant(self.random.choice(ROLES[1:])), "RoleGrantPermission"),
+            (self.grant(self.random.choice(ROLES[1:])), "RoleGrantPermission"),
+            (rpc.AuthUserAddRequest(name="root", password="p0"), "UserAdd"),
+            (rpc.AuthRoleAddRequest(name="root"), "RoleAdd"),
+            (rpc.AuthUserGrantRoleRequest(user="root", role="root"), "UserGrantRole"),
+            (rpc.AuthEnableRequest(), "AuthEnable")))
+        return AuthStep("root", "Auth", method, request)
 
     def login_step(self):
         r = self.random
@@ -146,13 +184,15 @@ class AuthGenerator:
         user, role = self.name(USERS), self.name(ROLES)
         key, end = self.key_range()
         caller = "root" if r.random() < 0.75 else self.caller()
+        # A root without a password never logs in again: all that follows would be refused.
+        passwords = PASSWORDS[:2] if user == "root" else PASSWORDS
         steps = (
-            (4, "UserAdd", lambda: rpc.AuthUserAddRequest(name=user, password=r.choice(PASSWORDS))),
-            (1, "UserAdd", lambda: rpc.AuthUserAddRequest(name=user, options={"no_password": True})),
+            (4, "UserAdd", lambda: rpc.AuthUserAddRequest(name=user, password=r.choice(passwords))),
+            (1, "UserAdd", lambda: rpc.AuthUserAddRequest(name=user if user != "root" else "u0", options={"no_password": True})),
             (2, "UserDelete", lambda: rpc.AuthUserDeleteRequest(name=user)),
             (4, "UserGet", lambda: rpc.AuthUserGetRequest(name=user)),
             (1, "UserList", rpc.AuthUserListRequest),
-            (2, "UserChangePassword", lambda: rpc.AuthUserChangePasswordRequest(name=user, password=r.choice(PASSWORDS))),
+            (2, "UserChangePassword", lambda: rpc.AuthUserChangePasswordRequest(name=user, password=r.choice(passwords))),
             (6, "UserGrantRole", lambda: rpc.AuthUserGrantRoleRequest(user=user, role=role)),
             (2, "UserRevokeRole", lambda: rpc.AuthUserRevokeRoleRequest(name=user, role=role)),
             (4, "RoleAdd", lambda: rpc.AuthRoleAddRequest(name=role)),
