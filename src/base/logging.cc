@@ -32,6 +32,10 @@ Sink& TheSink() {
 
 std::atomic<Level> level_min{Level::kInfo};
 
+// Of a value, or a message, as it is written. What clients and peers send is as long as they like, and a line
+// of it is written on the thread that serves everybody, to a disk that may be the log's.
+constexpr size_t kValueBytesMax = 4096;
+
 std::string_view LevelName(Level level) {
   switch (level) {
     case Level::kDebug:
@@ -144,9 +148,19 @@ size_t Utf8Length(std::string_view s) {
   return length;
 }
 
-void AppendJsonString(std::string& out, std::string_view s) {
+// After what is shown of a value that is too long.
+std::string WholeLength(size_t bytes) { return "... (" + std::to_string(bytes) + " bytes)"; }
+
+// So much of s as takes `bytes_max`, or hardly more; where that is not all, its length follows.
+void AppendJsonString(std::string& out, std::string_view s, size_t bytes_max) {
+  const size_t whole = s.size();
+  const size_t begin = out.size();
   out += '"';
   while (!s.empty()) {
+    if (out.size() - begin > bytes_max) {
+      out += WholeLength(whole);
+      break;
+    }
     const auto c = static_cast<uint8_t>(s[0]);
     size_t length = 1;
     if (c == '"' || c == '\\') {
@@ -225,12 +239,12 @@ std::string JsonLine(Level level, const std::string& caller, std::string_view me
   std::string line = "{\"level\":\"";
   line.append(LevelName(level));
   line += "\",\"ts\":\"" + Timestamp() + "\",\"caller\":";
-  AppendJsonString(line, caller);
+  AppendJsonString(line, caller, kValueBytesMax);
   line += ",\"msg\":";
-  AppendJsonString(line, message);
+  AppendJsonString(line, message, kValueBytesMax);
   for (const Field& field : fields) {
     line += ',';
-    AppendJsonString(line, field.key);
+    AppendJsonString(line, field.key, kValueBytesMax);
     line += ':';
     line += field.json;
   }
@@ -243,11 +257,12 @@ std::string ConsoleLine(Level level, const std::string& caller, std::string_view
   std::string line = Timestamp() + "\t";
   line.append(LevelName(level));
   line += "\t" + caller + "\t";
-  line.append(message);
+  line.append(message.substr(0, kValueBytesMax));
+  if (message.size() > kValueBytesMax) line += WholeLength(message.size());
   const char* separator = "\t{";
   for (const Field& field : fields) {
     line += separator;
-    AppendJsonString(line, field.key);
+    AppendJsonString(line, field.key, kValueBytesMax);
     line += ": " + field.json;
     separator = ", ";
   }
@@ -257,12 +272,16 @@ std::string ConsoleLine(Level level, const std::string& caller, std::string_view
 
 }  // namespace
 
-Field::Field(std::string_view k, std::string_view v) : key(k), json(JsonString(v)) {}
+Field::Field(std::string_view k, std::string_view v) : key(k) { AppendJsonString(json, v, kValueBytesMax); }
 Field::Field(std::string_view k, double v) : key(k), json(JsonDouble(v)) {}
 Field::Field(std::string_view k, const std::vector<std::string>& v) : key(k), json("[") {
   for (const std::string& item : v) {
     if (json.size() > 1) json += ',';
-    AppendJsonString(json, item);
+    if (json.size() > kValueBytesMax) {
+      AppendJsonString(json, "... (" + std::to_string(v.size()) + " items)", kValueBytesMax);
+      break;
+    }
+    AppendJsonString(json, item, kValueBytesMax);
   }
   json += ']';
 }
@@ -278,7 +297,7 @@ Field Duration(std::string_view key, int64_t nanos) { return Field(key, Duration
 std::string JsonString(std::string_view s) {
   std::string out;
   out.reserve(s.size() + 2);
-  AppendJsonString(out, s);
+  AppendJsonString(out, s, std::string::npos);
   return out;
 }
 

@@ -53,6 +53,42 @@ TEST(Logging, Values) {
   for (const auto& d : durations) EXPECT_EQ(log::Duration("d", d.nanos).json, log::JsonString(d.text));
 }
 
+// Whoever may name a value must not be able to fill the disk with it.
+TEST(Logging, LongValuesAreCutAndTheirLengthIsSaid) {
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  const std::string fits(4000, 'v');
+  EXPECT_EQ(log::Field("v", fits).json, '"' + fits + '"');
+  // A control byte becomes six; what takes several bytes is cut between two of them.
+  for (const std::string& unit : {std::string("v"), std::string("\x01"), std::string("\xe2\x82\xac")}) {
+    std::string value;
+    while (value.size() < kMegabyte) value += unit;
+    const std::string json = log::Field("v", value).json;
+    EXPECT_LT(json.size(), 4200U);
+    const std::string end = "... (" + std::to_string(value.size()) + " bytes)\"";
+    EXPECT_TRUE(json.ends_with(end)) << json.substr(json.size() - 40);
+    const std::string shown = json.substr(0, json.size() - end.size()) + '"';
+    EXPECT_TRUE(log::JsonString(value).starts_with(shown.substr(0, shown.size() - 1)));
+    EXPECT_EQ(shown.find("\\ufffd"), std::string::npos);
+  }
+  EXPECT_TRUE(
+      log::Field("v", std::vector<std::string>(kMegabyte, "item")).json.ends_with("(1048576 items)\"]"));
+  EXPECT_LT(log::Field("v", std::vector<std::string>(100, std::string(kMegabyte, 'x'))).json.size(), 8400U);
+  // What is no log line is whole.
+  EXPECT_EQ(log::JsonString(std::string(kMegabyte, 'x')).size(), kMegabyte + 2);
+
+  for (const bool console : {false, true}) {
+    testing::internal::CaptureStderr();
+    std::string error;
+    ASSERT_TRUE(log::Configure({.console = console}, &error)) << error;
+    LOG_WARN(std::string(kMegabyte, 'm'), {"user", std::string(kMegabyte, 'u')});
+    ASSERT_TRUE(log::Configure({}, &error)) << error;
+    const std::string line = testing::internal::GetCapturedStderr();
+    EXPECT_LT(line.size(), 8600U);
+    EXPECT_NE(line.find("mmm... (1048576 bytes)"), std::string::npos);
+    EXPECT_NE(line.find("uuu... (1048576 bytes)\"}\n"), std::string::npos);
+  }
+}
+
 TEST(Logging, LinesGoToTheFileFilteredByLevel) {
   std::string directory = testing::TempDir() + "/loggingXXXXXX";
   ASSERT_NE(::mkdtemp(directory.data()), nullptr);
