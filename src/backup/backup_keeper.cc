@@ -62,6 +62,12 @@ struct BackupKeeper::Taking {
   int64_t verified_nanos = 0;
 };
 
+// What reads it now holds it, too, and ends soon.
+void BackupKeeper::DropState(Taking* taking) {
+  if (taking->reader != nullptr) taking->reader->Stop();
+  taking->reader = nullptr;
+}
+
 BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, const Env& env,
                            KeeperOptions options, LogArchiver* archiver)
     : member_(*member),
@@ -76,8 +82,10 @@ BackupKeeper::BackupKeeper(server::Member* member, server::PeerService* peers, c
   });
 }
 
+// A write that hangs holds on to what it was for as long as it hangs: the state, and with it the open
+// database and its lock, is not to be among that.
 BackupKeeper::~BackupKeeper() {
-  if (taking_ != nullptr && taking_->reader != nullptr) taking_->reader->Stop();
+  if (taking_ != nullptr) DropState(taking_.get());
 }
 
 template <typename Result>
@@ -389,8 +397,7 @@ void BackupKeeper::Fail(const Status& why) {
   // Those that the retention keeps no more, since it was made shorter perhaps, go without a new one.
   if (absl::IsResourceExhausted(why)) RemoveOldOnes();
   if (taking == nullptr || taking->copy == nullptr) return;
-  if (taking->reader != nullptr) taking->reader->Stop();
-  taking->reader = nullptr;
+  DropState(taking.get());
   RunOnDisk<bool>(
       [copy = taking->copy] {
         copy->Abandon();

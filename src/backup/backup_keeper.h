@@ -84,6 +84,7 @@ class BackupKeeper {
  private:
   struct Taking;
 
+  static void DropState(Taking* taking);
   int64_t LookIntervalNanos() const;
   uint64_t PieceBytes() const;
   bool MayTake() const;

@@ -288,6 +288,26 @@ TEST_F(KeeperTest, AHungDiskIsGivenUpAndAFollowerTakesOver) {
   EXPECT_EQ(disks_[leader_]->List(std::string(kBackups))->size(), 2u);
 }
 
+// A member that starts again in the same process must find its database closed, whatever hangs.
+TEST_F(KeeperTest, AHungDiskKeepsNoStateOfAKeeperThatIsGone) {
+  StartAll();
+  ASSERT_TRUE(TickUntil([&] { return Taken(leader_) == 1; }, 100));
+  const auto reads = [&] { return cluster_.member(leader_).backend().stats().open_reads; };
+  const int before = reads();
+  ASSERT_TRUE(TickUntil([&] { return keepers_[leader_]->figures().running; }, kTicksAnInterval + 100));
+  executors_[leader_]->Hang();
+  // A commit later the state that is copied is an old one.
+  ASSERT_TRUE(cluster_.Put(leader_, "next", "state").ok());
+  ASSERT_TRUE(TickUntil([&] { return executors_[leader_]->held() > 0; }, 100));
+  Tick(1);
+  ASSERT_GT(reads(), before);
+  keepers_[leader_].reset();
+  EXPECT_GT(executors_[leader_]->held(), 0u);
+  EXPECT_EQ(reads(), before);
+  executors_[leader_]->Release();  // Whose `done` finds nobody.
+  cluster_.Settle();
+}
+
 // It hangs before anything is due: a look at the directory never ends.
 TEST_F(KeeperTest, ADirectoryThatCanNotBeListedStopsNobodyElse) {
   StartAll();
