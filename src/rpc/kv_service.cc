@@ -15,18 +15,21 @@ namespace {
 // Keys of a range that the core fetches itself; longer ones go to a reader thread.
 constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
 
-// Of answers to long ranges that are copied into connections in one round; the rest waits for the next, so
-// that many large ones at once do not hold up everybody else. One may go beyond it.
+// Of long answers that are copied into connections in one round; the rest waits for the next, so that many
+// large ones at once do not hold up everybody else. One may go beyond it.
 constexpr size_t kLongAnswerBytesPerRound = 8 * 1024 * 1024;
 
-// Reads one byte of every page that the values lie in.
-void TouchPages(std::span<const std::string_view> values) {
+// Reads one byte of every page that the values lie in; returns their length.
+size_t TouchPages(std::span<const std::string_view> values) {
   constexpr size_t kPageBytes = 4096;
+  size_t bytes = 0;
   for (std::string_view value : values) {
+    bytes += value.size();
     for (size_t i = 0; i < value.size(); i += kPageBytes)
       static_cast<void>(*static_cast<const volatile char*>(&value[i]));
     if (!value.empty()) static_cast<void>(*static_cast<const volatile char*>(&value.back()));
   }
+  return bytes;
 }
 
 }  // namespace
@@ -94,26 +97,25 @@ void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, const server::Re
       Lane::kRead,
       [job] {
         job->result = job->plan.Finish();
-        if (job->result.ok()) TouchPages(job->result->kvs);
+        if (job->result.ok()) job->bytes = TouchPages(job->result->kvs);
       },
-      [this, job] {
-        finished_.push_back(job);
-        if (finished_.size() == 1) loop_.Post([this] { AnswerLongRanges(); });
-      });
+      [this, job] { Later(job->bytes, [this, job] { RespondRange(job->call, job->result, job->header); }); });
 }
 
-void KvService::AnswerLongRanges() {
+void KvService::Later(size_t bytes, std::function<void()> work) {
+  waiting_.push_back({bytes, std::move(work)});
+  if (waiting_.size() == 1) loop_.Post([this] { WorkLater(); });
+}
+
+void KvService::WorkLater() {
   size_t bytes = 0;
-  while (!finished_.empty() && bytes < kLongAnswerBytesPerRound) {
-    const std::shared_ptr<LongRange> job = std::move(finished_.front());
-    finished_.pop_front();
-    if (job->call.closed()) continue;
-    if (job->result.ok()) {
-      for (const std::string_view value : job->result->kvs) bytes += value.size();
-    }
-    RespondRange(job->call, job->result, job->header);
+  while (!waiting_.empty() && bytes < kLongAnswerBytesPerRound) {
+    const Waiting next = std::move(waiting_.front());
+    bytes += next.bytes;
+    next.work();
+    waiting_.pop_front();  // Only now: so what comes meanwhile finds a round asked for.
   }
-  if (!finished_.empty()) loop_.Post([this] { AnswerLongRanges(); });
+  if (!waiting_.empty()) loop_.Post([this] { WorkLater(); });
 }
 
 void KvService::Put(Call call, std::string_view bytes) {
@@ -151,20 +153,39 @@ void KvService::Txn(Call call, std::string_view bytes) {
     txn->DiscardUnknownFields();
     return member_.Propose(server::EntryKind::kTxn, txn->SerializeAsString(), *who, ReplyTo(call));
   }
-  if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, *txn);
+  if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, txn);
   member_.WhenLinearizable([this, call, txn](const Status& status) mutable {
     if (!status.ok()) return call.Fail(status);
-    ServeReadOnlyTxn(call, *txn);
+    ServeReadOnlyTxn(call, txn);
   });
 }
 
-void KvService::ServeReadOnlyTxn(Call call, const etcdserverpb::TxnRequest& txn) {
+void KvService::ServeReadOnlyTxn(Call call, const std::shared_ptr<const etcdserverpb::TxnRequest>& txn) {
   const auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
-  if (const Status denied = member_.CheckTxnPermitted(*who, txn); !denied.ok()) return call.Fail(denied);
-  response_.clear();
-  const Status status = member_.kv().Txn(txn, member_.header(), &response_);
-  call.Finish(status, response_);
+  if (const Status denied = member_.CheckTxnPermitted(*who, *txn); !denied.ok()) return call.Fail(denied);
+  Advance(std::make_shared<ReadOnlyTxn>(ReadOnlyTxn{call, member_.header(), server::TxnRead(txn)}));
+}
+
+void KvService::Advance(const std::shared_ptr<ReadOnlyTxn>& txn) {
+  if (txn->call.closed()) return txn->call.Fail(absl::CancelledError());
+  const auto next = txn->read.Advance(&member_.store());
+  if (!next.ok()) return txn->call.Fail(next.status());
+  if (*next == server::TxnRead::Next::kFetch) return FetchOnReader(txn);
+  const size_t size = txn->read.EncodedSize(txn->header);
+  const auto answer = [txn, size] {
+    txn->call.RespondInPlace(size, [&](char* out) { txn->read.Encode(txn->header, out); });
+  };
+  txn->fetched ? Later(size, answer) : answer();
+}
+
+// To go on may be to walk over all keys: one in a round.
+void KvService::FetchOnReader(const std::shared_ptr<ReadOnlyTxn>& txn) {
+  txn->fetched = true;
+  member_.env().executor->Submit(
+      Lane::kRead,
+      [txn] { txn->read.Fetch(TouchPages); },
+      [this, txn] { Later(kLongAnswerBytesPerRound, [this, txn] { Advance(txn); }); });
 }
 
 void KvService::Compact(Call call, std::string_view bytes) {

@@ -6,6 +6,7 @@
 #include "base/wire.h"
 #include "server/errors.h"
 #include "server/txn_check.h"
+#include "server/txn_compare.h"
 
 namespace quorate::server {
 namespace {
@@ -21,58 +22,12 @@ constexpr uint32_t kResponsePut = 2;
 constexpr uint32_t kResponseDeleteRange = 3;
 constexpr uint32_t kResponseTxn = 4;
 
-int Sign(int64_t a, int64_t b) { return a < b ? -1 : a > b ? 1 : 0; }
-
-bool ResultHolds(Compare::CompareResult wanted, int sign) {
-  switch (wanted) {
-    case Compare::EQUAL:
-      return sign == 0;
-    case Compare::NOT_EQUAL:
-      return sign != 0;
-    case Compare::GREATER:
-      return sign > 0;
-    case Compare::LESS:
-      return sign < 0;
-    default:
-      return true;  // The original lets an unknown result pass.
-  }
-}
-
-bool CompareHolds(const Compare& compare, const KeyValueView& kv) {
-  int sign = 0;
-  switch (compare.target()) {
-    case Compare::VALUE:
-      sign = std::clamp(kv.value.compare(compare.value()), -1, 1);
-      break;
-    case Compare::CREATE:
-      sign = Sign(kv.create_revision, compare.create_revision());
-      break;
-    case Compare::MOD:
-      sign = Sign(kv.mod_revision, compare.mod_revision());
-      break;
-    case Compare::VERSION:
-      sign = Sign(kv.version, compare.version());
-      break;
-    case Compare::LEASE:
-      sign = Sign(kv.lease, compare.lease());
-      break;
-    default:
-      break;
-  }
-  return ResultHolds(compare.result(), sign);
-}
-
-// Every key in the range must pass; a range without keys compares as one pair of zeros, except that a value
-// compare on it is always false (there is no way to name a missing value).
-bool CompareHolds(mvcc::Store& store, const Compare& compare) {
+bool Holds(mvcc::Store& store, const Compare& compare) {
   mvcc::RangeOptions options;
   options.key = compare.key();
   options.range_end = compare.range_end();
   const auto result = store.Range(options);
-  if (!result.ok()) return false;
-  if (result->kvs.empty()) return compare.target() != Compare::VALUE && CompareHolds(compare, KeyValueView{});
-  return std::all_of(result->kvs.begin(), result->kvs.end(),
-                     [&](std::string_view kv) { return CompareHolds(compare, ParseKeyValue(kv)); });
+  return result.ok() && CompareHolds(compare, result->kvs);
 }
 
 const Operations& Branch(const TxnRequest& txn, bool succeeded) {
@@ -198,7 +153,7 @@ class KvApplier::TxnRun {
   // All compares are evaluated first, on the state before the transaction: the branches taken, in pre-order.
   void Choose(const TxnRequest& txn) {
     const bool succeeded = std::all_of(txn.compare().begin(), txn.compare().end(),
-                                       [&](const Compare& c) { return CompareHolds(store_, c); });
+                                       [&](const Compare& c) { return Holds(store_, c); });
     path_.push_back(succeeded);
     for (const RequestOp& op : Branch(txn, succeeded)) {
       if (op.has_request_txn()) Choose(op.request_txn());
