@@ -337,6 +337,32 @@ TEST(TokenTest, IsRenewedWhenTheServerForgetsIt) {
   EXPECT_EQ(server.tokens, 2);
 }
 
+// etcd up to 3.4 passes its inner errors on there.
+TEST(TokenTest, AStreamLogsInAgainOnlyWhenItIsRefused) {
+  Logins logins;
+  FakeServer server;
+  logins.ServeAt(&server);
+  server.On("Maintenance/Snapshot", [&](ServerCall* call, const grpc::ByteBuffer&) {
+    if (!logins.Knows(*call)) return call->End(grpc::UNKNOWN, "auth: invalid auth token");
+    etcdserverpb::SnapshotResponse response;
+    response.set_blob("x");
+    call->Reply(response);
+  });
+  const auto client = ConnectTo({server.url()}, WithUser());
+  const auto read_all = [&] {
+    const auto snapshot = client->maintenance().Snapshot();
+    etcdserverpb::SnapshotResponse part;
+    StatusOr<bool> more = snapshot->Next(&part);
+    while (more.ok() && *more) more = snapshot->Next(&part);
+    return more.status();
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(read_all().ok());
+  EXPECT_EQ(logins.count(), 1);
+  logins.Forget();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(read_all().ok());
+  EXPECT_EQ(logins.count(), 2);
+}
+
 TEST(TokenTest, OneLoginServesAllWhoNeedIt) {
   TokenServer server;
   const auto client = ConnectTo({server.url()}, WithUser());

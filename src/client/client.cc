@@ -66,7 +66,7 @@ StatusOr<std::unique_ptr<Client>> Client::Connect(Options options) {
   QUORATE_RETURN_IF_ERROR(client->SetEndpoints(endpoints));
   if (wait) QUORATE_RETURN_IF_ERROR(WaitForConnection(core));
   QUORATE_RETURN_IF_ERROR(OnLoop(
-      core, [core](std::function<void(const Status&)> done) { core->token().Renew(0, std::move(done)); }));
+      core, [core](std::function<void(const Status&)> done) { core->token().Ensure(std::move(done)); }));
   core->loop().Post([core] { core->StartAutoSync(); });
   return client;
 }

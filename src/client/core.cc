@@ -56,12 +56,11 @@ void Core::Call(const Method& method, grpc::ByteBuffer request, CallOptions opti
 
 void Core::PrepareStream(const CallOptions& options, Clock::time_point deadline, Opened opened) {
   if (closed_) return opened(Closed());
-  token_.Renew(
-      token_.generation(), [this, options, deadline, opened = std::move(opened)](const Status& renewed) {
-        if (!renewed.ok()) return opened(renewed);
-        balancer_.Pick({.deadline = deadline, .endpoint = options.endpoint, .fail_fast = options.fail_fast},
-                       opened);
-      });
+  token_.Ensure([this, options, deadline, opened = std::move(opened)](const Status& ensured) {
+    if (!ensured.ok()) return opened(ensured);
+    balancer_.Pick({.deadline = deadline, .endpoint = options.endpoint, .fail_fast = options.fail_fast},
+                   opened);
+  });
 }
 
 Clock::time_point Core::Deadline(const Method& method, const CallOptions& call) const {

@@ -47,8 +47,8 @@ class Core {
   // Any thread; `done` runs on the loop's.
   void Call(const Method& method, grpc::ByteBuffer request, CallOptions options, UnaryCall::Done done);
 
-  // With a new token, at a connected endpoint, waiting for one if there is none; not started yet. `opened`
-  // runs once.
+  // With a token that was not refused, at a connected endpoint, waiting for one if there is none; not started
+  // yet. `opened` runs once.
   using Opened = std::function<void(StatusOr<std::shared_ptr<Endpoint>>)>;
   void PrepareStream(const CallOptions& options, Clock::time_point deadline, Opened opened);
 

@@ -7,6 +7,7 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -185,11 +186,39 @@ class FakeServer {
   std::map<std::string, int> counts_;
 };
 
+// Tokens of a server, which it outlives: each login gives a new one, and only the last is good, until it is
+// forgotten, too.
+class Logins {
+ public:
+  void ServeAt(FakeServer* server);
+  bool Knows(const FakeServer::Call& call) const {
+    return !forgotten_ && call.metadata("token") == "token" + std::to_string(count_);
+  }
+  int count() const { return count_; }
+  void Forget() { forgotten_ = true; }
+  // The login gives a token that is not good either.
+  void ForgetAlways() { forgets_ = forgotten_ = true; }
+
+ private:
+  std::atomic<int> count_ = 0;
+  std::atomic<bool> forgotten_ = false;
+  std::atomic<bool> forgets_ = false;
+};
+
 template <typename Message>
 Message Parse(const grpc::ByteBuffer& bytes) {
   Message message;
   EXPECT_TRUE(FromBytes(bytes, &message).ok());
   return message;
+}
+
+inline void Logins::ServeAt(FakeServer* server) {
+  server->On("Auth/Authenticate", [this](FakeServer::Call* call, const grpc::ByteBuffer&) {
+    etcdserverpb::AuthenticateResponse response;
+    response.set_token("token" + std::to_string(++count_));
+    forgotten_ = forgets_.load();
+    call->Reply(response);
+  });
 }
 
 }  // namespace quorate::client

@@ -6,13 +6,16 @@
 #include <vector>
 
 #include "client/core.h"
+#include "client/retry.h"
 #include "client/rpc.h"
 
 namespace quorate::client {
 namespace {
 
 constexpr std::chrono::milliseconds kResendAfter(500);  // Of a renewal without an answer.
-constexpr std::chrono::milliseconds kReopenAfter(100);
+constexpr std::chrono::milliseconds kReopenFirst(100);
+constexpr std::chrono::milliseconds kReopenMax(2000);
+constexpr int kTriesLeft = 4;                      // To reopen the stream, before a lease is lost.
 constexpr std::chrono::seconds kFirstDeadline(5);  // While the time to live is not known yet.
 
 }  // namespace
@@ -41,6 +44,8 @@ void KeepAliveState::End(const Status& why) {
   changed_.notify_all();
 }
 
+LeaseKeeper::LeaseKeeper(Core* core) : core_(*core), pause_(kReopenFirst, 2 * kReopenFirst, kReopenMax) {}
+
 void LeaseKeeper::Add(const State& state) {
   if (closed_) return state->End(closed_why_);
   const auto [it, fresh] = kept_.try_emplace(state->id);
@@ -52,7 +57,7 @@ void LeaseKeeper::Add(const State& state) {
   it->second.deadline = now + (dial.count() > 0 ? dial + std::chrono::seconds(1) : kFirstDeadline);
   if (stream_) {
     SendDue();
-  } else if (!opening_ && !backoff_timer_.running()) {
+  } else if (!opening_ && !pause_timer_.running()) {
     Open();
   }
   SetTimer();
@@ -85,6 +90,7 @@ void LeaseKeeper::Open() {
 void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
   opening_ = false;
   if (!endpoint.ok()) return OnEnded(endpoint.status());
+  token_generation_ = core_.token().generation();
   stream_ = std::make_shared<Stream>(
       &core_, kLeaseKeepAlive, *std::move(endpoint),
       Stream::Events{.message = [this](const grpc::ByteBuffer& bytes) { OnMessage(bytes); },
@@ -101,7 +107,7 @@ void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
 void LeaseKeeper::Interrupt() {
   ++attempt_;
   opening_ = false;
-  backoff_timer_.Cancel();
+  pause_timer_.Cancel();
   timer_.Cancel();
   if (stream_) std::exchange(stream_, nullptr)->Cancel();
 }
@@ -111,17 +117,29 @@ void LeaseKeeper::OnEnded(const Status& status) {
     core_.Log("the lease stream to " + stream_->endpoint().address().url +
               " has ended: " + status.ToString());
     stream_->endpoint().Failed(Clock::now());
+    if (WantsNewToken(status)) core_.token().Refused(token_generation_);
   }
   Interrupt();
   if (kept_.empty()) return;
   // Whatever the error: each lease has its deadline.
-  core_.loop().Set(&backoff_timer_, kReopenAfter, [this] { Open(); });
+  Reopen();
   SetTimer();
+}
+
+void LeaseKeeper::Reopen() {
+  auto first_lost = Clock::time_point::max();
+  for (const auto& [id, kept] : kept_) first_lost = std::min(first_lost, kept.deadline);
+  // Never so long that there is no time for some more tries.
+  const auto patience =
+      std::chrono::duration_cast<std::chrono::milliseconds>(first_lost - Clock::now()) / kTriesLeft;
+  const auto pause = pause_.Next(core_.options().retry_jitter, core_.Random());
+  core_.loop().Set(&pause_timer_, std::min(pause, std::max(patience, kReopenFirst)), [this] { Open(); });
 }
 
 void LeaseKeeper::OnMessage(const grpc::ByteBuffer& bytes) {
   etcdserverpb::LeaseKeepAliveResponse response;
   if (const Status status = FromBytes(bytes, &response); !status.ok()) return OnEnded(status);
+  pause_.Reset();
   stream_->endpoint().Answered();
   stream_->Read();
   const auto it = kept_.find(response.id());

@@ -16,6 +16,7 @@
 #include <set>
 #include <stop_token>
 
+#include "client/reopen_pause.h"
 #include "client/stream.h"
 #include "rpc.pb.h"
 
@@ -56,7 +57,7 @@ class LeaseKeeper {
  public:
   using State = std::shared_ptr<KeepAliveState>;
 
-  explicit LeaseKeeper(Core* core) : core_(*core) {}
+  explicit LeaseKeeper(Core* core);
 
   void Add(const State& state);
   void Remove(const State& state);
@@ -74,6 +75,7 @@ class LeaseKeeper {
   void OnMessage(const grpc::ByteBuffer& bytes);
   void OnEnded(const Status& status);
   void Interrupt();
+  void Reopen();
   void SendDue();
   void DropOverdue();
   void SetTimer();
@@ -84,7 +86,9 @@ class LeaseKeeper {
   std::shared_ptr<Stream> stream_;
   bool opening_ = false;
   uint64_t attempt_ = 0;
-  Timer backoff_timer_;
+  uint64_t token_generation_ = 0;  // Of the stream.
+  ReopenPause pause_;
+  Timer pause_timer_;
   Timer timer_;
   bool closed_ = false;
   Status closed_why_;

@@ -17,6 +17,8 @@ class LeaseServer : public FakeServer {
  public:
   LeaseServer() {
     On("Lease/LeaseKeepAlive", [this](ServerCall* call, const grpc::ByteBuffer& bytes) {
+      if (logins && !logins->Knows(*call))
+        return call->End(grpc::UNAUTHENTICATED, "etcdserver: invalid auth token");
       LeaseKeepAliveResponse response;
       response.set_id(Parse<LeaseKeepAliveRequest>(bytes).id());
       response.set_ttl(ttl);
@@ -40,6 +42,7 @@ class LeaseServer : public FakeServer {
   }
   std::atomic<int64_t> ttl = 1;
   std::atomic<bool> silent = false;
+  Logins* logins = nullptr;  // Who has to be known.
 
  private:
   void Gone(ServerCall* call) override {
@@ -53,10 +56,8 @@ class LeaseServer : public FakeServer {
   int renewals_ = 0;
 };
 
-std::unique_ptr<Client> ConnectTo(const std::string& url) {
-  Options options;
+std::unique_ptr<Client> ConnectTo(const std::string& url, Options options = {}) {
   options.endpoints = {url};
-  options.dial_timeout = std::chrono::milliseconds(200);
   auto client = Client::Connect(options);
   EXPECT_TRUE(client.ok()) << client.status();
   return *std::move(client);
@@ -82,6 +83,32 @@ TEST(LeaseTest, ABrokenStreamIsOpenedAgain) {
   server.BreakStream(grpc::UNKNOWN);
   server.WaitForRenewals(3);
   EXPECT_TRUE(kept->status().ok());
+}
+
+TEST(LeaseTest, TheTokenIsKeptUntilAServerRefusesIt) {
+  Logins logins;
+  LeaseServer server;
+  logins.ServeAt(&server);
+  server.logins = &logins;
+  server.ttl = 60;
+  const auto client = ConnectTo(server.url(), {.username = "u", .password = "p"});
+  const auto kept = client->leases().KeepAlive(7);
+  for (int i = 1; i <= 3; ++i) {
+    server.WaitForRenewals(i);
+    server.BreakStream(grpc::UNAVAILABLE);
+  }
+  server.WaitForRenewals(4);
+  EXPECT_EQ(logins.count(), 1);
+  logins.Forget();
+  server.BreakStream(grpc::UNAVAILABLE);
+  server.WaitForRenewals(5);
+  EXPECT_TRUE(kept->status().ok());
+  EXPECT_EQ(logins.count(), 2);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client->leases().KeepAliveOnce(7).ok());
+  EXPECT_EQ(logins.count(), 2);
+  logins.Forget();
+  ASSERT_TRUE(client->leases().KeepAliveOnce(7).ok());
+  EXPECT_EQ(logins.count(), 3);
 }
 
 TEST(LeaseTest, ALeaseThatIsGoneEnds) {

@@ -104,10 +104,9 @@ void PulledStream::OnEnded(const Status& status) {
   if (endpoint != nullptr && absl::IsUnavailable(status)) endpoint->Failed(Clock::now());
   const FailedAttempt attempt{
       .repeatable = true, .has_user = core_.token().has_user(), .endpoints = core_.balancer().size()};
-  // Opening again logs in again, whatever the reason.
-  if (AfterFailure(status, attempt) == NextStep::kGiveUp || attempt_ >= core_.options().max_attempts) {
-    return End(status);
-  }
+  const NextStep step = AfterFailure(status, attempt);
+  if (step == NextStep::kGiveUp || attempt_ >= core_.options().max_attempts) return End(status);
+  if (step == NextStep::kRetryWithNewToken) core_.token().Refused(token_generation_);
   core_.Log(std::string("retrying ") + method_.path + ": " + status.ToString());
   stream_.reset();
   const Options& options = core_.options();

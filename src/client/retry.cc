@@ -1,30 +1,41 @@
 #include "client/retry.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <string_view>
 
 #include "quorate/client/status.h"
 
 namespace quorate::client {
 namespace {
 
-constexpr std::string_view kInvalidToken = "etcdserver: invalid auth token";
-constexpr std::string_view kOldRevision = "etcdserver: revision of auth store is old";
-constexpr std::string_view kUserEmpty = "etcdserver: user name is empty";
+// As clients are told, and as etcd up to 3.4 passes its inner errors on in answers of Maintenance.
+constexpr std::string_view kInvalidToken[] = {"etcdserver: invalid auth token", "auth: invalid auth token"};
+constexpr std::string_view kOldRevision[] = {"etcdserver: revision of auth store is old",
+                                             "auth: revision in header is old"};
+constexpr std::string_view kUserEmpty[] = {"etcdserver: user name is empty", "auth: user name is empty"};
 constexpr std::string_view kLearner = "etcdserver: rpc not supported for learner";
 
 const absl::string_view kNeverSentMark = "quorate.client/never-sent";
 const absl::string_view kPerhapsDoneMark = "quorate.client/perhaps-done";
 
+bool IsOneOf(const Status& status, std::span<const std::string_view> texts) {
+  return std::find(texts.begin(), texts.end(), Message(status)) != texts.end();
+}
+
 }  // namespace
 
 bool IsBadToken(const Status& status) {
-  return Message(status) == kInvalidToken || Message(status) == kOldRevision;
+  return IsOneOf(status, kInvalidToken) || IsOneOf(status, kOldRevision);
 }
+
+bool WantsNewToken(const Status& status) { return IsBadToken(status) || IsOneOf(status, kUserEmpty); }
 
 NextStep AfterFailure(const Status& status, const FailedAttempt& attempt) {
   // With the common name of a certificate for a user there is no token to renew, but another try is right.
   if (IsBadToken(status)) return attempt.has_user ? NextStep::kRetryWithNewToken : NextStep::kRetry;
-  if (Message(status) == kUserEmpty && attempt.has_user) return NextStep::kRetryWithNewToken;
+  if (WantsNewToken(status) && attempt.has_user) return NextStep::kRetryWithNewToken;
   if (Message(status) == kLearner && attempt.endpoints > 1) return NextStep::kRetry;
   if (attempt.never_sent && absl::IsUnavailable(status)) return NextStep::kRetry;
   if (!attempt.repeatable) return NextStep::kGiveUp;
@@ -35,6 +46,10 @@ std::chrono::milliseconds RetryWait(int attempt, size_t endpoints, std::chrono::
                                     double jitter, double random) {
   const int majority = static_cast<int>(endpoints / 2 + 1);
   if (attempt % majority != 0) return std::chrono::milliseconds(0);
+  return Jittered(wait, jitter, random);
+}
+
+std::chrono::milliseconds Jittered(std::chrono::milliseconds wait, double jitter, double random) {
   const double factor = 1 + jitter * (2 * random - 1);
   return std::chrono::milliseconds(std::llround(static_cast<double>(wait.count()) * factor));
 }

@@ -23,11 +23,16 @@ NextStep AfterFailure(const Status& status, const FailedAttempt& attempt);
 
 // The server does not know the token, or it is from before a change of users and roles.
 bool IsBadToken(const Status& status);
+// That, or there was no token where one is needed: a user has to log in again.
+bool WantsNewToken(const Status& status);
 
 // How long to wait before attempt number `attempt` (1 is the second one): nothing within a round over a
 // majority of the endpoints. `random` in [0, 1).
 std::chrono::milliseconds RetryWait(int attempt, size_t endpoints, std::chrono::milliseconds wait,
                                     double jitter, double random);
+
+// The wait, more or less by up to the fraction `jitter`. `random` in [0, 1).
+std::chrono::milliseconds Jittered(std::chrono::milliseconds wait, double jitter, double random);
 
 // Whether a stream that ended so may be opened again. Everything that a member's end, a lost connection or a
 // lost leader looks like; not what another try could only repeat.

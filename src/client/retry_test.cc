@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "client/reopen_pause.h"
 #include "quorate/client/status.h"
 
 namespace quorate::client {
@@ -30,11 +31,28 @@ TEST(RetryTest, NextStep) {
       {bad_token, {}, NextStep::kRetry},
       {nobody, {.has_user = true}, NextStep::kRetryWithNewToken},
       {nobody, {}, NextStep::kGiveUp},
+      {MakeStatus(absl::StatusCode::kUnknown, "auth: revision in header is old"),
+       {.has_user = true},
+       NextStep::kRetryWithNewToken},
+      {MakeStatus(absl::StatusCode::kUnknown, "auth: user name is empty"),
+       {.has_user = true},
+       NextStep::kRetryWithNewToken},
       {learner, {.endpoints = 3}, NextStep::kRetry},
       {learner, {.endpoints = 1}, NextStep::kGiveUp},
       {NotFound("etcdserver: requested lease not found"), {.repeatable = true}, NextStep::kGiveUp},
   };
   for (const auto& c : cases) EXPECT_EQ(AfterFailure(c.status, c.attempt), c.step) << c.status;
+}
+
+TEST(RetryTest, AStreamThatKeepsEndingWaitsLonger) {
+  ReopenPause pause(milliseconds(0), milliseconds(5), milliseconds(30));
+  for (int round = 0; round < 2; ++round) {
+    for (const int expected : {0, 5, 10, 20, 30, 30}) EXPECT_EQ(pause.Next(0, 0.5).count(), expected);
+    pause.Reset();
+  }
+  ReopenPause spread(milliseconds(100), milliseconds(200), milliseconds(200));
+  EXPECT_EQ(spread.Next(0.1, 0).count(), 90);
+  EXPECT_EQ(spread.Next(0.1, 0.75).count(), 210);
 }
 
 TEST(RetryTest, WaitsBetweenRoundsOfAMajority) {

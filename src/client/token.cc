@@ -18,8 +18,8 @@ Token::Token(Core* core, std::string username, std::string password, std::string
       password_(std::move(password)),
       value_(std::move(fixed)) {}
 
-void Token::Renew(uint64_t than, Done done) {
-  if (!has_user() || generation_ > than) {
+void Token::Ensure(Done done) {
+  if (!has_user() || generation_ > refused_) {
     done(absl::OkStatus());
     return;
   }

@@ -2,8 +2,10 @@
 //
 // T1: at most one Authenticate is under way; all who need a new token wait for it.
 // T2: name, password and token never leave this class except in requests.
+// T3: a token is kept until a server has refused it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -28,9 +30,11 @@ class Token {
   // Counts the tokens fetched, so that one who was refused can tell whether there is a newer one by now.
   uint64_t generation() const { return generation_; }
 
-  // Makes sure of a token newer than `than`. Done runs perhaps at once. Without a user there is nothing to
+  // Makes sure of a token that was not refused. Done runs perhaps at once. Without a user there is nothing to
   // do.
-  void Renew(uint64_t than, Done done);
+  void Ensure(Done done);
+  // A server does not take the token of this generation.
+  void Refused(uint64_t generation) { refused_ = std::max(refused_, generation); }
 
  private:
   void Fetch();
@@ -40,7 +44,8 @@ class Token {
   const std::string username_;
   const std::string password_;
   std::string value_;
-  uint64_t generation_ = 0;
+  uint64_t generation_ = 0;  // 0: none was fetched yet.
+  uint64_t refused_ = 0;     // This generation and all before it are of no use.
   std::vector<Done> waiting_;
 };
 

@@ -119,7 +119,8 @@ void UnaryCall::Failed(const Status& status) {
   core_.Log(std::string("retrying ") + method_.path + " after attempt " + std::to_string(attempt_) + " at " +
             endpoint_->address().url + ": " + status.ToString());
   if (step == NextStep::kRetry) return Retry();
-  core_.token().Renew(token_generation_, [self = shared_from_this()](const Status& renewed) {
+  core_.token().Refused(token_generation_);
+  core_.token().Ensure([self = shared_from_this()](const Status& renewed) {
     if (!self->done_) return;
     if (!renewed.ok()) return self->Finish(self->perhaps_done_ ? MarkPerhapsDone(renewed) : renewed);
     self->Retry();

@@ -11,22 +11,22 @@
 namespace quorate::client {
 namespace {
 
-constexpr std::chrono::milliseconds kBackoffFirst(5);
-constexpr std::chrono::milliseconds kBackoffMax(500);
+constexpr std::chrono::milliseconds kReopenSecond(5);  // The first time at once.
+constexpr std::chrono::milliseconds kReopenMax(500);
 constexpr int64_t kAllWatches = -1;  // The ID of an answer that is for all, and of a watch that was refused.
 
-bool IsAboutRights(const Status& status) {
-  return absl::IsPermissionDenied(status) || IsBadToken(status) ||
-         Message(status) == "etcdserver: user name is empty";
-}
-
 }  // namespace
+
+WatchStream::WatchStream(Core* core, bool require_leader)
+    : core_(*core),
+      require_leader_(require_leader),
+      pause_(std::chrono::milliseconds(0), kReopenSecond, kReopenMax) {}
 
 void WatchStream::Add(State watch) {
   watches_.insert(watch);
   if (stream_) {
     Create(watch);
-  } else if (!opening_ && !backoff_timer_.running()) {
+  } else if (!opening_ && !pause_timer_.running()) {
     Open();
   }
 }
@@ -76,7 +76,8 @@ void WatchStream::Open() {
 
 void WatchStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
   opening_ = false;
-  if (!endpoint.ok()) return OnEnded(endpoint.status());
+  if (!endpoint.ok())
+    return absl::IsResourceExhausted(endpoint.status()) ? Reopen() : OnEnded(endpoint.status());
   token_generation_ = core_.token().generation();
   stream_ = std::make_shared<Stream>(
       &core_, kWatch, *std::move(endpoint),
@@ -93,7 +94,7 @@ void WatchStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
 void WatchStream::Interrupt() {
   ++attempt_;
   opening_ = false;
-  backoff_timer_.Cancel();
+  pause_timer_.Cancel();
   if (stream_) std::exchange(stream_, nullptr)->Cancel();
   by_id_.clear();
   creating_.clear();
@@ -112,13 +113,15 @@ void WatchStream::OnEnded(const Status& status) {
   }
   Interrupt();
   if (watches_.empty()) return;
-  if (MayReopen(status) || IsBadToken(status)) return Reopen();
+  if (MayReopen(status)) return Reopen();
+  // Who is known by a certificate has no token to renew, but another try is right.
+  if (IsBadToken(status) || (WantsNewToken(status) && core_.token().has_user())) return TokenRefused(status);
   for (const State& watch : std::exchange(watches_, {})) watch->End(status);
 }
 
 void WatchStream::Reopen() {
-  core_.loop().Set(&backoff_timer_, backoff_, [this] { Open(); });
-  backoff_ = std::clamp(backoff_ * 2, kBackoffFirst, kBackoffMax);
+  core_.loop().Set(&pause_timer_, pause_.Next(core_.options().retry_jitter, core_.Random()),
+                   [this] { Open(); });
 }
 
 void WatchStream::StopIfIdle() {
@@ -142,7 +145,10 @@ void WatchStream::CancelId(int64_t id) {
 void WatchStream::OnMessage(const grpc::ByteBuffer& bytes) {
   etcdserverpb::WatchResponse response;
   if (const Status status = FromBytes(bytes, &response); !status.ok()) return OnEnded(status);
-  backoff_ = {};
+  if (!response.canceled()) {
+    pause_.Reset();
+    tokens_refused_ = 0;
+  }
   stream_->endpoint().Answered();
   // Whatever is done with the message may end the stream, and this one with it.
   stream_->Read();
@@ -186,7 +192,11 @@ void WatchStream::OnCanceled(const State& watch, const etcdserverpb::WatchRespon
         response);
   }
   const Status why = FromCancelReason(response.cancel_reason());
-  if (IsAboutRights(why) && core_.token().has_user()) return Denied(watch, why);
+  if (WantsNewToken(why) && core_.token().has_user()) {
+    watch->phase = Phase::kWaiting;
+    return TokenRefused(why);
+  }
+  if (absl::IsPermissionDenied(why) && core_.token().has_user()) return Denied(watch, why);
   // A member may also cancel its watches one by one when it loses its leader or stops.
   if (MayReopen(why)) return OnEnded(why);
   End(watch, why);
@@ -209,31 +219,44 @@ void WatchStream::Deliver(const State& watch, etcdserverpb::WatchResponse respon
   watch->id = -1;
 }
 
-// A server refuses a watch on a stream whose token has run out with the words for missing rights. A read of
-// the same keys tells the two apart: it has the token renewed if that was it.
-void WatchStream::Denied(const State& watch, const Status& why) {
-  if (core_.token().generation() > token_generation_) {
-    watch->phase = Phase::kWaiting;
-    return OpenAgainWithNewToken();
+// The stream's token is of no use any more: all its watches go on with a new one.
+void WatchStream::TokenRefused(const Status& why) {
+  Interrupt();
+  if (++tokens_refused_ >= core_.options().max_attempts) {
+    for (const State& watch : std::exchange(watches_, {})) watch->End(why);
+    return;
   }
+  core_.token().Refused(token_generation_);
+  Reopen();
+}
+
+// An older server refuses a watch on a stream whose token has run out with the words for missing rights. A
+// read of the same keys there tells the two apart: it has the token renewed if that was it.
+void WatchStream::Denied(const State& watch, const Status& why) {
   watch->phase = Phase::kDenied;
   GetOptions one;
   one.limit = 1;
   one.keys_only = true;
   one.serializable = true;
+  CallOptions there;
+  there.endpoint = stream_->endpoint().address().url;
   StartCall<etcdserverpb::RangeResponse>(
-      &core_, kRange, MakeRange(watch->keys, one), {},
-      [this, watch, why, refused = token_generation_](const StatusOr<etcdserverpb::RangeResponse>&) {
-        if (watch->phase != Phase::kDenied) return;
-        if (core_.token().generation() <= refused) return End(watch, why);
-        watch->phase = Phase::kWaiting;
-        OpenAgainWithNewToken();
+      &core_, kRange, MakeRange(watch->keys, one), there,
+      [this, watch, why, refused = token_generation_](const StatusOr<etcdserverpb::RangeResponse>& read) {
+        FoundOut(watch, why, refused, read.status());
       });
 }
 
-void WatchStream::OpenAgainWithNewToken() {
-  Interrupt();
-  Open();
+void WatchStream::FoundOut(const State& watch, const Status& why, uint64_t refused, const Status& read) {
+  if (watch->phase != Phase::kDenied) return;
+  const bool renewed = core_.token().generation() > refused;
+  const bool unknown = absl::IsUnavailable(read) || absl::IsDeadlineExceeded(read);
+  if (!renewed && !unknown) return End(watch, why);
+  watch->phase = Phase::kWaiting;
+  if (!stream_) return;  // The next one takes it.
+  // Another of the stream's watches may have had it opened again already.
+  if (!renewed || token_generation_ > refused) return Create(watch);
+  TokenRefused(why);
 }
 
 void WatchStream::End(const State& watch, const Status& why, etcdserverpb::WatchResponse last) {

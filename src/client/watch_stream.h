@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 
+#include "client/reopen_pause.h"
 #include "client/stream.h"
 #include "client/watch_state.h"
 
@@ -19,7 +20,7 @@ class WatchStream {
  public:
   using State = std::shared_ptr<WatchState>;
 
-  WatchStream(Core* core, bool require_leader) : core_(*core), require_leader_(require_leader) {}
+  WatchStream(Core* core, bool require_leader);
 
   void Add(State watch);
   // Ends it at the server; nothing more is delivered.
@@ -47,8 +48,9 @@ class WatchStream {
   void OnCanceled(const State& watch, const etcdserverpb::WatchResponse& response);
   void OnProgressOfAll(const etcdserverpb::WatchResponse& response);
   void Deliver(const State& watch, etcdserverpb::WatchResponse response);
+  void TokenRefused(const Status& why);
   void Denied(const State& watch, const Status& why);
-  void OpenAgainWithNewToken();
+  void FoundOut(const State& watch, const Status& why, uint64_t refused, const Status& read);
   void End(const State& watch, const Status& why, etcdserverpb::WatchResponse last = {});
 
   Core& core_;
@@ -61,8 +63,9 @@ class WatchStream {
   bool opening_ = false;
   uint64_t attempt_ = 0;           // Tells an opening that is still wanted from older ones.
   uint64_t token_generation_ = 0;  // Of the stream.
-  std::chrono::milliseconds backoff_{0};
-  Timer backoff_timer_;
+  int tokens_refused_ = 0;         // In a row.
+  ReopenPause pause_;
+  Timer pause_timer_;
   bool progress_wanted_ = false;
 };
 

@@ -343,39 +343,138 @@ TEST(WatchTest, ASlowReaderIsSuspendedAndMissesNothing) {
   EXPECT_EQ(Read(slow.get(), 201), UpTo(1, 201));
 }
 
-// A stream whose token has run out: the server says "permission denied" to new watches.
-TEST(WatchTest, AnOldTokenIsRenewedAndNotTakenForMissingRights) {
-  WatchServer server;
-  std::atomic<int> token = 0;
-  server.On("Auth/Authenticate", [&](ServerCall* call, const grpc::ByteBuffer&) {
-    etcdserverpb::AuthenticateResponse response;
-    response.set_token(std::to_string(++token));
-    call->Reply(response);
-  });
-  server.On("KV/Range", [&](ServerCall* call, const grpc::ByteBuffer&) {
-    if (call->metadata("token") == std::to_string(token)) return call->Reply(etcdserverpb::RangeResponse());
-    call->End(grpc::UNAUTHENTICATED, "etcdserver: invalid auth token");
-  });
-  server.refuse = [&](ServerCall* call, WatchResponse* response) {
-    if (call->metadata("token") == std::to_string(token)) return false;
-    response->set_canceled(true);
-    response->set_watch_id(-1);
-    response->set_cancel_reason("etcdserver: permission denied");
-    return true;
-  };
+// Tokens.
+
+Options WithUser(int max_attempts = 100) {
   Options options;
   options.username = "u";
   options.password = "p";
-  const auto client = ConnectTo({server.url()}, options);
+  options.max_attempts = max_attempts;
+  return options;
+}
+
+// Refuses watches with this reason where the token is not known.
+void RefuseStrangers(WatchServer* server, Logins* logins, const std::string& reason) {
+  server->refuse = [logins, reason](ServerCall* call, WatchResponse* response) {
+    if (logins->Knows(*call)) return false;
+    response->set_canceled(true);
+    response->set_watch_id(-1);
+    response->set_cancel_reason(reason);
+    return true;
+  };
+  server->On("KV/Range", [logins](ServerCall* call, const grpc::ByteBuffer&) {
+    if (logins->Knows(*call)) return call->Reply(etcdserverpb::RangeResponse());
+    call->End(grpc::UNAUTHENTICATED, "etcdserver: invalid auth token");
+  });
+}
+
+TEST(WatchTokenTest, IsKeptWhenAStreamIsOpenedAgain) {
+  Logins logins;
+  WatchServer server;
+  logins.ServeAt(&server);
+  RefuseStrangers(&server, &logins, "etcdserver: invalid auth token");
+  const auto client = ConnectTo({server.url()}, WithUser());
+  const auto watch = client->watches().Start("k");
+  for (int i = 1; i <= 5; ++i) {
+    server.WaitForCreated(i);
+    server.Put();
+    EXPECT_EQ(Read(watch.get(), 1), UpTo(i + 1, i + 1));
+    server.BreakStreams(grpc::UNAVAILABLE, "broken");
+  }
+  server.WaitForCreated(6);
+  EXPECT_EQ(logins.count(), 1);
+}
+
+// What servers say of a token that they don't know (restarted, run out), or that is older than a change of
+// users. Before 3.4.23 and 3.5.9 it was "permission denied" for all of that.
+TEST(WatchTokenTest, IsRenewedOnceWhenAServerRefusesIt) {
+  for (const char* reason : {"etcdserver: invalid auth token", "etcdserver: revision of auth store is old",
+                             "etcdserver: user name is empty", "etcdserver: permission denied",
+                             "rpc error: code = PermissionDenied desc = etcdserver: permission denied"}) {
+    SCOPED_TRACE(reason);
+    Logins logins;
+    WatchServer server;
+    logins.ServeAt(&server);
+    RefuseStrangers(&server, &logins, reason);
+    const auto client = ConnectTo({server.url()}, WithUser());
+    std::vector<std::unique_ptr<Watch>> watches;
+    for (int i = 0; i < 5; ++i) watches.push_back(client->watches().Start("k"));
+    server.WaitForCreated(5);
+    logins.Forget();
+    server.BreakStreams(grpc::UNAVAILABLE, "broken");
+    server.WaitForCreated(10);
+    server.Put();
+    for (const auto& watch : watches) EXPECT_EQ(Read(watch.get(), 1), UpTo(2, 2));
+    EXPECT_EQ(logins.count(), 2);
+  }
+}
+
+TEST(WatchTokenTest, AWatchThatIsRefusedTakesItsStreamAlong) {
+  Logins logins;
+  WatchServer server;
+  logins.ServeAt(&server);
+  RefuseStrangers(&server, &logins, "etcdserver: permission denied");
+  const auto client = ConnectTo({server.url()}, WithUser());
   const auto first = client->watches().Start("k", {.created_notify = true});
   ASSERT_TRUE(first->Next().ok());
-  token = 100;
+  logins.Forget();
   const auto second = client->watches().Start("k", {.created_notify = true});
   const auto created = second->Next();
   ASSERT_TRUE(created.ok()) << created.status();
   server.Put();
   EXPECT_EQ(Read(first.get(), 1), UpTo(2, 2));
   EXPECT_EQ(Read(second.get(), 1), UpTo(2, 2));
+  EXPECT_EQ(logins.count(), 2);
+}
+
+TEST(WatchTokenTest, AStreamThatEndsForItsTokenGoesOnWithANewOne) {
+  Logins logins;
+  WatchServer server;
+  logins.ServeAt(&server);
+  RefuseStrangers(&server, &logins, "etcdserver: invalid auth token");
+  const auto client = ConnectTo({server.url()}, WithUser());
+  const auto watch = client->watches().Start("k");
+  server.WaitForCreated(1);
+  logins.Forget();
+  server.BreakStreams(grpc::UNAUTHENTICATED, "etcdserver: invalid auth token");
+  server.WaitForCreated(2);
+  server.Put();
+  EXPECT_EQ(Read(watch.get(), 1), UpTo(2, 2));
+  EXPECT_EQ(logins.count(), 2);
+}
+
+// A member that is told of logins elsewhere never, say: it has another key.
+TEST(WatchTokenTest, IsNotRenewedForEver) {
+  Logins logins;
+  WatchServer server;
+  logins.ServeAt(&server);
+  RefuseStrangers(&server, &logins, "etcdserver: invalid auth token");
+  logins.ForgetAlways();
+  const auto client = ConnectTo({server.url()}, WithUser(/*max_attempts=*/4));
+  const auto watch = client->watches().Start("k");
+  const Status status = watch->Next().status();
+  EXPECT_TRUE(absl::IsUnauthenticated(status)) << status;
+  EXPECT_EQ(logins.count(), 4);
+}
+
+// Missing rights are no reason to log in.
+TEST(WatchTokenTest, ARefusalForRightsKeepsIt) {
+  Logins logins;
+  WatchServer server;
+  logins.ServeAt(&server);
+  RefuseStrangers(&server, &logins, "");
+  server.refuse = [](ServerCall*, WatchResponse* response) {
+    response->set_canceled(true);
+    response->set_watch_id(-1);
+    response->set_cancel_reason("etcdserver: permission denied");
+    return true;
+  };
+  const auto client = ConnectTo({server.url()}, WithUser());
+  for (int i = 0; i < 3; ++i) {
+    const Status status = client->watches().Start("k")->Next().status();
+    EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  }
+  EXPECT_EQ(logins.count(), 1);
 }
 
 }  // namespace
