@@ -245,6 +245,29 @@ class ClientCertificateTest(TlsCase):
                 self.ca.write_crl(crl, der)
                 self.assert_served(one, self.ca.credentials(self.client))
 
+    def test_config_file_however_it_is_written(self):
+        """Authentication that etcd reads from a file is not lost: by a merge key, in another case, given twice."""
+        trust = f"trusted-ca-file: {self.ca.cert}"
+        own = f"cert-file: {self.certificate.cert}\n  key-file: {self.certificate.key}"
+        for way, text in {
+            "a merge key": f"both: &both\n  client-cert-auth: true\n  {trust}\n"
+                           f"client-transport-security:\n  <<: *both\n  {own}\n",
+            "another case": f"client-transport-security:\n  {own}\n  Client-Cert-Auth: true\n  Trusted-CA-File: "
+                            f"{self.ca.cert}\n",
+            "the last of two": f"client-transport-security:\n  {own}\n  client-cert-auth: false\n"
+                               f"  trusted-ca-file: ''\n  client-cert-auth: true\n  {trust}\n",
+        }.items():
+            with self.subTest(way):
+                one = self.server(client=self.client, start=False)
+                settings = dict(zip(*[iter(one.arguments()[:12])] * 2))
+                config = self.directory / "config.yml"
+                config.write_text("logger: zap\n" + text + "".join(f"{k[2:]}: {v}\n" for k, v in settings.items()))
+                one.arguments = lambda config=config: ["--config-file", str(config)]
+                one.start()
+                self.assert_served(one, one.credentials)
+                self.assert_refused(one, self.ca.credentials(), f"nobody, with {way}")
+                one.stop()
+
     def test_allowed_hostname(self):
         allowed = self.ca.issue("allowed", names=("client.example.com",), usage="clientAuth")
         one = self.server("--client-cert-auth", "--trusted-ca-file", self.ca.cert, "--client-cert-allowed-hostname",

@@ -372,13 +372,27 @@ TEST(ConfigFile, Errors) {
       {"[a, b]",
        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type "
        "embed.configYAML"},
-      {"peer-transport-security: x", "invalid peer-transport-security"},
+      {"peer-transport-security: x",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "
+       "configYAML.peer-transport-security of type embed.securityConfig"},
+      {"client-transport-security: {client-cert-auth: 5}",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal number into Go struct field "
+       "securityConfig.client-transport-security.client-cert-auth of type bool"},
+      {"bcrypt-cost: 4.5",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal number 4.5 into Go struct field "
+       "configYAML.bcrypt-cost of type uint"},
+      {"bcrypt-cost: -1",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal number -1 into Go struct field "
+       "configYAML.bcrypt-cost of type uint"},
+      {"socket-options: x",
+       "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "
+       "configYAML.socket-options of type transport.SocketOpts"},
       {"discovery-config: {client: {dial-timeout: [1]}}",
        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go struct field "
-       "configYAML.discovery-config.dial-timeout of type time.Duration"},
+       "ConfigSpec.discovery-config.client.dial-timeout of type time.Duration"},
       {"socket-options: {reuse-port: [yes]}",
        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go struct field "
-       "configYAML.socket-options.reuse-port of type bool"},
+       "SocketOpts.socket-options.reuse-port of type bool"},
       {"listen-client-urls: x",
        "unexpected error setting up listen-client-urls: URL scheme must be http, https, unix, or unixs: x"},
   };
@@ -399,6 +413,55 @@ TEST(ConfigFile, Errors) {
   }
   EXPECT_EQ(Refusal(Parse({"--config-file", "/nonexistent/x"})),
             "open /nonexistent/x: no such file or directory");
+}
+
+// What etcd honours must not be ignored without a word: these turned client authentication off.
+TEST(ConfigFile, SecurityIsReadHoweverItIsWritten) {
+  for (const std::string& text : {
+           std::string("x: &a {client-cert-auth: true, trusted-ca-file: ca.pem}\n"
+                       "client-transport-security:\n  <<: *a\n  cert-file: s.pem\n"),
+           std::string("client-transport-security:\n  cert-file: s.pem\n"
+                       "  Client-Cert-Auth: true\n  Trusted-CA-File: ca.pem\n"),
+           std::string("client-transport-security:\n  cert-file: s.pem\n  client-cert-auth: false\n"
+                       "  client-cert-auth: true\n  trusted-ca-file: ca.pem\n"),
+           std::string("Client-Transport-Security: {cert-file: s.pem, client-cert-auth: y}\n"
+                       "client-transport-security: {trusted-ca-file: ca.pem}\n"),
+           std::string("x: &a\n  client-transport-security: {cert-file: s.pem, client-cert-auth: on,\n"
+                       "    trusted-ca-file: ca.pem}\n<<: *a\n"),
+       }) {
+    Options o;
+    std::vector<const Flag*> given;
+    ASSERT_TRUE(ReadConfigText(text, "test", &o, &given).ok()) << text;
+    EXPECT_EQ(o.client_tls.cert_file, "s.pem") << text;
+    EXPECT_TRUE(o.client_tls.client_cert_auth) << text;
+    EXPECT_EQ(o.client_tls.trusted_ca_file, "ca.pem") << text;
+  }
+}
+
+TEST(ConfigFile, KeysInAnyCaseAndNumbersInAnyForm) {
+  Options o;
+  std::vector<const Flag*> given;
+  const Status s = ReadConfigText(
+      "Auth-Token: jwt\nbcrypt-cost: 4.0\nauth-token-ttl: 1e1\nenable-pprof: y\nauth-token: simple\n"
+      "snapshot-count: 1\nsnapshot-count: 2\ngrpc-keepalive-min-time: 1e9\nSocket-Options: {Reuse-Port: On}\n"
+      "Experimental-Compaction-Batch-Limit: 7\nname: 010\nmax-wals:\n",
+      "test", &o, &given);
+  ASSERT_TRUE(s.ok()) << Message(s);
+  EXPECT_EQ(o.auth_token, "simple");  // Of both, the one in lower case.
+  EXPECT_EQ(o.bcrypt_cost, 4u);
+  EXPECT_EQ(o.auth_token_ttl_seconds, 10u);
+  EXPECT_TRUE(o.enable_pprof);
+  EXPECT_EQ(o.snapshot_count, 2u);
+  EXPECT_EQ(o.grpc_keepalive_min_time_nanos, 1'000'000'000);
+  EXPECT_TRUE(o.socket_reuse_port);
+  EXPECT_EQ(o.compaction_batch_limit, 7);
+  EXPECT_EQ(o.name, "010");  // As written, where etcd wants quotes.
+  EXPECT_EQ(o.max_wals, 5u);
+}
+
+TEST(ConfigFile, ADirectoryIsRefused) {
+  const std::string path = std::filesystem::temp_directory_path().string();
+  EXPECT_EQ(Refusal(Parse({"--config-file", path})), "read " + path + ": is a directory");
 }
 
 TEST(Available, RefusesWhatComesLater) {
