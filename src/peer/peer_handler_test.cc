@@ -179,6 +179,53 @@ TEST_F(HandlerTest, AStrangersBodyIsNotWaitedFor) {
   EXPECT_TRUE(other.ReadUntil("\r\n\r\n").starts_with("HTTP/1.1 413 "));
 }
 
+// Messages whose senders stop in the middle: what is there of them is held, and no more than a share of it
+// all by one connection.
+TEST_F(HandlerTest, HalfMessagesAreCountedAndBounded) {
+  net::ServerOptions options = PeerServerOptions();
+  options.message_bytes_max = 1000;  // The sum has room for one.
+  options.request_bytes_in_all_max = 100'000;
+  TestMember busy(&loop_, 0xe, 0, {}, options);
+  busy.Start();
+  const auto held = [&] { return busy.server->stats().request_bytes_held; };
+  const std::string head =
+      "POST /raft HTTP/1.1\r\nHost: h\r\nX-Server-From: b\r\nContent-Length: 1000000\r\n" + All() + "\r\n";
+  RawSocket large(&loop_, busy.port);
+  large.Write(head + std::string(30'000, 'a'));
+  ASSERT_TRUE(TurnUntil(&loop_, [&] { return held() >= 30'000; }));
+  RawSocket small(&loop_, busy.port);
+  small.Write(head + std::string(10'000, 'b'));
+  ASSERT_TRUE(TurnUntil(&loop_, [&] { return held() >= 40'000; }));
+  large.Write(std::string(70'000, 'a'));
+  EXPECT_EQ("503", Status(large.ReadAll()));
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return held() < 30'000; })) << held();
+  EXPECT_FALSE(small.ended());
+
+  // Others are served meanwhile, and the one in between when it goes on.
+  std::string vote;
+  AppendMessage(vote, {.type = MessageType::kVote, .to = 0xe, .from = 0xb, .term = 2});
+  RawSocket fine(&loop_, busy.port);
+  fine.Write("POST /raft HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Server-From: b\r\nContent-Length: " +
+             std::to_string(vote.size()) + "\r\n" + All() + "\r\n" + vote);
+  EXPECT_EQ("204", Status(fine.ReadAll()));
+  EXPECT_EQ(1u, busy.events.stepped.size());
+  small.Close();
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return held() == 0; })) << held();
+}
+
+TEST_F(HandlerTest, AMessageThatIsTooLargeIsNotKept) {
+  RawSocket socket(&loop_, member_->port);
+  socket.Write("POST /raft HTTP/1.1\r\nHost: h\r\nX-Server-From: b\r\nTransfer-Encoding: chunked\r\n" +
+               All() + "\r\n");
+  const std::string megabyte = "100000\r\n" + std::string(1 << 20, 'x') + "\r\n";
+  for (size_t sent = 0; sent <= PeerHandler::kMessageBytesMax; sent += 1 << 20) socket.Write(megabyte);
+  const std::string answer = socket.ReadAll();
+  EXPECT_EQ("413", Status(answer));
+  EXPECT_NE(std::string::npos, answer.find("request body too large\n"));
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return member_->server->stats().request_bytes_held == 0; }));
+  EXPECT_TRUE(member_->events.stepped.empty());
+}
+
 TEST_F(HandlerTest, OnlySoManySnapshotsAtOnce) {
   const std::string head = "POST /raft/snapshot HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n" + All() +
                            "X-Server-From: b\r\n\r\nabc";

@@ -95,7 +95,8 @@ class TestMember {
  public:
   static constexpr uint64_t kClusterId = 0xc1;
 
-  TestMember(net::Loop* loop, uint64_t member_id, uint16_t fixed_port = 0, const TestTls& tls = {})
+  TestMember(net::Loop* loop, uint64_t member_id, uint16_t fixed_port = 0, const TestTls& tls = {},
+             const net::ServerOptions& options = PeerServerOptions())
       : id(member_id),
         files(member_id),
         random(member_id),
@@ -105,7 +106,7 @@ class TestMember {
         loop_(loop),
         secure_(tls.listening != nullptr) {
     EXPECT_TRUE(files.CreateDirectories("/snap", 0700).ok());
-    server = std::make_unique<net::Server>(loop, PeerServerOptions());
+    server = std::make_unique<net::Server>(loop, options);
     const auto bound = server->Listen("127.0.0.1", fixed_port, {.tls = tls.listening});
     EXPECT_TRUE(bound.ok()) << bound.status();
     port = bound.value_or(0);
