@@ -123,8 +123,8 @@ class AbuseTest(AbuseCase):
                 self.assertTrue(one.closed())
         self.under(attack, megabytes=20)
 
-    def test_rapid_reset(self):
-        """CVE-2023-44487: requests that are cancelled at once."""
+    def test_CVE_2023_44487_rapid_reset(self):
+        """Requests that are cancelled at once."""
         body = message(rpc.RangeRequest(key=b"a").SerializeToString())
 
         def attack():
@@ -295,7 +295,7 @@ class AbuseTest(AbuseCase):
                 one.send(window_update(0, 60_000) + window_update(number, 60_000))
         self.under(attack, megabytes=60)
 
-    def test_logins(self):
+    def test_GHSA_4993_m7g5_r9hh_logins(self):
         """Every check of a password costs tens of milliseconds: they are done beside the rest, so many wait at most."""
         if ETCD_IN_OUR_ROLE:
             self.skipTest("etcd 3.4.23 checks them in everybody's way: no write comes through within 30 s")

@@ -70,12 +70,16 @@ class CommonNameTest(unittest.TestCase):
         with self.one.api() as service:
             self.assertEqual(service.KV.Range(read, timeout=30).kvs[0].value, b"v")
             gateway = (("grpcgateway-accept", "application/json"),)
-            with self.assertRaises(grpc.RpcError) as refused:
-                service.KV.Range(read, metadata=gateway, timeout=30)
-            self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
-            self.assertEqual(refused.exception.details(), "etcdserver: user name is empty")
             token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="secret")).token
-            self.assertEqual(service.KV.Range(read, metadata=(*gateway, ("token", token)), timeout=30).kvs[0].value, b"v")
+            # What a gateway tells of its client's headers is no token.
+            for more in ((), (("grpcgateway-authorization", token),), (("grpcgateway-token", token),)):
+                with self.subTest(more), self.assertRaises(grpc.RpcError) as refused:
+                    service.KV.Range(read, metadata=(*gateway, *more), timeout=30)
+                self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+                self.assertEqual(refused.exception.details(), "etcdserver: user name is empty")
+            for name in ("token", "authorization"):
+                answer = service.KV.Range(read, metadata=(*gateway, (name, token)), timeout=30)
+                self.assertEqual(answer.kvs[0].value, b"v")
 
 
 if __name__ == "__main__":

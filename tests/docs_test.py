@@ -359,6 +359,17 @@ class ReferenceTest(unittest.TestCase):
                     with self.subTest(name, target=target):
                         self.assertTrue((path.parent / target).exists())
 
+    def test_the_tests_that_security_names_exist(self):
+        """`FILE::TEST`, or `::TEST` of the file before it."""
+        file = None
+        for named, test in re.findall(r"`((?:src|tests)/[\w/]+\.(?:py|cc))?::([\w.]+)`", (DOCS / "security.md").read_text()):
+            file = named or file
+            name = test.rpartition(".")[2]
+            pattern = rf"^ *(def|class) {name}\b" if file.endswith(".py") else rf"^TEST(_F|_P)?\(\w+, {name}\)"
+            with self.subTest(file, test=test):
+                self.assertRegex((places.REPOSITORY / file).read_text(), re.compile(pattern, re.M))
+        self.assertTrue(file)
+
     def test_each_page_is_in_the_index(self):
         index = (DOCS / "README.md").read_text()
         self.assertEqual([], [path.name for path in DOCS.glob("*.md") if path.name != "README.md" and f"({path.name})" not in index])

@@ -135,6 +135,16 @@ class ServerCertificateTest(TlsCase):
             self.assertFalse(done)
             self.assertIn("alert protocol version", text)
 
+    def test_GHSA_5x4g_q5rc_36jp_weak_suites_by_default(self):
+        """Without encryption, without authentication, or with ciphers that nobody should use: not even if that is all that
+        the client has."""
+        for suites in ("eNULL", "aNULL", "CAMELLIA", "ARIA", "PSK", "SEED:IDEA:RC4:3DES:DES"):
+            with self.subTest(suites):
+                done, text = tls_probe.openssl(self.ours.endpoint, "-tls1_2", "-cipher", f"{suites}:@SECLEVEL=0")
+                self.assertFalse(done, text)
+                self.assertRegex(text, "handshake failure|no cipher match|no ciphers available")
+        self.assertTrue(tls_probe.openssl(self.ours.endpoint, "-tls1_2", "-cipher", f"{SUITE[1]}:eNULL:@SECLEVEL=0")[0])
+
     def test_no_renegotiation_no_compression(self):
         text = tls_probe.openssl(self.ours.endpoint, "-tls1_2", "-CAfile", self.ca.cert)[1]
         self.assertIn("Compression: NONE", text)
