@@ -48,7 +48,7 @@ class HttpExchange {
   virtual bool full() = 0;
   virtual bool closed() const = 0;
   // Of a request whose body goes to an HttpBodySink.
-  virtual void PauseBody(bool) {}
+  virtual void PauseBody(bool) {}  // NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
   virtual bool TakeOver(const HttpHeaders&, std::shared_ptr<HttpBodySink>) { return false; }
 
   std::function<void()> on_closed;

@@ -5,6 +5,7 @@ QUORATE_BIN       our server (default: build/release/bin/quorate); QUORATE_BIN=e
 ETCD_BIN          the etcd to compare with (default: Debian's)
 ETCDCTL_BIN       its command-line client
 QUORATECTL_BIN    our command-line client (default: build/release/bin/quoratectl)
+QUORATE_SANITIZED   set where the server was built with a sanitizer, by ctest of such a build
 QUORATE_SHARED_DATA  the directory with etcd's own data (default: ../shared/data beside the clone)
 """
 
@@ -46,6 +47,10 @@ def quorateutl():
     """The offline tool, beside the server where that is ours."""
     chosen = os.environ.get("QUORATEUTL_BIN") or str(pathlib.Path(quorate()).parent / "quorateutl")
     return chosen if os.access(chosen, os.X_OK) else str(REPOSITORY / "build/release/bin/quorateutl")
+
+
+def sanitized():
+    return bool(os.environ.get("QUORATE_SANITIZED"))
 
 
 def shared_data():
