@@ -44,8 +44,9 @@ void ClientSocket::Fail(const Status& status) {
   if (handler != nullptr) handler->OnClosed(status);
 }
 
-void ClientSocket::Dial(Resolver* resolver, int64_t timeout_nanos, Handler* handler) {
+void ClientSocket::Dial(Resolver* resolver, SessionMaker* sessions, int64_t timeout_nanos, Handler* handler) {
   handler_ = handler;
+  sessions_ = sessions;
   dial_timeout_ = timeout_nanos;
   last_progress_ = loop_->now();
   const std::weak_ptr<ClientSocket> weak = weak_from_this();
@@ -135,24 +136,34 @@ void ClientSocket::OnConnectResult() {
   loop_->Cancel(std::exchange(timer_, 0));
   stream_ = descriptor_.get();
   last_progress_ = loop_->now();
-  endpoint_.tls ? BeginHandshake() : OnReady();
+  endpoint_.tls ? GetSession() : OnReady();
 }
 
-void ClientSocket::BeginHandshake() {
+void ClientSocket::GetSession() {
   if (tls_context_ == nullptr)
     return Fail(FailedPrecondition(endpoint_.authority + ": no TLS is configured"));
-  StatusOr<net::TlsSession> session = tls_context_->NewSession();
-  if (!session.ok()) return Fail(session.status());
-  const std::string& name = tls_context_->settings().server_name;
-  tls_ = net::TlsStream::Client(*std::move(session), name.empty() ? endpoint_.host : name);
-  tls_->set_below(descriptor_.get());
-  stream_ = tls_.get();
   timer_ = loop_->After(net::Loop::Nanos(kHandshakeNanos), [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;
     self->timer_ = 0;
     self->Fail(Unavailable(self->endpoint_.authority + ": net/http: TLS handshake timeout"));
   });
+  sessions_->Make(tls_context_, weak_from_this(),
+                  [weak = weak_from_this()](StatusOr<net::TlsSession> session) {
+                    if (const auto self = weak.lock()) self->BeginHandshake(std::move(session));
+                  });
+}
+
+void ClientSocket::BeginHandshake(StatusOr<net::TlsSession> session) {
+  if (closed_) return;
+  if (!session.ok()) {
+    return Fail(MakeStatus(session.status().code(),
+                           endpoint_.authority + ": " + std::string(Message(session.status()))));
+  }
+  const std::string& name = tls_context_->settings().server_name;
+  tls_ = net::TlsStream::Client(*std::move(session), name.empty() ? endpoint_.host : name);
+  tls_->set_below(descriptor_.get());
+  stream_ = tls_.get();
   Shake();
 }
 

@@ -15,6 +15,7 @@
 #include "net/tls_stream.h"
 #include "peer/endpoint.h"
 #include "peer/resolver.h"
+#include "peer/session_maker.h"
 
 namespace quorate::peer {
 
@@ -41,7 +42,8 @@ class ClientSocket : public net::Descriptor::Events, public std::enable_shared_f
   ~ClientSocket() override;
 
   // Once. Each of the addresses gets its share of the time; the handshake has kHandshakeNanos more.
-  void Dial(Resolver* resolver, int64_t timeout_nanos, Handler* handler);
+  // `resolver` and `sessions` must live until it is connected or closed.
+  void Dial(Resolver* resolver, SessionMaker* sessions, int64_t timeout_nanos, Handler* handler);
   // Of a connected one that was kept: nobody else's any more.
   void set_handler(Handler* handler) { handler_ = handler; }
   // Queues bytes; they go at Flush().
@@ -64,7 +66,8 @@ class ClientSocket : public net::Descriptor::Events, public std::enable_shared_f
   void ConnectNext(const Status& last);
   Status Connect(const SocketAddress& address);
   void OnConnectResult();
-  void BeginHandshake();
+  void GetSession();
+  void BeginHandshake(StatusOr<net::TlsSession> session);
   void Shake();
   void OnReady();
   void WaitReadable();
@@ -75,6 +78,7 @@ class ClientSocket : public net::Descriptor::Events, public std::enable_shared_f
   const Endpoint endpoint_;
   const std::shared_ptr<net::TlsContext> tls_context_;
   Handler* handler_ = nullptr;
+  SessionMaker* sessions_ = nullptr;
   std::vector<SocketAddress> addresses_;
   size_t next_address_ = 0;
   int64_t dial_timeout_ = 0;

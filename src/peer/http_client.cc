@@ -102,7 +102,7 @@ void HttpCall::Start(Endpoint endpoint) {
 
 void HttpCall::Dial() {
   socket_ = std::make_shared<ClientSocket>(client_->loop(), endpoint_, client_->tls_);
-  socket_->Dial(&client_->resolver(), request_.dial_timeout_nanos, this);
+  socket_->Dial(&client_->resolver_, &client_->sessions_, request_.dial_timeout_nanos, this);
 }
 
 void HttpCall::OnConnected() {

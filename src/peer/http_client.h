@@ -22,6 +22,7 @@
 #include "peer/client_socket.h"
 #include "peer/endpoint.h"
 #include "peer/resolver.h"
+#include "peer/session_maker.h"
 
 namespace quorate::peer {
 
@@ -122,7 +123,7 @@ class HttpClient {
 
   // `tls`: see set_tls.
   explicit HttpClient(net::Loop* loop, std::shared_ptr<net::TlsContext> tls = nullptr)
-      : loop_(loop), tls_(std::move(tls)), resolver_(loop) {}
+      : loop_(loop), tls_(std::move(tls)), resolver_(loop), sessions_(loop) {}
   // All calls must be over, cancelled or dropped.
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
@@ -158,6 +159,7 @@ class HttpClient {
   net::Loop* const loop_;
   std::shared_ptr<net::TlsContext> tls_;
   Resolver resolver_;
+  SessionMaker sessions_;
   std::unordered_map<std::string, std::vector<Kept>> kept_;  // By KeptKey; newest last.
   net::Loop::TimerId sweep_ = 0;
 };

@@ -1,7 +1,11 @@
 // The peer protocol over TLS: real transports, servers and certificates on loopback.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,6 +109,49 @@ TEST_F(TlsTransportTest, StrangersAreNotLetIn) {
   }));
   EXPECT_TRUE(a->events.stepped.empty());
   EXPECT_TRUE(stranger->events.stepped.empty());
+}
+
+// A file system that hangs holds up new connections, and nothing else of the loop's. (A named pipe hangs as
+// long as nobody writes to it.)
+TEST_F(TlsTransportTest, FilesThatCanNotBeReadAreWaitedForElsewhere) {
+  const auto a = Member(0xa, &authority_);
+  a->Start();
+  const server::PeerCall question{
+      .method = "GET", .path = "/members", .body = {}, .content_type = {}, .token = {}};
+  const std::string url = "https://127.0.0.1:" + std::to_string(a->port);
+  const net::TlsSettings hanging = Settings("h", &authority_, {.common_name = "h"});
+  HttpClient slow_http(&loop_, *net::TlsContext::Make(net::TlsContext::Role::kClient, hanging));
+  PeerClient slow(&slow_http);
+  const std::string real = hanging.cert_file + ".real";
+  std::filesystem::rename(hanging.cert_file, real);
+  ASSERT_EQ(0, mkfifo(hanging.cert_file.c_str(), 0600));
+
+  std::optional<StatusOr<HttpAnswer>> late;
+  const auto ask = [&](PeerClient* client, std::optional<StatusOr<HttpAnswer>>* answer) {
+    answer->reset();
+    client->Ask({url}, question, {}, [answer](StatusOr<HttpAnswer> got) { *answer = std::move(got); });
+  };
+  ask(&slow, &late);
+  int pipe = -1;  // It can be opened once somebody reads.
+  ASSERT_TRUE(Until(
+      [&] { return (pipe = open(hanging.cert_file.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; }));
+
+  const net::TlsSettings fine = Settings("f", &authority_, {.common_name = "f"});
+  HttpClient quick_http(&loop_, *net::TlsContext::Make(net::TlsContext::Role::kClient, fine));
+  PeerClient quick(&quick_http);
+  std::optional<StatusOr<HttpAnswer>> answer;
+  ask(&quick, &answer);
+  ASSERT_TRUE(Until([&] { return answer.has_value(); }));
+  EXPECT_TRUE(answer->ok()) << answer->status();
+  EXPECT_FALSE(late.has_value() && late->ok());
+
+  std::filesystem::rename(real, hanging.cert_file);
+  close(pipe);
+  ASSERT_TRUE(Until([&] { return late.has_value(); }));
+  ask(&slow, &late);
+  ASSERT_TRUE(Until([&] { return late.has_value(); }));
+  ASSERT_TRUE(late->ok()) << late->status();
+  EXPECT_EQ(200, (*late)->head.status);
 }
 
 TEST_F(TlsTransportTest, QuestionsSayWhyTheyFail) {
