@@ -30,6 +30,7 @@
 #include "base/env.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/wipe.h"
 #include "mvcc/backend.h"
 
 namespace quorate::auth {

@@ -1,9 +1,10 @@
 #include "auth/password.h"
 
 #include <crypt.h>
-#include <string.h>
 
 #include <memory>
+
+#include "base/wipe.h"
 
 namespace quorate::auth {
 namespace {
@@ -19,11 +20,10 @@ constexpr size_t kSaltEnd = kHashBytes - kDigestBytes;
 // Empty on failure.
 std::string Compute(std::string_view password, const std::string& setting) {
   const auto scratch = std::make_unique<crypt_data>();
-  std::string phrase(password);
-  const char* result = ::crypt_r(phrase.c_str(), setting.c_str(), scratch.get());
+  Secret phrase(password);
+  const char* result = ::crypt_r(phrase.mutable_bytes()->c_str(), setting.c_str(), scratch.get());
   std::string hash = result == nullptr ? "" : result;
-  ::explicit_bzero(scratch.get(), sizeof *scratch);
-  ::explicit_bzero(phrase.data(), phrase.size());
+  Wipe(scratch.get(), sizeof *scratch);
   return hash.size() == kHashBytes ? hash : "";
 }
 
@@ -73,11 +73,6 @@ bool VerifyPassword(const std::string& hash, std::string_view password) {
 std::string HashOfNobody(int cost) {
   const std::string digits = (cost < 10 ? "0" : "") + std::to_string(cost);
   return std::string(kStoredPrefix) + digits + "$" + std::string(kHashBytes - kStoredPrefix.size() - 3, '.');
-}
-
-void Wipe(std::string* secret) {
-  ::explicit_bzero(secret->data(), secret->size());
-  secret->clear();
 }
 
 }  // namespace quorate::auth

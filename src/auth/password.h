@@ -25,20 +25,4 @@ bool VerifyPassword(const std::string& hash, std::string_view password);
 // not tell whether there is such a user.
 std::string HashOfNobody(int cost);
 
-// Overwrites the bytes, so that no later look at the memory finds them.
-void Wipe(std::string* secret);
-
-// A password in memory for as long as it is needed.
-class Secret {
- public:
-  explicit Secret(std::string_view bytes) : bytes_(bytes) {}
-  ~Secret() { Wipe(&bytes_); }
-  Secret(const Secret&) = delete;
-  Secret& operator=(const Secret&) = delete;
-  std::string_view view() const { return bytes_; }
-
- private:
-  std::string bytes_;
-};
-
 }  // namespace quorate::auth

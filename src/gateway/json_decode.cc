@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "base/wipe.h"
 #include "gateway/json_syntax.h"
 
 namespace quorate::gateway {
@@ -115,6 +116,13 @@ Status NoNumberInString(std::string_view text, std::string_view go_type) {
   return WrongType(Kind(value->front()), go_type);
 }
 
+// Reflection gives no string to be changed; but the message is ours, and a text that is not empty its own.
+void WipeText(Message* message, const FieldDescriptor* field) {
+  std::string unused;
+  const std::string& text = message->GetReflection()->GetStringReference(*message, field, &unused);
+  if (!text.empty()) Wipe(const_cast<std::string*>(&text));
+}
+
 class Decoder {
  public:
   explicit Decoder(std::string_view text) : cursor_(text) {}
@@ -194,6 +202,7 @@ class Decoder {
         return Read(r->MutableMessage(message, field), depth + 1);
       case FieldDescriptor::CPPTYPE_STRING: {
         QUORATE_ASSIGN_OR_RETURN(std::string value, ReadText(field));
+        WipeText(message, field);
         r->SetString(message, field, std::move(value));
         return absl::OkStatus();
       }
@@ -290,6 +299,14 @@ class Decoder {
 };
 
 }  // namespace
+
+void WipeTexts(Message* message) {
+  const Descriptor* type = message->GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor* field = type->field(i);
+    if (field->type() == FieldDescriptor::TYPE_STRING && !field->is_repeated()) WipeText(message, field);
+  }
+}
 
 Status DecodeJson(std::string_view well_formed, Message* message) {
   return Decoder(well_formed).Read(message, 1);

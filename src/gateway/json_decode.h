@@ -17,5 +17,7 @@ constexpr int kMessageDepthMax = 100;
 
 // `well_formed` is one value from JsonValues::Next(). Adds to `message`.
 Status DecodeJson(std::string_view well_formed, google::protobuf::Message* message);
+// Overwrites the texts of the message itself, which may be passwords; it is of no use after that.
+void WipeTexts(google::protobuf::Message* message);
 
 }  // namespace quorate::gateway

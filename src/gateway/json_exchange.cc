@@ -37,11 +37,16 @@ std::string ResponseJson(const Route& route, std::string_view message) {
   return json;
 }
 
-StatusOr<std::string> RequestBytes(const Route& route, std::string_view json) {
+Status ReadRequest(const Route& route, std::string_view json, Secret* bytes) {
   Arena arena;
   google::protobuf::Message* request = route.request->New(&arena);
-  QUORATE_RETURN_IF_ERROR(DecodeJson(json, request));
-  return request->SerializeAsString();
+  const Status status = DecodeJson(json, request);
+  if (status.ok()) {
+    ReserveWiping(bytes->mutable_bytes(), request->ByteSizeLong());
+    request->AppendToString(bytes->mutable_bytes());
+  }
+  WipeTexts(request);
+  return status;
 }
 
 void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
@@ -72,14 +77,13 @@ void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
 // Only the first value counts, as with the original.
 void JsonExchange::SendOne(std::string_view body) {
   JsonValues values(body);
-  std::string message;
+  Secret message;
   if (!values.AtEnd()) {
     const auto value = values.Next();
-    auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
-    if (!bytes.ok()) return Refuse(Code::kInvalidArgument, Message(bytes.status()));
-    message = *std::move(bytes);
+    const Status status = value.ok() ? ReadRequest(route_, *value, &message) : value.status();
+    if (!status.ok()) return Refuse(Code::kInvalidArgument, Message(status));
   }
-  call_->Send(message);
+  call_->Send(message.view());
   call_->HalfClose();
 }
 
@@ -105,11 +109,12 @@ bool JsonExchange::SendSome(JsonValues& values, Slice& slice) {
   while (!values.AtEnd()) {
     const size_t before = values.rest().size();
     const auto value = values.Next();
-    const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
-    if (!bytes.ok() && !any_sent_) return Refuse(Code::kUnknown, Message(bytes.status())), false;
-    if (!bytes.ok()) break;
+    Secret bytes;
+    const Status status = value.ok() ? ReadRequest(route_, *value, &bytes) : value.status();
+    if (!status.ok() && !any_sent_) return Refuse(Code::kUnknown, Message(status)), false;
+    if (!status.ok()) break;
     any_sent_ = true;
-    call_->Send(*bytes);
+    call_->Send(bytes.view());
     slice.Spend(before - values.rest().size());
     if (slice.over() && !values.AtEnd()) return true;
   }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/env.h"
+#include "base/wipe.h"
 #include "gateway/errors.h"
 #include "gateway/json_syntax.h"
 #include "gateway/json_turns.h"
@@ -69,7 +70,7 @@ class JsonExchange : public net::LocalCall::Receiver,
 
 // The JSON of a response, which is a message of the route's type.
 std::string ResponseJson(const Route& route, std::string_view message);
-// The next request of `body` as the bytes of its message; an empty body is an empty message.
-StatusOr<std::string> RequestBytes(const Route& route, std::string_view json);
+// A request's JSON as the bytes of its message.
+Status ReadRequest(const Route& route, std::string_view json, Secret* bytes);
 
 }  // namespace quorate::gateway

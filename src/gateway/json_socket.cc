@@ -61,14 +61,15 @@ bool JsonSocket::SendSome(JsonValues& values, Slice& slice) {
   while (call_ != nullptr && !values.AtEnd()) {
     const size_t before = values.rest().size();
     const auto value = values.Next();
-    const auto bytes = value.ok() ? RequestBytes(route_, *value) : StatusOr<std::string>(value.status());
-    if (!bytes.ok()) {
+    Secret bytes;
+    const Status status = value.ok() ? ReadRequest(route_, *value, &bytes) : value.status();
+    if (!status.ok()) {
       const Code code = route_.client_streaming ? Code::kUnknown : Code::kInvalidArgument;
-      End(ErrorBody(code, Message(bytes.status()), era_));
+      End(ErrorBody(code, Message(status), era_));
       return false;
     }
     if (std::exchange(asked_, true) && !route_.client_streaming) return false;
-    call_->Send(*bytes);
+    call_->Send(bytes.view());
     if (!route_.client_streaming && call_ != nullptr) call_->HalfClose();
     slice.Spend(before - values.rest().size());
     if (slice.over() && !values.AtEnd()) return true;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "base/wipe.h"
 
 namespace quorate::gateway {
 namespace {
@@ -338,7 +339,7 @@ std::string_view JsonCursor::TakeRawString() {
 std::string JsonCursor::TakeString() {
   std::string_view raw = TakeRawString();
   std::string out;
-  out.reserve(raw.size());
+  ReserveWiping(&out, raw.size());
   while (!raw.empty()) {
     if (raw.front() == '\\') {
       raw.remove_prefix(1);
@@ -346,6 +347,8 @@ std::string JsonCursor::TakeString() {
       continue;
     }
     const size_t length = Utf8Length(raw);
+    // Three bytes for one: more than there is room for.
+    if (length == 0) ReserveWiping(&out, out.size() + kReplacement.size() + raw.size());
     out += length == 0 ? kReplacement : raw.substr(0, length);
     raw.remove_prefix(length == 0 ? 1 : length);
   }

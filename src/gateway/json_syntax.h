@@ -42,7 +42,7 @@ class JsonCursor {
   // Takes that byte when it is `c`.
   bool Take(char c);
   // Takes a string. The text is decoded: what is no UTF-8, and surrogates without their other half, become
-  // U+FFFD.
+  // U+FFFD. It may be a password: moving it leaves no copy behind, and who drops it overwrites it.
   std::string TakeString();
   // Takes a number or a literal, as it stands.
   std::string_view TakeScalar();

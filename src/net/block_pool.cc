@@ -6,6 +6,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/wipe.h"
+
 namespace quorate::net {
 
 BlockPool::BlockPool() {
@@ -65,6 +67,7 @@ void* BlockPool::Reallocate(void* block, size_t size) {
 void BlockPool::Free(void* block) {
   if (block == nullptr) return;
   const size_t size = HeaderOf(block)->size;
+  if (wipes_) Wipe(block, size);
   if (size > kPooledBytesMax) return std::free(HeaderOf(block));
   const size_t index = size / kStep - 1;
   free_[index] = new (block) FreeBlock{free_[index]};

@@ -21,6 +21,9 @@ class BlockPool {
 
   nghttp2_mem* mem() { return &mem_; }
 
+  // From now on blocks are overwritten when they are given back: a header field with a password came.
+  void WipeFreed() { wipes_ = true; }
+
   // As malloc, calloc, realloc and free, aligned for anything.
   void* Allocate(size_t size);
   void* AllocateZeroed(size_t count, size_t size);
@@ -47,6 +50,7 @@ class BlockPool {
   std::array<FreeBlock*, kClasses> free_{};
   std::vector<std::unique_ptr<char[]>> slabs_;
   nghttp2_mem mem_;
+  bool wipes_ = false;
 };
 
 }  // namespace quorate::net

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/wipe.h"
 #include "net/http1_connection.h"
 #include "net/http2_connection.h"
 #include "net/loop_impl.h"
@@ -61,6 +62,8 @@ void Connection::OnReadable() {
     if (n == 0) return OnEndOfInput();
     last_read_ = server_->loop_impl()->now();
     OnInput({server_->read_buffer(), static_cast<size_t>(n)});
+    // It may have been a password, and other connections may not fill the buffer for long.
+    Wipe(server_->read_buffer(), static_cast<size_t>(n));
     if (closed_) return;
     const bool slow = MonotonicNanos() - began > kTurnNanos;
     if (slow) {
@@ -89,7 +92,7 @@ void Connection::Detect(std::string_view bytes) {
     server_->loop_impl()->SetTimer(&timer_,
                                    server_->loop_impl()->now() + server_->options().header_timeout.count());
   }
-  first_bytes_.append(bytes);
+  AppendWiping(&first_bytes_, bytes);
   const size_t n = std::min(first_bytes_.size(), kHttp2Start.size());
   const bool http2 = std::string_view(first_bytes_).substr(0, n) == kHttp2Start.substr(0, n);
   if (http2 && n < kHttp2Start.size()) return;
@@ -100,8 +103,9 @@ void Connection::Detect(std::string_view bytes) {
     protocol_ = std::make_unique<Http1Connection>(this, server_);
   }
   if (server_->draining()) protocol_->Drain();
-  const std::string first = std::exchange(first_bytes_, {});
+  std::string first = std::exchange(first_bytes_, {});
   Feed(first);
+  Wipe(&first);
 }
 
 void Connection::Feed(std::string_view bytes) {

@@ -1,12 +1,15 @@
 #include "net/grpc_framing.h"
 
+#include <malloc.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "base/check.h"
+#include "base/wipe.h"
 
 namespace quorate::net {
 namespace {
@@ -112,6 +115,12 @@ GunzipResult Gunzip(std::string_view in, size_t max, std::string* out) {
   constexpr size_t kChunk = 64 * 1024;
   out->clear();
   z_stream z{};
+  // Its window is a copy of what was decompressed.
+  z.zalloc = [](void*, uInt count, uInt size) { return std::calloc(count, size); };
+  z.zfree = [](void*, void* block) {
+    Wipe(block, ::malloc_usable_size(block));
+    std::free(block);
+  };
   if (inflateInit2(&z, kGzipOnly) != Z_OK) return GunzipResult::kCorrupt;
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
   z.avail_in = static_cast<uInt>(in.size());
@@ -120,6 +129,7 @@ GunzipResult Gunzip(std::string_view in, size_t max, std::string* out) {
     const size_t used = out->size();
     // One byte more than allowed tells "exactly max" from "more than max".
     const size_t room = std::min(kChunk, max + 1 - used);
+    ReserveWiping(out, used + room);
     out->resize(used + room);
     z.next_out = reinterpret_cast<Bytef*>(out->data() + used);
     z.avail_out = static_cast<uInt>(room);

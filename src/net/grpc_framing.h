@@ -51,7 +51,7 @@ class MessageReader {
 
   bool gzip_ = false;
   size_t given_out_ = 0;  // Bytes of buffer_ that hold the message last given out.
-  ByteQueue buffer_;
+  InputQueue buffer_;
   CallError error_;
 };
 

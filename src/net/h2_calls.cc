@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/wipe.h"
 #include "net/http2_connection.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
@@ -101,7 +102,7 @@ void Http2Connection::OpenCall(H2Stream* s) {
 void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
   if (s->kind == H2Stream::Kind::kHttp) {
     if (s->head_sent) return;  // Refused.
-    s->body.append(bytes);
+    AppendWiping(&s->body, bytes);
     HoldRequest(0, bytes.size());
     if (s->body.size() > server_->options().http_body_bytes_max) {
       RefuseHttp(s, 413, "request body too large");
@@ -111,6 +112,7 @@ void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
       return;
     }
     HoldRequest(s->body.size(), 0);
+    Wipe(&s->body);
     s->body = std::string();
     return;
   }
@@ -144,11 +146,13 @@ void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
     if (s->kind == H2Stream::Kind::kUnary) {
       s->dispatched = true;
       s->method->unary(UnaryCall(s, generation, s->method->index), message);
+      Wipe(&server_->scratch());
       // What follows the one message is not read; a call that waits long must not keep the request's memory.
       s->reader.Recycle(kKeptRequestBytes);
       return;
     }
     s->handler->OnMessage(message);
+    Wipe(&server_->scratch());
   }
 }
 

@@ -1,17 +1,20 @@
 #include "net/h2_stream.h"
 
 #include "base/check.h"
+#include "base/wipe.h"
 
 namespace quorate::net {
 
 void H2Stream::AddHeader(std::string_view name, std::string_view value) {
   const auto at = static_cast<uint32_t>(header_bytes.size());
+  ReserveWiping(&header_bytes, header_bytes.size() + name.size() + value.size());
   header_bytes.append(name).append(value);
   headers.push_back({at, static_cast<uint32_t>(name.size()), at + static_cast<uint32_t>(name.size()),
                      static_cast<uint32_t>(value.size())});
 }
 
 void H2Stream::DropHeaders() {
+  Wipe(&header_bytes);
   for (std::string* text : {&header_bytes, &path, &method_name, &encoding, &bad_timeout})
     *text = std::string();
   headers = {};
@@ -52,6 +55,9 @@ void StreamPool::Release(H2Stream* s) {
   s->code = Code::kOk;
   s->method = nullptr;
   s->deadline = 0;
+  // They may have carried credentials.
+  Wipe(&s->header_bytes);
+  Wipe(&s->body);
   for (std::string* text :
        {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->bad_timeout, &s->body, &s->message}) {
     if (text->capacity() > kKeepBytes) {

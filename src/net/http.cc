@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "base/wipe.h"
+
 namespace quorate::net {
 namespace {
 
@@ -24,6 +26,11 @@ int HexDigit(char c) {
 }
 
 }  // namespace
+
+HttpRequest::~HttpRequest() {
+  for (auto& [name, value] : headers) Wipe(&value);
+  Wipe(&body);
+}
 
 std::optional<std::string_view> HttpRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {

@@ -14,7 +14,15 @@ namespace quorate::net {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+// What may hold a password is overwritten when the request goes.
 struct HttpRequest {
+  HttpRequest() = default;
+  HttpRequest(HttpRequest&&) = default;
+  HttpRequest& operator=(HttpRequest&&) = default;
+  HttpRequest(const HttpRequest&) = default;
+  HttpRequest& operator=(const HttpRequest&) = default;
+  ~HttpRequest();
+
   std::string method;
   std::string target;  // As sent: path and query.
   std::string path;    // Percent-decoded; the raw one if its escapes are malformed.
@@ -48,7 +56,8 @@ class HttpExchange {
   virtual bool full() = 0;
   virtual bool closed() const = 0;
   // Of a request whose body goes to an HttpBodySink.
-  virtual void PauseBody(bool) {}  // NOLINTNEXTLINE(performance-unnecessary-value-param): overrides keep it
+  virtual void PauseBody(bool) {}
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who do it keep the sink.
   virtual bool TakeOver(const HttpHeaders&, std::shared_ptr<HttpBodySink>) { return false; }
 
   std::function<void()> on_closed;

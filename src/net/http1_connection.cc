@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
+#include "base/wipe.h"
 #include "net/http_date.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
@@ -21,6 +23,8 @@ namespace {
 // Collects a body, or hands it to a sink as it is parsed.
 struct RequestBody {
   struct value_type {
+    ~value_type() { Wipe(&text); }
+
     std::string text;
     std::shared_ptr<HttpBodySink>* sink = nullptr;  // The connection's; empty: collect.
     const bool* over = nullptr;                     // Nobody wants more of it.
@@ -40,7 +44,7 @@ struct RequestBody {
         size += bytes.size();
         if (*body_.over || bytes.empty()) continue;
         if (*body_.sink == nullptr) {
-          body_.text.append(bytes);
+          AppendWiping(&body_.text, bytes);
         } else {
           const std::shared_ptr<HttpBodySink> sink = *body_.sink;
           sink->OnBytes(bytes);
@@ -58,7 +62,8 @@ struct RequestBody {
 }  // namespace
 
 struct Http1Parser {
-  http::request_parser<RequestBody> beast;
+  // The fields are overwritten when they go: they may hold credentials.
+  http::request_parser<RequestBody, WipingAllocator<char>> beast;
 };
 
 namespace {
@@ -321,6 +326,7 @@ HttpRequest Http1Connection::BuildRequest() {
   request.peer = connection_->peer();
   request.secure = connection_->secure();
   request.tls_common_name = connection_->tls_common_name();
+  request.headers.reserve(static_cast<size_t>(std::distance(message.begin(), message.end())));
   for (const auto& field : message) {
     request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));
   }

@@ -75,7 +75,7 @@ class Http1Connection : public Protocol {
   std::unique_ptr<Http1Parser> parser_;  // Of the request being read.
   std::shared_ptr<HttpBodySink> sink_;   // Of the body being read; then exchange_ is set or closing_ true.
   Http1Exchange* exchange_ = nullptr;    // The request being answered.
-  ByteQueue in_;
+  InputQueue in_;
   ByteQueue out_;
   Timer timer_;                       // Of the request being read.
   size_t counted_request_bytes_ = 0;  // Here in the server's sums.

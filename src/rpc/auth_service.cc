@@ -98,8 +98,8 @@ void AuthService::AddPassword(Call call, server::EntryKind kind, std::string_vie
   auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
   request->DiscardUnknownFields();
-  const auto password = std::make_shared<const auth::Secret>(request->password());
-  auth::Wipe(request->mutable_password());
+  const auto password = std::make_shared<const Secret>(request->password());
+  Wipe(request->mutable_password());
   PasswordRequest job{call,
                       kind,
                       *std::move(who),
@@ -109,7 +109,7 @@ void AuthService::AddPassword(Call call, server::EntryKind kind, std::string_vie
                         request->set_password(plain.data(), plain.size());
                         request->set_hashedpassword(hashed.data(), hashed.size());
                         std::string body = request->SerializeAsString();
-                        auth::Wipe(request->mutable_password());
+                        Wipe(request->mutable_password());
                         return body;
                       }};
   if (!NeedsHash(*request, LogsHashes(), password->view().empty())) {
@@ -173,7 +173,7 @@ void AuthService::ProposePassword(const PasswordRequest& request, const std::str
                     member_.auth().ForgetHash(name);
                     call.Finish(status, response);
                   });
-  auth::Wipe(&body);
+  Wipe(&body);
 }
 
 struct AuthService::Login {
@@ -181,7 +181,7 @@ struct AuthService::Login {
 
   Call call;
   std::string name;
-  auth::Secret password;
+  Secret password;
   auth::AuthStore::PasswordCheck check;
   bool right = false;
 };
@@ -190,7 +190,7 @@ void AuthService::Authenticate(Call call, std::string_view bytes) {
   etcdserverpb::AuthenticateRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("AuthenticateRequest"));
   const auto login = std::make_shared<Login>(call, request.name(), request.password());
-  auth::Wipe(request.mutable_password());
+  Wipe(request.mutable_password());
   member_.WhenLinearizable([this, login](const Status& status) {
     if (!status.ok()) return login->call.Fail(status);
     CheckPassword(login);

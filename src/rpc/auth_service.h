@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "auth/password.h"
+#include "base/wipe.h"
 #include "net/server.h"
 #include "rpc/context.h"
 #include "rpc/password_work.h"
@@ -28,7 +29,7 @@ class AuthService {
     server::EntryKind kind;
     auth::AuthInfo who;
     std::string name;
-    std::shared_ptr<const auth::Secret> password;
+    std::shared_ptr<const Secret> password;
     // The entry's body, with the hash, or in the form of 3.4 with the password itself.
     std::function<std::string(std::string_view password, std::string_view hashed)> encode;
   };

@@ -1,8 +1,10 @@
 #include "rpc/context.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "base/wipe.h"
 #include "cluster/version.h"
 #include "server/errors.h"
 #include "server/requests.h"
@@ -87,10 +89,11 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
           if (RefusedByLearner(method, request)) return call.Fail(LearnerRefusal(member_));
           if (RefusedWithoutLeader(call)) return call.Fail(server::ErrNoLeader());
           if (const auto login = EarlierThanLogin(call, request.size())) {
-            return early_calls_.Wait(
-                *login, request.size(), [call, shared, request = std::string(request)]() mutable {
-                  call.closed() ? call.Fail(absl::CancelledError()) : (*shared)(call, request);
-                });
+            // Perhaps with the password of a new user.
+            const auto kept = std::make_shared<const Secret>(request);
+            return early_calls_.Wait(*login, request.size(), [call, shared, kept]() mutable {
+              call.closed() ? call.Fail(absl::CancelledError()) : (*shared)(call, kept->view());
+            });
           }
           (*shared)(call, request);
         },

@@ -1,12 +1,12 @@
 #include "rpc/v2_member_change.h"
 
 #include <charconv>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "base/go_json.h"
+#include "base/wipe.h"
 #include "cluster/member.h"
 #include "cluster/membership_errors.h"
 #include "cluster/urls.h"
@@ -20,22 +20,16 @@ namespace {
 
 using net::Code;
 
-struct Credentials {
-  std::string name;
-  std::string password;
-};
-
-// RFC 7617.
-std::optional<Credentials> BasicCredentials(const net::HttpRequest& request) {
+// RFC 7617: "NAME:PASSWORD". False: there are none.
+bool ReadBasicCredentials(const net::HttpRequest& request, Secret* credentials) {
   constexpr std::string_view kScheme = "Basic ";
   const auto header = request.header("Authorization");
-  if (!header || !header->starts_with(kScheme)) return std::nullopt;
-  std::string text;
+  if (!header || !header->starts_with(kScheme)) return false;
   const std::string_view encoded = header->substr(kScheme.size());
-  if (!absl::Base64Unescape({encoded.data(), encoded.size()}, &text)) return std::nullopt;
-  const size_t colon = text.find(':');
-  if (colon == std::string::npos) return std::nullopt;
-  return Credentials{text.substr(0, colon), text.substr(colon + 1)};
+  // Decoding grows it no further.
+  ReserveWiping(credentials->mutable_bytes(), encoded.size());
+  return absl::Base64Unescape({encoded.data(), encoded.size()}, credentials->mutable_bytes()) &&
+         credentials->view().find(':') != std::string_view::npos;
 }
 
 Status ReadJson(const std::string& body, google::protobuf::Message* message) {
@@ -101,16 +95,22 @@ bool V2MemberChange::ReadPeerUrls(const net::HttpRequest& request) {
 }
 
 void V2MemberChange::LogIn(const net::HttpRequest& request) {
-  const auto credentials = BasicCredentials(request);
-  if (!credentials) return Fail(Code::kUnauthenticated, {});
+  Secret credentials;
+  if (!ReadBasicCredentials(request, &credentials)) return Fail(Code::kUnauthenticated, {});
+  const std::string_view text = credentials.view();
+  const size_t colon = text.find(':');
   etcdserverpb::AuthenticateRequest login;
-  login.set_name(credentials->name);
-  login.set_password(credentials->password);
+  login.set_name(text.data(), colon);
+  login.set_password(text.data() + colon + 1, text.size() - colon - 1);
+  Secret message;
+  ReserveWiping(message.mutable_bytes(), login.ByteSizeLong());
+  login.AppendToString(message.mutable_bytes());
+  Wipe(login.mutable_password());
   logging_in_ = true;
-  Call("/etcdserverpb.Auth/Authenticate", login.SerializeAsString(), {});
+  Call("/etcdserverpb.Auth/Authenticate", message.view(), {});
 }
 
-void V2MemberChange::Call(const std::string& path, const std::string& message, net::HttpHeaders metadata) {
+void V2MemberChange::Call(const std::string& path, std::string_view message, net::HttpHeaders metadata) {
   call_ = net::LocalCall::Open(
       calls_, {.path = path, .metadata = std::move(metadata), .peer = peer_, .timeout = std::nullopt}, this);
   call_->Send(message);

@@ -29,7 +29,7 @@ class V2MemberChange : public net::LocalCall::Receiver, public std::enable_share
   bool ReadRequest(const net::HttpRequest& request, std::string_view item);
   bool ReadPeerUrls(const net::HttpRequest& request);
   void LogIn(const net::HttpRequest& request);
-  void Call(const std::string& path, const std::string& message, net::HttpHeaders metadata);
+  void Call(const std::string& path, std::string_view message, net::HttpHeaders metadata);
   void Change();
   void Succeed();
   void Fail(net::Code code, std::string_view message);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/logging.h"
+#include "base/wipe.h"
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
 #include "raft_internal.pb.h"
@@ -41,11 +42,11 @@ bool Member::HashFirst(const EntryView& view) {
   struct Job {
     explicit Job(const Applier::PasswordToHash& found) : user(found.user), password(found.password) {}
     const std::string user;
-    const auth::Secret password;
+    const Secret password;
     StatusOr<std::string> hash = std::string();
   };
   const auto job = std::make_shared<Job>(*found);
-  auth::Wipe(&found->password);
+  Wipe(&found->password);
   env_.executor->Submit(
       Lane::kRead,
       [job, cost = auth_->bcrypt_cost(), salt = auth_->NewSalt()] {
