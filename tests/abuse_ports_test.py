@@ -18,8 +18,10 @@ import attacker as h2
 import member
 import places
 from abuse import ETCD_IN_OUR_ROLE, HOST, AbuseCase
+from api import rpc
 from attacker import frame, settings
 from certificates import Authority
+from tls_probe import curl
 
 REQUEST_WITHOUT_END = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nA: "
 
@@ -141,6 +143,65 @@ class TlsPortTest(RawCase):
         self.under(attack, megabytes=20)
 
 
+@unittest.skipIf(ETCD_IN_OUR_ROLE, "etcd 3.4 has no --listen-client-http-urls")
+class EveryTlsPortTest(RawCase):
+    """Requests that never end, on all four ports, after a handshake."""
+
+    def make(self):
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="abuse-", dir=places.scratch()))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        ca = Authority(directory)
+        self.http_port, self.metrics_port = member.free_port(), member.free_port()
+        certificate = ca.issue("server")
+        one = member.quorate(flags=[
+            *certificate.flags(), *certificate.flags("peer-"), "--peer-trusted-ca-file", str(ca.cert),
+            "--listen-client-http-urls", f"https://{HOST}:{self.http_port}",
+            "--listen-metrics-urls", f"https://{HOST}:{self.metrics_port}"])
+        one.credentials = ca.credentials()
+        one.peer_scheme = "https"
+        # Its own way to be asked is on the other port.
+        one.healthy = lambda: curl(f"https://{HOST}:{self.http_port}/health", one.credentials).status == 200
+        return one
+
+    def test_slow_requests_and_none(self):
+        context = self.ours.credentials.ssl_context()
+
+        def attack():
+            for port in (self.ours.client_port, self.http_port, self.metrics_port, self.ours.peer_port):
+                for start in (b"", REQUEST_WITHOUT_END, b"POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"):
+                    for _ in range(25):
+                        plain = socket.create_connection((HOST, port), timeout=30)
+                        self.raw.append(context.wrap_socket(plain, server_hostname=HOST))
+                        self.tell(self.raw[-1], start)
+        self.under(attack, megabytes=60)
+
+
+@unittest.skipIf(ETCD_IN_OUR_ROLE, "etcd 3.4 has no --listen-client-http-urls")
+class HttpPortTest(RawCase):
+    def make(self):
+        self.http_port = member.free_port()
+        one = member.quorate(flags=["--listen-client-http-urls", f"http://{HOST}:{self.http_port}"])
+        one.healthy = lambda: curl(f"http://{HOST}:{self.http_port}/health").status == 200
+        return one
+
+    def test_slow_requests_and_none(self):
+        def attack():
+            for start in (b"", REQUEST_WITHOUT_END, h2.PREFACE[:20], h2.PREFACE + settings()):
+                for _ in range(200):
+                    self.connect((HOST, self.http_port), start)
+        self.under(attack, megabytes=40)
+
+    def test_bodies_of_many_requests(self):
+        """What is kept of them counts where they came by."""
+        body = b"{}" * 1_900_000
+
+        def attack():
+            for _ in range(300):
+                self.connect((HOST, self.http_port), b"POST /v3/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                             b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        self.under(attack, megabytes=600)
+
+
 class MetricsPortTest(RawCase):
     def make(self):
         self.metrics_port = member.free_port()
@@ -209,6 +270,41 @@ class JsonTest(RawCase):
                 self.connect((HOST, self.ours.client_port), b"POST /v3/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                              b"Content-Length: %d\r\n\r\n" % len(body) + body)
         self.under(attack, megabytes=200)
+
+    def test_ranges_that_are_not_read(self):
+        """Of a large key, on one HTTP/2 connection whose client withholds its windows."""
+        with self.ours.api() as service:
+            service.KV.Put(rpc.PutRequest(key=b"large", value=b"v" * (1 << 20)))
+        body = b'{"key":"bGFyZ2U="}'
+        block = b"".join(h2.literal(*field) for field in ((b":method", b"POST"), (b":scheme", b"http"),
+                                                          (b":path", b"/v3/kv/range"), (b":authority", b"127.0.0.1")))
+
+        def attack():
+            one = self.attacker()
+            one.send(settings((h2.INITIAL_WINDOW_SIZE, 0)))
+            for _ in range(30):
+                if not one.send(b"".join(one.request("", body, block=block) for _ in range(100))):
+                    break
+                one.drain()
+                one.received = b""
+        self.under(attack, megabytes=300)
+
+    def test_watches_that_are_not_read(self):
+        """Hundreds of them on one HTTP/2 connection, and events of a megabyte."""
+        body = b'{"create_request":{"key":"bGFyZ2U="}}'
+        block = b"".join(h2.literal(*field) for field in ((b":method", b"POST"), (b":scheme", b"http"),
+                                                          (b":path", b"/v3/watch"), (b":authority", b"127.0.0.1")))
+
+        def attack():
+            one = self.attacker()
+            one.agree()
+            one.send(settings((h2.INITIAL_WINDOW_SIZE, 0)))
+            for _ in range(5):
+                one.send(b"".join(one.request("", body, block=block) for _ in range(100)))
+            with self.ours.api() as service:
+                for _ in range(3):
+                    service.KV.Put(rpc.PutRequest(key=b"large", value=b"v" * (1 << 20)))
+        self.under(attack, megabytes=300)
 
     def web_socket(self):
         one = self.connect((HOST, self.ours.client_port),

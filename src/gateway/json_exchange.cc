@@ -93,7 +93,7 @@ void JsonExchange::SendAll(std::string_view body) {
   if (!SendSome(values, slice) || call_ == nullptr) return;
   body_ = values.rest();
   rest_ = JsonValues(body_);
-  if (!call_->Hold(body_.size())) {
+  if (!reply_.HoldRequest(body_.size())) {
     return Refuse(
         Code::kResourceExhausted,
         "transport: requests of " + std::to_string(body.size()) +
@@ -129,7 +129,7 @@ bool JsonExchange::Work(Slice& slice) {
     return false;
   }
   if (SendSome(rest_, slice)) return true;
-  if (call_ != nullptr) call_->Hold(0);
+  reply_.HoldRequest(0);
   body_ = std::string();
   return false;
 }
@@ -157,7 +157,7 @@ void JsonExchange::OnResponse(std::string_view message) {
   const std::shared_ptr<JsonExchange> self = shared_from_this();
   if (!route_.server_streaming) {
     response_ = message;
-    return;
+    return reply_.HoldOutput(JsonBytes(response_.size()));
   }
   if (!begun_) BeginStream(200);
   reply_.Write("{\"result\":" + ResponseJson(route_, message) + "}\n");
@@ -179,6 +179,7 @@ void JsonExchange::OnEnd(Code code, std::string_view message) {
 void JsonExchange::SendBody(std::string_view json) {
   headers_.emplace_back("Content-Type", "application/json");
   headers_.emplace_back("Grpc-Metadata-Content-Type", "application/grpc");
+  reply_.HoldOutput(0);
   reply_.Send(200, headers_, json);
 }
 

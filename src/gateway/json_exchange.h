@@ -19,6 +19,9 @@
 
 namespace quorate::gateway {
 
+// A response of so many bytes and its JSON, about: keys and values are base64 there.
+constexpr size_t JsonBytes(size_t message_bytes) { return message_bytes + message_bytes / 3 * 4; }
+
 class JsonExchange : public net::LocalCall::Receiver,
                      public JsonTurns::Body,
                      public std::enable_shared_from_this<JsonExchange> {
@@ -38,6 +41,9 @@ class JsonExchange : public net::LocalCall::Receiver,
   void OnResponse(std::string_view message) override;
   void OnEnd(net::Code code, std::string_view message) override;
   size_t pending_bytes() const override { return reply_.pending_bytes(); }
+  bool full() override { return reply_.full(); }
+  bool MayTake(size_t bytes) override { return reply_.MayTake(JsonBytes(bytes)); }
+  void OnQueued(size_t bytes) override { reply_.HoldOutput(JsonBytes(bytes)); }
   // From the turns.
   bool Work(Slice& slice) override;
 

@@ -25,6 +25,7 @@ class HeldExecutor : public Executor {
   void Submit(Lane, std::function<void()> work, std::function<void()> done) override {
     jobs_.emplace_back(std::move(work), std::move(done));
   }
+  size_t size() const { return jobs_.size(); }
   size_t RunAll() {
     const auto jobs = std::exchange(jobs_, {});
     for (const auto& [work, done] : jobs) {
@@ -126,6 +127,9 @@ class JsonGatewayTest : public testing::Test {
     std::string out;
     for (int i = 0; i < times; ++i) out.append(what);
     return out;
+  }
+  static net::H2Client::Headers PostTo(const std::string& path) {
+    return {{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "a"}};
   }
   static std::string Upgrade() {
     return "GET /v3/watch HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -286,8 +290,9 @@ TEST_F(JsonGatewayTest, RequestsThatCantBeRead) {
   raw.Close();
 }
 
-// A connection that holds more than its share is ended while its responses are being written to it.
-TEST_F(JsonGatewayTest, AStreamThatIsOverItsShareEndsWithItsConnection) {
+// A connection that holds more than its share is ended while its responses are being written to it; and what
+// services answer is bounded before it is JSON.
+TEST_F(JsonGatewayTest, AStreamThatIsOverItsShareEnds) {
   net::ServerOptions options;
   options.output_bytes_in_all_max = 64 * 1024;
   const std::string flood = R"({"create_request":{"key":"Zmxvb2Q="}})";
@@ -299,14 +304,69 @@ TEST_F(JsonGatewayTest, AStreamThatIsOverItsShareEndsWithItsConnection) {
       clients.push_back(std::make_unique<net::RawClient>(&loop_, port_, 4096));
       clients.back()->Send(request);
     }
-    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return log_.size() >= 3 && log_.back() == "closed 1"; }));
-    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open < 3; }));
-    EXPECT_LE(server_->stats().output_bytes_held, 3'300'000u);  // What the services have answered.
+    // By the connection's end, or by the call's, whichever bound is met first.
+    EXPECT_TRUE(net::TurnUntil(&loop_, [this] {
+      EXPECT_LE(server_->stats().output_bytes_held, 200'000u);
+      return std::count(log_.begin(), log_.end(), "closed 1") +
+                 std::count(log_.begin(), log_.end(), "closed 8") ==
+             3;
+    })) << testing::PrintToString(log_);
     clients.clear();
     EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
     loop_.RunRound(false);
     EXPECT_EQ(0u, server_->stats().output_bytes_held);
   }
+}
+
+// What services have answered and nobody has made JSON of yet is its client's, too.
+TEST_F(JsonGatewayTest, AnswersThatAreNoJsonYetCountForTheirConnection) {
+  net::ServerOptions options;
+  options.output_bytes_max = 1'000'000;
+  Start(options);
+  net::H2Client client(&loop_, port_, 0, true);
+  const std::string body = R"({"key":")" + Repeated("QUFB", 50'000) + R"("})";
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 10; ++i) {
+    ids.push_back(client.Request(PostTo("/v3/kv/range"), body));
+    ASSERT_TRUE(
+        client.Until([&] { return executor_.size() == ids.size() || client.answer(ids.back()).closed; }));
+  }
+  const std::string refused = client.answer(ids.back()).get(":status");
+  EXPECT_TRUE(refused == "429" || refused == "503") << refused;
+  EXPECT_EQ(3u, executor_.size());
+  EXPECT_LE(server_->stats().output_bytes_held, 1'400'000u);
+  executor_.RunAll();
+  EXPECT_TRUE(client.Until([&] { return client.answer(ids.front()).get(":status") == "200"; }));
+  client.raw().Close();
+  ASSERT_TRUE(net::TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+}
+
+// Bodies that wait are their connection's, however many streams it has.
+TEST_F(JsonGatewayTest, BodiesThatWaitCountForTheirConnection) {
+  net::ServerOptions options;
+  options.request_bytes_max = 1'000'000;
+  Start(options);
+  net::H2Client client(&loop_, port_, 0, true);
+  const std::string body = Repeated(R"({"create_request":{"key":"d2lkZQ=="}})", 8'000);
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    const int32_t id = client.Request(PostTo("/v3/watch"), body);
+    const int before = asked_;
+    const auto is_refused = [&] {
+      const std::string status = client.answer(id).get(":status");
+      return status == "429" || status == "503";
+    };
+    ASSERT_TRUE(client.Until([&] { return asked_ > before || is_refused(); }));
+    for (int k = 0; k < 20; ++k) client.Step();
+    refused += is_refused() ? 1 : 0;
+  }
+  EXPECT_GE(refused, 5);
+  EXPECT_GT(server_->stats().request_bytes_held, 700'000u);
+  EXPECT_LE(server_->stats().request_bytes_held, 1'300'000u);
+  client.raw().Close();
+  ASSERT_TRUE(net::TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
 // A body is worked in slices, and others have their turn in between.

@@ -80,7 +80,7 @@ bool JsonSocket::SendSome(JsonValues& values, Slice& slice) {
 void JsonSocket::Keep(std::string_view text) {
   kept_.emplace_back(text);
   kept_bytes_ += text.size();
-  if (!call_->Hold(kept_bytes_)) {
+  if (!socket_->HoldRequest(kept_bytes_)) {
     return End(
         ErrorBody(Code::kResourceExhausted,
                   "transport: requests of " + std::to_string(kept_bytes_) +
@@ -113,7 +113,7 @@ bool JsonSocket::Work(Slice& slice) {
   kept_bytes_ -= text.size();
   kept_.pop_front();
   front_sent_ = 0;
-  call_->Hold(kept_bytes_);
+  socket_->HoldRequest(kept_bytes_);
   if (kept_.empty()) socket_->PauseReading(false);
   return wants_turn_ = !kept_.empty();
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "gateway/errors.h"
+#include "gateway/json_exchange.h"
 #include "gateway/json_syntax.h"
 #include "gateway/json_turns.h"
 #include "gateway/routes.h"
@@ -32,6 +33,9 @@ class JsonSocket : public net::WebSocket::Receiver, public net::LocalCall::Recei
   void OnResponse(std::string_view message) override;
   void OnEnd(net::Code code, std::string_view message) override;
   size_t pending_bytes() const override { return socket_->pending_bytes(); }
+  bool full() override { return socket_->full(); }
+  bool MayTake(size_t bytes) override { return socket_->MayTake(JsonBytes(bytes)); }
+  void OnQueued(size_t bytes) override { socket_->HoldOutput(JsonBytes(bytes)); }
   // From the turns.
   bool Work(Slice& slice) override;
 

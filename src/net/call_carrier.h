@@ -9,6 +9,9 @@
 
 namespace quorate::net {
 
+// An answer of this size is queued however much the client leaves unread; kStreamsHardMax of them are 50 MB.
+constexpr size_t kAnswerAlwaysBytes = 1024;
+
 class CallCarrier {
  public:
   virtual ~CallCarrier() = default;

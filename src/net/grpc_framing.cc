@@ -25,8 +25,13 @@ uint32_t ReadLength(const char* header) {
 
 }  // namespace
 
+std::string AnswerTooLarge(size_t size) {
+  return "grpc: trying to send message larger than max (" + std::to_string(size) + " vs. " +
+         std::to_string(kAnswerBytesMax) + ")";
+}
+
 void WriteMessageHeader(char* out, size_t size) {
-  QUORATE_CHECK(size <= std::numeric_limits<uint32_t>::max());
+  QUORATE_CHECK(size <= kAnswerBytesMax);
   out[0] = 0;
   for (int i = 0; i < 4; ++i) out[1 + i] = static_cast<char>(size >> (24 - 8 * i));
 }

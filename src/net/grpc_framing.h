@@ -14,6 +14,10 @@
 namespace quorate::net {
 
 constexpr size_t kMessageHeaderBytes = 5;
+// Of one answer, as with etcd (v3rpc/grpc.go: maxSendBytes). No client takes more.
+constexpr size_t kAnswerBytesMax = 0x7fffffff;
+// What a call ends with whose answer would be larger, with RESOURCE_EXHAUSTED.
+std::string AnswerTooLarge(size_t size);
 
 // Writes the frame header of an uncompressed message of `size` bytes, which fits in 32 bits.
 void WriteMessageHeader(char* out, size_t size);

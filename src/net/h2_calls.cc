@@ -14,8 +14,6 @@ namespace {
 
 // Of a dispatched unary call.
 constexpr size_t kKeptRequestBytes = 4096;
-// An answer of this size is queued however much the client leaves unread; kStreamsHardMax of them are 50 MB.
-constexpr size_t kAnswerAlwaysBytes = 1024;
 
 constexpr uint8_t kStatic = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 
@@ -210,6 +208,10 @@ char* Http2Connection::AppendMessage(H2Stream* s, size_t size) {
 }
 
 char* Http2Connection::RespondInPlace(H2Stream* s, size_t size) {
+  if (size > kAnswerBytesMax) {
+    Finish(s, Code::kResourceExhausted, AnswerTooLarge(size));
+    return nullptr;
+  }
   // Asked for before what is queued now was. Small ones pass: a write that is done should be acknowledged.
   if (size > kAnswerAlwaysBytes && HoldsTooMuchOutput(size)) {
     RefuseUnread(s);

@@ -114,6 +114,8 @@ Http2Exchange::~Http2Exchange() {
 }
 
 void Http2Exchange::Detach() {
+  HoldRequest(0);
+  HoldOutput(0);
   stream_->exchange = nullptr;
   stream_ = nullptr;
 }
@@ -137,6 +139,22 @@ void Http2Exchange::End() {
 
 size_t Http2Exchange::pending_bytes() const {
   return stream_ == nullptr ? 0 : connection_->pending_bytes(stream_);
+}
+
+bool Http2Exchange::HoldRequest(size_t bytes) {
+  if (stream_ == nullptr) return true;
+  connection_->HoldRequest(std::exchange(held_request_, bytes), bytes);
+  return !connection_->HoldsTooMuchRequest();
+}
+
+void Http2Exchange::HoldOutput(size_t bytes) {
+  if (stream_ == nullptr) return;
+  connection_->ReleaseOutput(std::exchange(held_output_, bytes));
+  connection_->HoldOutput(bytes);
+}
+
+bool Http2Exchange::MayTake(size_t bytes) {
+  return stream_ == nullptr || !connection_->HoldsTooMuchOutput(bytes);
 }
 
 void Http2Exchange::Lose() {

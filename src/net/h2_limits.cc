@@ -47,26 +47,31 @@ bool Http2Connection::HoldsTooMuchRequest() const {
 
 // What is queued decides, not the answer that comes on top: one of any size is for a client that reads.
 bool Http2Connection::HoldsTooMuchOutput(size_t more) const {
-  const ServerOptions& options = server_->options();
   const size_t held = queued_bytes_ + connection_->output_bytes();
-  return held > options.output_bytes_max ||
-         server_->OverShare(held + more, server_->stats.output_bytes_held, options.output_bytes_in_all_max);
+  return held > server_->options().output_bytes_max || server_->TooMuchOutput(held, more);
 }
 
-bool Http2Connection::ShouldWait() const {
+bool Http2Connection::ShouldWait() {
   const ServerOptions& options = server_->options();
   const size_t held = queued_bytes_ + connection_->output_bytes();
-  return held > options.output_bytes_max ||
-         server_->OverShare(2 * held, server_->stats.output_bytes_held, options.output_bytes_in_all_max);
+  if (held > options.output_bytes_max) return true;
+  if (!server_->OverShare(2 * held, server_->stats.output_bytes_held, options.output_bytes_in_all_max))
+    return false;
+  server_->WakeWhenLessIsHeld(connection_);
+  return true;
 }
 
 // Services that ask full() first stop in time. This is for those that can't, and for whoever provokes their
 // answers: here everything ends that is neither a call's first answer nor its status.
 bool Http2Connection::MayQueue(H2Stream* s, size_t size) {
   if (s->overfull) return false;
-  if (!HoldsTooMuchOutput(size)) return true;
+  if (size <= kAnswerBytesMax && !HoldsTooMuchOutput(size)) return true;
   s->overfull = true;
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_ENHANCE_YOUR_CALM);
+  // gRPC clients read it as INTERNAL, upon which etcd's begin their watches anew where they were; after the
+  // other one they give them up.
+  const bool grpc = s->kind != H2Stream::Kind::kHttp;
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id,
+                            grpc ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
   connection_->MarkDirty();
   return false;
 }

@@ -28,26 +28,6 @@ std::string Repeated(std::string_view what, int times) {
   return out;
 }
 
-// Sends `left` messages, and stops while it is told to.
-class PoliteSource : public StreamHandler {
- public:
-  PoliteSource(StreamCall call, int* left) : call_(call), left_(*left) {}
-  void OnMessage(std::string_view) override { Pump(); }
-  void OnHalfClose() override {}
-  void OnWritable() override { Pump(); }
-  void OnClosed(Code) override {}
-
- private:
-  void Pump() {
-    const std::string message(10'000, 'p');
-    for (; left_ > 0 && !call_.full(); --left_) call_.Send(message);
-    if (left_ == 0 && !call_.closed()) call_.Finish(Code::kOk, "");
-  }
-
-  StreamCall call_;
-  int& left_;
-};
-
 class H2LimitsTest : public Http2Test {
  protected:
   bool Serves() {
@@ -333,11 +313,53 @@ TEST_F(H2LimitsTest, AnswersOfAStreamThatAreNotReadEndIt) {
     client.MoreBody(id, Repeated(message, 100), false);
     for (int k = 0; k < 20; ++k) client.Step();
   }
-  EXPECT_EQ(uint32_t{NGHTTP2_ENHANCE_YOUR_CALM}, client.Await(id).error);
+  EXPECT_EQ(uint32_t{NGHTTP2_INTERNAL_ERROR}, client.Await(id).error);
   loop_.RunRound(false);
   EXPECT_EQ((Log{"closed 1", "destroyed"}), log_);
   EXPECT_EQ(0u, server_->stats().output_bytes_held);
   EXPECT_TRUE(Serves());
+}
+
+// Others that read nothing hold more than all may; a client that has read everything is not made to pay.
+TEST_F(H2LimitsTest, WhoReadsIsServedWhateverOthersHold) {
+  ServerOptions options;
+  options.output_bytes_in_all_max = 2'000'000;
+  Start(options);
+  std::vector<std::unique_ptr<H2Client>> idle;
+  for (int i = 0; i < 4; ++i) {
+    idle.push_back(std::make_unique<H2Client>(&loop_, port_, 0, true));
+    const int32_t id = idle.back()->Grpc("/t.T/Stream", "", {}, false);
+    idle.back()->MoreBody(id, Frame(std::string(600'000, 'i')), false);
+    for (int k = 0; k < 20; ++k) idle.back()->Step();
+  }
+  ASSERT_GT(server_->stats().output_bytes_held, options.output_bytes_in_all_max);
+  H2Client reader(&loop_, port_);
+  // More than its share, which is a fifth of it all.
+  const int32_t id = reader.Grpc("/t.T/Stream", Frame(std::string(700'000, 'r')));
+  EXPECT_EQ(700'000u, reader.Await(id).message().size());
+}
+
+// A service that waits because of what others hold goes on when they hold less.
+TEST_F(H2LimitsTest, WhoWaitsForOthersIsWoken) {
+  ServerOptions options;
+  options.output_bytes_in_all_max = 1'000'000;
+  Start(options);
+  H2Client other(&loop_, port_, 0, true);
+  const int32_t held = other.Grpc("/t.T/Stream", "", {}, false);
+  other.MoreBody(held, Frame(std::string(900'000, 'o')), false);
+  for (int k = 0; k < 20; ++k) other.Step();
+  H2Client client(&loop_, port_, 0, true);
+  const int32_t unread = client.Grpc("/t.T/Stream", "", {}, false);
+  client.MoreBody(unread, Frame(std::string(400'000, 'u')), false);
+  for (int k = 0; k < 20; ++k) client.Step();
+  ASSERT_GT(server_->stats().output_bytes_held, options.output_bytes_in_all_max);
+  left_ = 5;
+  client.Grpc("/t.T/Source", Frame("go"));
+  for (int k = 0; k < 20; ++k) client.Step();
+  EXPECT_EQ(5, left_);
+  other.raw().Close();
+  // Nothing of its own connection moves.
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return left_ == 0; }));
 }
 
 // Services that ask whether there is room wait for it, each client for its share, and none is ended.
@@ -351,8 +373,9 @@ TEST_F(H2LimitsTest, StreamsOverTheirShareWait) {
   constexpr int kMessages = 300;
   std::vector<int> left(kClients, kMessages);
   size_t next = 0;
-  server_->RegisterStreaming(
-      "/t.T/Polite", [&](StreamCall call) { return std::make_unique<PoliteSource>(call, &left[next++]); });
+  server_->RegisterStreaming("/t.T/Polite", [&](StreamCall call) {
+    return std::make_unique<Source>(call, &left[next++], &pending_max_);
+  });
   port_ = *server_->Listen("127.0.0.1", 0);
   std::vector<std::unique_ptr<H2Client>> clients;
   std::vector<int32_t> ids;

@@ -51,7 +51,7 @@ class Source : public StreamHandler {
  private:
   void Pump() {
     const std::string message(10'000, 's');
-    while (*left_ > 0 && call_.pending_bytes() < kStreamPendingHigh) {
+    while (*left_ > 0 && !call_.full()) {
       call_.Send(message);
       --*left_;
       *pending_max_ = std::max(*pending_max_, call_.pending_bytes());

@@ -76,6 +76,11 @@ void HttpReply::End() {
 size_t HttpReply::pending_bytes() const { return closed() ? 0 : exchange_->pending_bytes(); }
 bool HttpReply::full() { return !closed() && exchange_->full(); }
 bool HttpReply::closed() const { return exchange_ == nullptr || exchange_->closed(); }
+bool HttpReply::HoldRequest(size_t bytes) { return closed() || exchange_->HoldRequest(bytes); }
+void HttpReply::HoldOutput(size_t bytes) {
+  if (!closed()) exchange_->HoldOutput(bytes);
+}
+bool HttpReply::MayTake(size_t bytes) { return closed() || exchange_->MayTake(bytes); }
 void HttpReply::OnClosed(std::function<void()> fn) {
   if (!closed()) exchange_->on_closed = std::move(fn);
 }

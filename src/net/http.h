@@ -55,6 +55,9 @@ class HttpExchange {
   virtual size_t pending_bytes() const = 0;
   virtual bool full() = 0;
   virtual bool closed() const = 0;
+  virtual bool HoldRequest(size_t bytes) = 0;
+  virtual void HoldOutput(size_t bytes) = 0;
+  virtual bool MayTake(size_t bytes) = 0;
   // Of a request whose body goes to an HttpBodySink.
   virtual void PauseBody(bool) {}
   // NOLINTNEXTLINE(performance-unnecessary-value-param): those who do it keep the sink.
@@ -85,6 +88,14 @@ class HttpReply {
   // Whether that is too much to write on; then OnWritable comes.
   bool full();
   bool closed() const;
+  // What a service keeps for this exchange outside of it counts as its connection's, like what the connection
+  // keeps itself, until the exchange is over. Each says how much it is by now.
+  // Of the request; false: the client makes us keep too much.
+  bool HoldRequest(size_t bytes);
+  // Of the answer, before it is written.
+  void HoldOutput(size_t bytes);
+  // Whether so many bytes more of answers may be made for this client, which is to ask before making them.
+  bool MayTake(size_t bytes);
   // The client went away before the answer was complete. Runs once.
   void OnClosed(std::function<void()> fn);
   // pending_bytes() fell below kStreamPendingLow after it was above kStreamPendingHigh.

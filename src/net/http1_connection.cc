@@ -118,8 +118,8 @@ void Http1Connection::ShedInput() {
 void Http1Connection::CountHeld() {
   const size_t body = parser_ == nullptr ? 0 : parser_->beast.get().body().text.size();
   const size_t part = sink_ == nullptr ? 0 : sink_->part().bytes;
-  const size_t request = lost_ ? 0 : in_.size() + body + part;
-  const size_t output = lost_ ? 0 : out_.size();
+  const size_t request = lost_ ? 0 : in_.size() + body + part + held_request_;
+  const size_t output = lost_ ? 0 : out_.size() + held_output_;
   server_->stats.request_bytes_held += request - std::exchange(counted_request_bytes_, request);
   server_->stats.output_bytes_held += output - std::exchange(counted_output_bytes_, output);
 }
@@ -145,7 +145,7 @@ bool Http1Connection::FillOutput(ByteQueue* out, size_t limit) {
 
 void Http1Connection::AfterFlush() {
   if (broken_off_) return connection_->Close();
-  if (wants_writable_ && exchange_ != nullptr && pending_bytes() <= kStreamPendingLow) {
+  if (wants_writable_ && exchange_ != nullptr && pending_bytes() <= kStreamPendingLow && !ShouldWait()) {
     wants_writable_ = false;
     const std::function<void()> fn = exchange_->on_writable;
     if (fn) fn();
@@ -175,6 +175,7 @@ void Http1Connection::OnLost() {
 // The exchange first: a sink that goes takes its reply with it.
 void Http1Connection::LoseExchange() {
   Http1Exchange* exchange = std::exchange(exchange_, nullptr);
+  DropHeld();
   if (exchange != nullptr) exchange->Lose();
   sink_.reset();
 }
@@ -412,19 +413,40 @@ void Http1Connection::BreakOff() {
   connection_->MarkDirty();
 }
 
+bool Http1Connection::ShouldWait() {
+  const bool waits = server_->OverShare(2 * out_.size(), server_->stats.output_bytes_held,
+                                        server_->options().output_bytes_in_all_max);
+  if (waits) server_->WakeWhenLessIsHeld(connection_);
+  return waits;
+}
+
 bool Http1Connection::Full() {
-  if (pending_bytes() < kStreamPendingHigh) return false;
+  if (pending_bytes() < kStreamPendingHigh && !ShouldWait()) return false;
   wants_writable_ = true;
   return true;
+}
+
+bool Http1Connection::HoldRequest(size_t bytes) {
+  held_request_ = bytes;
+  CountHeld();
+  return !server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
+                             server_->options().request_bytes_in_all_max);
+}
+
+void Http1Connection::HoldOutput(size_t bytes) {
+  held_output_ = bytes;
+  CountHeld();
+}
+
+bool Http1Connection::MayTake(size_t bytes) const {
+  const size_t held = out_.size() + held_output_;
+  return !server_->TooMuchOutput(held, bytes);
 }
 
 void Http1Connection::Write(std::string_view bytes) {
   if (no_body_ || bytes.empty() || broken_off_) return;
   // An answer has begun and can't become an error any more.
-  if (server_->OverShare(out_.size() + bytes.size(), server_->stats.output_bytes_held,
-                         server_->options().output_bytes_in_all_max)) {
-    return BreakOff();
-  }
+  if (server_->TooMuchOutput(out_.size(), bytes.size())) return BreakOff();
   if (chunked_) {
     char size[20];
     const int n = std::snprintf(size, sizeof(size), "%zx\r\n", bytes.size());
@@ -439,6 +461,8 @@ void Http1Connection::Write(std::string_view bytes) {
 
 void Http1Connection::End(bool complete) {
   exchange_ = nullptr;
+  DropHeld();
+  CountHeld();
   if (complete && chunked_ && !no_body_) out_.Append("0\r\n\r\n");
   chunked_ = false;
   if (!complete || !keep_alive_ || sink_ != nullptr) closing_ = true;

@@ -39,10 +39,17 @@ class Http1Connection : public Protocol {
   void End(bool complete);
   size_t pending_bytes() const { return out_.size() + connection_->output_bytes(); }
   bool Full();
+  bool HoldRequest(size_t bytes);
+  void HoldOutput(size_t bytes);
+  bool MayTake(size_t bytes) const;
   void PauseBody(bool paused);
   bool TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpBodySink> sink);
 
  private:
+  // Nothing is held outside for an exchange that is over.
+  void DropHeld() { held_request_ = held_output_ = 0; }
+  // For others to hold less; AfterFlush is called then.
+  bool ShouldWait();
   // Brings the server's sums up to date with what is held here.
   void CountHeld();
   // Refuses what comes in if that is more than this client's share.
@@ -80,6 +87,8 @@ class Http1Connection : public Protocol {
   Timer timer_;                       // Of the request being read.
   size_t counted_request_bytes_ = 0;  // Here in the server's sums.
   size_t counted_output_bytes_ = 0;
+  size_t held_request_ = 0;  // By the service, for the exchange.
+  size_t held_output_ = 0;
   uint64_t timed_part_ = 0;  // Of the sink, after TakeOver: timer_ is set for this one. 0: for none.
   bool processing_ = false;
   bool continue_sent_ = false;
@@ -109,6 +118,13 @@ class Http1Exchange : public HttpExchange {
   size_t pending_bytes() const override { return connection_ == nullptr ? 0 : connection_->pending_bytes(); }
   bool full() override { return connection_ != nullptr && connection_->Full(); }
   bool closed() const override { return connection_ == nullptr; }
+  bool HoldRequest(size_t bytes) override {
+    return connection_ == nullptr || connection_->HoldRequest(bytes);
+  }
+  void HoldOutput(size_t bytes) override {
+    if (connection_ != nullptr) connection_->HoldOutput(bytes);
+  }
+  bool MayTake(size_t bytes) override { return connection_ == nullptr || connection_->MayTake(bytes); }
   void PauseBody(bool paused) override {
     if (connection_ != nullptr) connection_->PauseBody(paused);
   }

@@ -54,6 +54,8 @@ class Http2Connection : public Protocol, public CallCarrier {
   void ResetHttp(H2Stream* s);
 
  private:
+  friend class Http2Exchange;  // Its side of the sums.
+
   static const nghttp2_session_callbacks* Callbacks();
   static const nghttp2_option* Options();
   static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* self);
@@ -102,7 +104,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   bool HoldsTooMuchOutput(size_t more) const;
   // Whether services that can wait should: sooner, so that MayQueue has room for the message that they have
   // begun.
-  bool ShouldWait() const;
+  bool ShouldWait();
   // Before anything is queued for a stream that has begun its answer. False: its client holds too much, the
   // stream is reset, and its owner hears of it when the reset has left.
   bool MayQueue(H2Stream* s, size_t size);
@@ -183,6 +185,9 @@ class Http2Exchange : public HttpExchange {
   size_t pending_bytes() const override;
   bool full() override { return stream_ != nullptr && connection_->Full(stream_); }
   bool closed() const override { return stream_ == nullptr; }
+  bool HoldRequest(size_t bytes) override;
+  void HoldOutput(size_t bytes) override;
+  bool MayTake(size_t bytes) override;
   // The stream is gone.
   void Lose();
 
@@ -192,6 +197,8 @@ class Http2Exchange : public HttpExchange {
   Http2Connection* connection_;
   H2Stream* stream_;  // Null once ended or lost.
   bool begun_ = false;
+  size_t held_request_ = 0;  // By the service; in the connection's sums.
+  size_t held_output_ = 0;
 };
 
 }  // namespace quorate::net

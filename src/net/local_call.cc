@@ -4,10 +4,17 @@
 #include <utility>
 
 #include "base/check.h"
+#include "net/grpc_framing.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
 
 namespace quorate::net {
+namespace {
+
+constexpr std::string_view kUnread =
+    "transport: too many bytes of responses wait to be read by this client: read them first";
+
+}  // namespace
 
 std::shared_ptr<LocalCall> LocalCall::Open(Server* server, Request request, Receiver* receiver) {
   const std::shared_ptr<LocalCall> call(new LocalCall(server->impl_.get(), request.peer, receiver));
@@ -78,15 +85,17 @@ void LocalCall::HalfClose() {
 char* LocalCall::Append(size_t size) {
   server_->stats.grpc_sent_bytes += size;
   queued_bytes_ += size;
-  server_->stats.output_bytes_held += size;
+  if (receiver_ != nullptr) receiver_->OnQueued(queued_bytes_);
   Owe();
   return responses_.emplace_back(size, '\0').data();
 }
 
 void LocalCall::Unqueue(size_t bytes) {
   queued_bytes_ -= bytes;
-  server_->stats.output_bytes_held -= bytes;
+  if (receiver_ != nullptr) receiver_->OnQueued(queued_bytes_);
 }
+
+bool LocalCall::MayAppend(size_t size) { return receiver_ == nullptr || receiver_->MayTake(size); }
 
 void LocalCall::Abandon() {
   receiver_ = nullptr;
@@ -94,29 +103,37 @@ void LocalCall::Abandon() {
   if (stream_->open) Refuse(Code::kCancelled, {});
   responses_.clear();
   Unqueue(queued_bytes_);
-  Hold(0);
-}
-
-bool LocalCall::Hold(size_t bytes) {
-  server_->stats.request_bytes_held += bytes - std::exchange(held_bytes_, bytes);
-  return !server_->OverShare(bytes, server_->stats.request_bytes_held,
-                             server_->options().request_bytes_in_all_max);
 }
 
 char* LocalCall::RespondInPlace(H2Stream*, size_t size) {
+  if (size > kAnswerBytesMax) {
+    EndCall(Code::kResourceExhausted, AnswerTooLarge(size));
+    return nullptr;
+  }
+  if (size > kAnswerAlwaysBytes && !MayAppend(size)) {
+    EndCall(Code::kResourceExhausted, kUnread);
+    return nullptr;
+  }
   char* const out = Append(size);
   EndCall(Code::kOk, {});
   return out;
 }
 
 char* LocalCall::SendInPlace(H2Stream* s, size_t size) {
+  if (overfull_ || size > kAnswerBytesMax || !MayAppend(size)) {
+    // Its handler is in the middle of something; the call ends at the round's end.
+    overfull_ = true;
+    Owe();
+    return nullptr;
+  }
   char* const out = Append(size);
   Full(s);
   return out;
 }
 
 bool LocalCall::Full(H2Stream* s) {
-  if (pending_bytes(s) < kStreamPendingHigh) return false;
+  if (pending_bytes(s) < kStreamPendingHigh && !overfull_ && (receiver_ == nullptr || !receiver_->full()))
+    return false;
   s->wants_writable = true;
   Owe();
   return true;
@@ -162,14 +179,17 @@ void LocalCall::Owe() {
 }
 
 bool LocalCall::WritableDue() const {
-  return stream_->open && stream_->wants_writable && pending_bytes(stream_) <= kStreamPendingLow;
+  return stream_->open && stream_->wants_writable && pending_bytes(stream_) <= kStreamPendingLow &&
+         (receiver_ == nullptr || !receiver_->full());
 }
 
-void LocalCall::Deliver(size_t* left) {
+void LocalCall::Deliver(Round* left) {
   owed_ = false;
   if (end_told_) return;
-  for (size_t n = std::min(kResponsesPerRound, *left); !responses_.empty(); --n, --*left) {
-    if (n == 0) return Owe();
+  if (overfull_ && stream_->open) Refuse(Code::kResourceExhausted, kUnread);
+  for (size_t n = kResponsesPerRound; !responses_.empty(); --n, --left->responses) {
+    if (n == 0 || left->over()) return Owe();
+    left->bytes -= std::min(left->bytes, responses_.front().size());
     const std::string response = std::move(responses_.front());
     responses_.pop_front();
     Unqueue(response.size());

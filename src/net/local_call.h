@@ -21,8 +21,8 @@
 namespace quorate::net {
 
 // Invariants: (1) while something is owed to the receiver or the handler (responses, the end, OnWritable),
-// the server's list has this call; (2) the receiver is not called after OnEnd or Abandon; (3) queued_bytes_
-// and held_bytes_ are parts of the server's sums in ServerStats.
+// the server's list has this call; (2) the receiver is not called after OnEnd or Abandon; (3) it has been
+// told of queued_bytes_, which count as its client's.
 class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalCall> {
  public:
   class Receiver {
@@ -33,6 +33,12 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
     virtual void OnEnd(Code code, std::string_view message) = 0;
     // Of what it was given: bytes that its own client has not taken yet.
     virtual size_t pending_bytes() const = 0;
+    // Its client has so much to take that services which can wait should.
+    virtual bool full() = 0;
+    // Whether its client may be given so many bytes more. If not, the call ends with kResourceExhausted.
+    virtual bool MayTake(size_t bytes) = 0;
+    // So many bytes of responses wait for it by now.
+    virtual void OnQueued(size_t bytes) = 0;
   };
 
   struct Request {
@@ -56,9 +62,6 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   // The receiver goes, and is not called any more; a call that has not ended is cancelled. To be called
   // before the pointer is dropped: the call itself may be in the middle of Deliver().
   void Abandon();
-  // So many bytes of the client's requests are kept until they can be sent: they count as held. False: that
-  // is more than its share.
-  bool Hold(size_t bytes);
 
   // From the handle.
   char* RespondInPlace(H2Stream* s, size_t size) override;
@@ -69,12 +72,21 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   std::string_view peer() const override { return peer_; }
   std::string_view tls_common_name() const override { return {}; }
 
+  // What may be delivered in what is left of a round, by all calls. One response of any size may go beyond
+  // it.
+  struct Round {
+    size_t responses = 0;
+    size_t bytes = 0;
+    bool over() const { return responses == 0 || bytes == 0; }
+  };
   // From the server, at the end of a round: hands over what is queued, or a part of it: of the responses at
   // most kResponsesPerRound and *left, which is lessened by them.
   static constexpr size_t kResponsesPerRound = 256;
-  void Deliver(size_t* left);
+  void Deliver(Round* left);
   // Whether Deliver() has something to do now.
-  bool due() const { return !responses_.empty() || (!stream_->open && !end_told_) || WritableDue(); }
+  bool due() const {
+    return !responses_.empty() || (stream_->open ? overfull_ : !end_told_) || WritableDue();
+  }
 
  private:
   LocalCall(ServerImpl* server, std::string peer, Receiver* receiver);
@@ -84,6 +96,8 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   bool WritableDue() const;
   char* Append(size_t size);
   void Unqueue(size_t bytes);
+  // Whether the receiver takes a response of that size.
+  bool MayAppend(size_t size);
   void Owe();
   // Ends the call from our side, and tells its owner.
   void Refuse(Code code, std::string_view message);
@@ -95,8 +109,8 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   H2Stream* stream_;
   std::deque<std::string> responses_;
   size_t queued_bytes_ = 0;
-  size_t held_bytes_ = 0;
   bool owed_ = false;      // In the server's list.
+  bool overfull_ = false;  // A message was refused: the call is to be ended.
   bool end_told_ = false;  // To the receiver.
   Code code_ = Code::kOk;
   std::string message_;

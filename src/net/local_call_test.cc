@@ -26,9 +26,15 @@ class Recorder : public LocalCall::Receiver {
     text = m;
   }
   size_t pending_bytes() const override { return pending; }
+  bool full() override { return is_full; }
+  bool MayTake(size_t bytes) override { return queued + bytes <= room; }
+  void OnQueued(size_t bytes) override { queued = bytes; }
 
   std::vector<std::string> responses;
   size_t pending = 0;
+  size_t queued = 0;
+  size_t room = size_t{1} << 40;
+  bool is_full = false;
   bool keeps = false;  // Its client reads nothing.
   std::function<void()> on_response;
   int ends = 0;
@@ -169,7 +175,7 @@ TEST_F(LocalCallTest, OneRoundDeliversAPart) {
   constexpr size_t kMessages = 2 * LocalCall::kResponsesPerRound + 1;
   const auto call = Open("/t.T/Stream");
   for (size_t i = 0; i < kMessages; ++i) call->Send("m");
-  EXPECT_EQ(kMessages, server_->stats().output_bytes_held);
+  EXPECT_EQ(kMessages, client_.queued);
   for (size_t round = 1; round <= 2; ++round) {
     Rounds(1);
     EXPECT_EQ(round * LocalCall::kResponsesPerRound, client_.responses.size());
@@ -178,25 +184,87 @@ TEST_F(LocalCallTest, OneRoundDeliversAPart) {
   Rounds(1);
   EXPECT_EQ(kMessages, client_.responses.size());
   EXPECT_EQ(1, client_.ends);
-  EXPECT_EQ(0u, server_->stats().output_bytes_held);
+  EXPECT_EQ(0u, client_.queued);
 }
 
-TEST_F(LocalCallTest, WhatIsHeldCounts) {
-  ServerOptions options;
-  options.message_bytes_max = 1000;
-  options.request_bytes_in_all_max = 10'000;
-  Start(options);
-  auto first = Open("/t.T/Stream");
-  const auto second = Open("/t.T/Stream");
-  EXPECT_TRUE(first->Hold(10'000));
-  EXPECT_EQ(10'000u, server_->stats().request_bytes_held);
-  EXPECT_TRUE(second->Hold(5'000));  // No more than its share.
-  EXPECT_FALSE(second->Hold(10'001));
-  second->Hold(0);
-  first.reset();
-  EXPECT_EQ(0u, server_->stats().request_bytes_held);
-  second->Abandon();
+TEST_F(LocalCallTest, OneRoundDeliversSoManyBytes) {
+  Start();
+  const std::string message(300'000, 'm');
+  std::vector<std::shared_ptr<LocalCall>> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(Open("/t.T/Stream"));
+  for (const auto& call : calls) {
+    for (int i = 0; i < 4; ++i) call->Send(message);
+  }
+  // A megabyte, and what one message goes beyond it.
+  for (const size_t expected : {4u, 8u, 12u, 16u}) {
+    Rounds(1);
+    EXPECT_EQ(expected, client_.responses.size());
+  }
+  for (const auto& call : calls) call->Abandon();
   Rounds();
+}
+
+TEST_F(LocalCallTest, TheReceiverIsToldWhatWaitsForIt) {
+  Start();
+  const auto call = Open("/t.T/Echo");
+  call->Send("hello");
+  EXPECT_EQ(5u, client_.queued);
+  Rounds(1);
+  EXPECT_EQ(0u, client_.queued);
+}
+
+TEST_F(LocalCallTest, AnswersThatItsClientMayNotTakeAreRefused) {
+  Start();
+  client_.room = 5'000;
+  const auto small = Open("/t.T/Echo");
+  const auto large = Open("/t.T/Echo");
+  small->Send(std::string(1000, 's'));  // However much waits.
+  large->Send(std::string(5'000, 'l'));
+  EXPECT_EQ(1000u, client_.queued);
+  Rounds(1);
+  EXPECT_EQ(1u, client_.responses.size());
+  EXPECT_EQ(2, client_.ends);
+  EXPECT_EQ(Code::kResourceExhausted, client_.code);
+  EXPECT_NE(std::string::npos, client_.text.find("read them first")) << client_.text;
+}
+
+TEST_F(LocalCallTest, AStreamEndsWithWhatItsClientMayNotTake) {
+  Start();
+  client_.room = 5'000;
+  const auto call = Open("/t.T/Stream");
+  call->Send(std::string(4'000, 'a'));
+  call->Send(std::string(4'000, 'b'));
+  call->Send("c");
+  EXPECT_EQ(0, client_.ends);
+  Rounds(1);
+  EXPECT_EQ(1u, client_.responses.size());
+  EXPECT_EQ(1, client_.ends);
+  EXPECT_EQ(Code::kResourceExhausted, client_.code);
+  EXPECT_EQ("closed 8", log_.back() == "destroyed" ? log_[log_.size() - 2] : log_.back());
+}
+
+TEST_F(LocalCallTest, AnAnswerIsNoLargerThanAnyClientTakes) {
+  Start();
+  const auto call = Open("/t.T/Wait");
+  call->Send("w");
+  EXPECT_EQ(nullptr, waiting_[0].RespondInPlace(size_t{0x80000000}));
+  Rounds(1);
+  EXPECT_EQ(Code::kResourceExhausted, client_.code);
+  EXPECT_EQ("grpc: trying to send message larger than max (2147483648 vs. 2147483647)", client_.text);
+}
+
+TEST_F(LocalCallTest, TheHandlerWaitsForAFullClient) {
+  Start();
+  left_ = 3;
+  client_.is_full = true;
+  const auto call = Open("/t.T/Source");
+  call->Send("go");
+  Rounds();
+  EXPECT_EQ(0, client_.ends);
+  client_.is_full = false;
+  Rounds();
+  EXPECT_EQ(1, client_.ends);
+  EXPECT_EQ(3u, client_.responses.size());
 }
 
 TEST_F(LocalCallTest, TheDeadlineEndsBothSides) {

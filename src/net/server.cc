@@ -40,12 +40,14 @@ constexpr int kTcpKeepAliveSeconds = 30;
 // share.
 constexpr rlim_t kFilesReserved = 150;
 constexpr rlim_t kServers = 5;
-constexpr size_t kHandshakesShare = 4;  // Four servers' quarters are the fifth share.
+// Four servers have a door each, which holds up to twice what it lets wait: the fifth share.
+constexpr size_t kHandshakesShare = 8;
 constexpr rlim_t kConnectionsMin = 16;
 // 50,000 idle connections hold about 700 MB.
 constexpr rlim_t kConnectionsMax = 50'000;
 // Of local calls, handed over in one round: each is made into another form, which takes as long as a request.
 constexpr size_t kResponsesPerRound = 1024;
+constexpr size_t kResponseBytesPerRound = 1024 * 1024;
 // Of a path that is named in an error.
 constexpr size_t kUnknownPathBytesMax = 1024;
 // Between two warnings that a server is full.
@@ -314,6 +316,7 @@ void ServerImpl::Bury(Connection* connection) {
   auto it = connections_.find(connection);
   QUORATE_CHECK(it != connections_.end());
   std::erase_if(idle_, [connection](const Idle& idle) { return idle.connection == connection; });
+  waiting_for_others_.erase(connection);
   buried_.push_back(std::move(it->second));
   connections_.erase(it);
   --stats.connections_open;
@@ -323,9 +326,9 @@ void ServerImpl::Bury(Connection* connection) {
 void ServerImpl::DeliverOwed() {
   if (owed_.empty()) return;
   std::vector<std::weak_ptr<LocalCall>> owed = std::exchange(owed_, {});
-  size_t left = kResponsesPerRound;
+  LocalCall::Round left{.responses = kResponsesPerRound, .bytes = kResponseBytesPerRound};
   size_t done = 0;
-  for (; done < owed.size() && left > 0; ++done) {
+  for (; done < owed.size() && !left.over(); ++done) {
     if (const std::shared_ptr<LocalCall> call = owed[done].lock(); call != nullptr) call->Deliver(&left);
   }
   if (done == owed.size()) return;
@@ -337,6 +340,9 @@ void ServerImpl::DeliverOwed() {
 
 void ServerImpl::EndOfRound() {
   DeliverOwed();
+  if (!waiting_for_others_.empty() && stats.output_bytes_held <= options_.output_bytes_in_all_max) {
+    for (Connection* connection : std::exchange(waiting_for_others_, {})) connection->MarkDirty();
+  }
   dirty_now_.swap(dirty_);
   for (Connection* connection : dirty_now_) connection->Flush();
   dirty_now_.clear();

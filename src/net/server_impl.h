@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/hash.h"
@@ -82,6 +83,17 @@ class ServerImpl {
     return all > max && own > max / std::max<size_t>(connections_.size(), 1);
   }
 
+  // The same of answers: whether `more` bytes on top of what a client holds are too much for it. Who has read
+  // everything gets one answer more, whatever the others hold, as long as that is not the double of what all
+  // may.
+  bool TooMuchOutput(uint64_t held, uint64_t more) const {
+    const size_t max = options_.output_bytes_in_all_max;
+    if (held == 0 && stats.output_bytes_held <= 2 * uint64_t{max}) return false;
+    return OverShare(held + more, stats.output_bytes_held, max);
+  }
+  // Its AfterFlush is called at the end of a round in which all hold no more than they may.
+  void WakeWhenLessIsHeld(Connection* connection) { waiting_for_others_.insert(connection); }
+
   // Shared by all connections, for the length of one read or one message.
   char* read_buffer() { return read_buffer_.get(); }
   std::string& scratch() { return scratch_; }
@@ -139,6 +151,7 @@ class ServerImpl {
   std::vector<std::weak_ptr<LocalCall>> owed_;  // Local calls.
   std::vector<Connection*> dirty_;
   std::vector<Connection*> dirty_now_;
+  std::unordered_set<Connection*> waiting_for_others_;
   std::vector<std::unique_ptr<Connection>> buried_;
   std::vector<std::unique_ptr<StreamHandler>> buried_handlers_;
 };

@@ -43,6 +43,10 @@ class WebSocket : public HttpBodySink, public std::enable_shared_from_this<WebSo
   void Close(uint16_t code, std::string_view reason);
   size_t pending_bytes() const { return reply_.pending_bytes(); }
   bool full() { return reply_.full(); }
+  // As HttpReply's.
+  bool HoldRequest(size_t bytes) { return reply_.HoldRequest(bytes); }
+  void HoldOutput(size_t bytes) { reply_.HoldOutput(bytes); }
+  bool MayTake(size_t bytes) { return reply_.MayTake(bytes); }
   // While paused, the receiver gets at most what has been read already, and the client must wait.
   void PauseReading(bool paused) { reply_.PauseBody(paused); }
 

@@ -62,7 +62,10 @@ void V2MemberChange::Start(const net::HttpRequest& request, std::string_view ite
   peer_ = request.peer;
   method_ = request.method;
   if (!ReadRequest(request, item)) return;
-  reply_.OnClosed([self = shared_from_this()] { self->call_.reset(); });
+  reply_.OnClosed([self = shared_from_this()] {
+    if (self->call_ != nullptr) self->call_->Abandon();
+    self->call_.reset();
+  });
   if (member_.auth().enabled()) return LogIn(request);
   Change();
 }

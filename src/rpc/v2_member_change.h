@@ -23,6 +23,9 @@ class V2MemberChange : public net::LocalCall::Receiver, public std::enable_share
   void OnResponse(std::string_view message) override { response_ = message; }
   void OnEnd(net::Code code, std::string_view message) override;
   size_t pending_bytes() const override { return 0; }
+  bool full() override { return false; }
+  bool MayTake(size_t) override { return true; }  // Answers of a few bytes.
+  void OnQueued(size_t) override {}
 
  private:
   // What is to be called; false: the request was answered instead.
