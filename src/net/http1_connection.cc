@@ -1,8 +1,6 @@
 #include "net/http1_connection.h"
 
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/core/buffers_range.hpp>
-#include <boost/beast/http/parser.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -11,60 +9,13 @@
 
 #include "base/check.h"
 #include "base/wipe.h"
+#include "net/http1_parser.h"
 #include "net/http_date.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
 
 namespace quorate::net {
 namespace http = boost::beast::http;
-
-namespace {
-
-// Collects a body, or hands it to a sink as it is parsed.
-struct RequestBody {
-  struct value_type {
-    ~value_type() { Wipe(&text); }
-
-    std::string text;
-    std::shared_ptr<HttpBodySink>* sink = nullptr;  // The connection's; empty: collect.
-    const bool* over = nullptr;                     // Nobody wants more of it.
-  };
-
-  class reader {
-   public:
-    template <bool IsRequest, typename Fields>
-    reader(http::header<IsRequest, Fields>&, value_type& body) : body_(body) {}
-    void init(const boost::optional<uint64_t>&, boost::system::error_code& error) { error = {}; }
-    template <typename Buffers>
-    size_t put(const Buffers& buffers, boost::system::error_code& error) {
-      error = {};
-      size_t size = 0;
-      for (const boost::asio::const_buffer buffer : boost::beast::buffers_range_ref(buffers)) {
-        const std::string_view bytes(static_cast<const char*>(buffer.data()), buffer.size());
-        size += bytes.size();
-        if (*body_.over || bytes.empty()) continue;
-        if (*body_.sink == nullptr) {
-          AppendWiping(&body_.text, bytes);
-        } else {
-          const std::shared_ptr<HttpBodySink> sink = *body_.sink;
-          sink->OnBytes(bytes);
-        }
-      }
-      return size;
-    }
-    void finish(boost::system::error_code& error) { error = {}; }
-
-   private:
-    value_type& body_;
-  };
-};
-
-}  // namespace
-
-struct Http1Parser {
-  // The fields are overwritten when they go: they may hold credentials.
-  http::request_parser<RequestBody, WipingAllocator<char>> beast;
-};
 
 namespace {
 
@@ -290,6 +241,13 @@ bool Http1Connection::ParseOne() {
 
 bool Http1Connection::OnHeader() {
   parser_->beast.eager(true);
+  // Where another coding's body ends can't be known: what follows might be taken for a request (RFC
+  // 9112, 6.3).
+  const auto coding = parser_->beast.get().find(http::field::transfer_encoding);
+  if (coding != parser_->beast.get().end() && !boost::beast::iequals(coding->value(), "chunked")) {
+    RefuseInput(501);
+    return false;
+  }
   if (server_->http_body_handler) {
     const HttpRequest request = BuildRequest();
     sink_ = server_->http_body_handler(request);

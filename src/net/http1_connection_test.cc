@@ -81,6 +81,16 @@ TEST_F(Http1Test, InputMayBeSplitAnywhere) {
   EXPECT_EQ("abcde", requests_[0].body);
 }
 
+TEST_F(Http1Test, ABodyInAnotherCodingIsNoRequest) {
+  Start();
+  const std::string answer =
+      Ask("POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: "
+          "h\r\n\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 501 Not Implemented\r\n")) << answer;
+  EXPECT_NE(std::string::npos, answer.find("Connection: close\r\n"));
+  EXPECT_TRUE(requests_.empty());
+}
+
 TEST_F(Http1Test, PipelinedRequestsAreAnsweredInOrder) {
   Start();
   RawClient raw(&loop_, port_);

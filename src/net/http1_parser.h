@@ -1,0 +1,61 @@
+// Boost.Beast's parser of HTTP/1 requests, as a connection uses it. Internal.
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/buffers_range.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/wipe.h"
+#include "net/http.h"
+
+namespace quorate::net {
+
+// Collects a body, or hands it to a sink as it is parsed.
+struct RequestBody {
+  struct value_type {
+    ~value_type() { Wipe(&text); }
+
+    std::string text;
+    std::shared_ptr<HttpBodySink>* sink = nullptr;  // The connection's; empty: collect.
+    const bool* over = nullptr;                     // Nobody wants more of it.
+  };
+
+  class reader {
+   public:
+    template <bool IsRequest, typename Fields>
+    reader(boost::beast::http::header<IsRequest, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<uint64_t>&, boost::system::error_code& error) { error = {}; }
+    template <typename Buffers>
+    size_t put(const Buffers& buffers, boost::system::error_code& error) {
+      error = {};
+      size_t size = 0;
+      for (const boost::asio::const_buffer buffer : boost::beast::buffers_range_ref(buffers)) {
+        const std::string_view bytes(static_cast<const char*>(buffer.data()), buffer.size());
+        size += bytes.size();
+        if (*body_.over || bytes.empty()) continue;
+        if (*body_.sink == nullptr) {
+          AppendWiping(&body_.text, bytes);
+        } else {
+          const std::shared_ptr<HttpBodySink> sink = *body_.sink;
+          sink->OnBytes(bytes);
+        }
+      }
+      return size;
+    }
+    void finish(boost::system::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+
+struct Http1Parser {
+  // The fields are overwritten when they go: they may hold credentials.
+  boost::beast::http::request_parser<RequestBody, WipingAllocator<char>> beast;
+};
+
+}  // namespace quorate::net
