@@ -1,8 +1,8 @@
 """Random requests about users, roles and permissions, and requests of those users.
 
-A step is who asks what, and through which door: `caller` is a user's name (his last token is sent, whichever door gave it),
-None (no token) or WRONG. It never looks at answers, so one seed gives one sequence whatever the servers do. Left out is what etcd 3.4.23 decides otherwise than
-its successors since their advisories: docs/security.md.
+A step is who asks what, and through which door: `caller` is a user's name (his last token is sent, whichever door gave
+it), None (no token) or WRONG. It never looks at answers, so one seed gives one sequence whatever the servers do. Left out
+is what etcd 3.4.23 decides otherwise than its successors since their advisories: docs/security.md.
 """
 
 import dataclasses
