@@ -19,6 +19,7 @@ import attacker
 import certificates
 import grpc
 import member
+import places
 import tls_probe
 import users
 import websocket
@@ -221,6 +222,7 @@ WAYS = [name for name, value in vars(Doors).items()
 
 
 @unittest.skipIf(tls_probe.etcd_in_our_role(), "the original doesn't promise it")
+@unittest.skipIf(places.sanitized(), "a sanitizer's shadow of the memory has terabytes to search")
 class MemoryTest(unittest.TestCase):
     def setUp(self):
         server = member.quorate(flags=["--log-level", "debug", "--new-cluster-version", "3.5", "--bcrypt-cost", "4"])
