@@ -33,7 +33,9 @@ _FAMILIES = (("etcd_server_", "The server"), ("etcd_cluster_", "The cluster"), (
 def flags_page(help_text):
     lines = ["# Every flag", "", "Made by `docs/make_reference.py` from `quorate --help`.", "",
              "A flag `--some-flag` is also the variable `ETCD_SOME_FLAG` and the key `some-flag` of the file that `--config-file`",
-             "names. A flag wins over a variable; with the file neither counts. What etcd does not have is marked."]
+             "names. A flag wins over a variable; with the file neither counts. What etcd does not have is marked.", "",
+             "The file is read as etcd reads it: keys in any case, the last of equal keys counts, merge keys (`<<`) and YAML 1.1's",
+             "booleans (`yes`, `on`) work, durations are integer nanoseconds. Only here a text that looks like a number needs no quotes."]
     section, flag = None, None
     for line in help_text.splitlines():
         if re.match(r"^[A-Z][\w /-]*:$", line) and line != "Usage:":

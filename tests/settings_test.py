@@ -90,6 +90,19 @@ class SettingsTest(unittest.TestCase):
             server.start()
             self.assertIn("from-file", server.ctl("member", "list").stdout)
 
+    def test_ports_that_are_none(self):
+        """Refused, and not taken modulo 65536; without a number any free one serves."""
+        for flag in ("--listen-client-urls", "--listen-peer-urls", "--listen-metrics-urls"):
+            for port in ("65536", "99999", "99999999999999999999"):
+                with member.quorate() as server, self.subTest(f"{flag} {port}"):
+                    with self.assertRaises(member.StartError) as refused:
+                        server.flags = [flag, f"http://127.0.0.1:{port}"]
+                        server.start()
+                    self.assertEqual(refused.exception.code, 1)
+                    self.assertIn(f"address {port}: invalid port", refused.exception.log)
+        with member.quorate(flags=["--listen-metrics-urls", "http://127.0.0.1:"]) as server:
+            server.start()
+
     def test_environment_starts_it(self):
         with member.quorate() as server:
             peer = f"http://127.0.0.1:{server.peer_port}"

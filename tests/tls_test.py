@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -247,7 +248,7 @@ class ClientCertificateTest(TlsCase):
                 self.ca.write_crl(crl, der)
                 self.assert_refused(one, self.ca.credentials(victim), "a revoked one")
                 self.assert_served(one, self.ca.credentials(self.client))
-                # Without a readable list etcd lets nobody in; ours goes on with what it read last.
+                # Without a readable list nobody is let in, as in etcd.
                 crl.unlink()
                 self.assert_refused(one, self.ca.credentials(victim), "a revoked one, without the list")
                 crl.write_text("no list\n")
@@ -291,6 +292,12 @@ class ClientCertificateTest(TlsCase):
         pretender = self.ca.issue("pretender", common_name="client.example.com", names=("a.example.org",),
                                   usage="clientAuth")
         self.assert_refused(one, self.ca.credentials(pretender), "a client with the name as common name only")
+
+    def test_an_empty_list_of_names_restricts_nobody(self):
+        """As in 3.4: `--peer-cert-allowed-cn=$CN` without a CN."""
+        one = self.mutual("--client-cert-allowed-hostname", "")
+        self.assert_served(one, self.ca.credentials(self.client))
+        self.assert_refused(one, self.ca.credentials(), "nobody")
 
     def test_several_allowed_hostnames(self):
         self.needs("lists in --client-cert-allowed-hostname")
@@ -373,12 +380,41 @@ class StartTest(TlsCase):
         self.assertIn("TLS key/cert (--cert-file, --key-file) must be provided for client url "
                       f"{one.url} with HTTPS scheme", refused.exception.log)
 
+    def test_an_empty_argument_is_refused(self):
+        """What follows it would be lost: here that clients must have certificates."""
+        self.assert_refuses_to_start("is not a valid flag", "", "--client-cert-auth", "--trusted-ca-file", self.ca.cert)
+
     def test_files_that_are_not_there_or_not_that(self):
         missing = str(self.directory / "missing")
         self.assert_refuses_to_start(missing, "--cert-file", missing)
         self.assert_refuses_to_start(missing, "--key-file", missing)
         self.assert_refuses_to_start(missing, "--trusted-ca-file", missing)
         self.assert_refuses_to_start("private key", "--key-file", self.client.key)
+
+    def test_without_the_revocation_list(self):
+        """It may be written later: until then nobody who shows a certificate is let in."""
+        crl = self.directory / "later.crl"
+        one = self.mutual("--client-crl-file", crl, start=False).spawn()
+        deadline = time.monotonic() + member.START_SECONDS
+        while curl(one.url + "/version", one.credentials).exit == 7:  # Not listening yet.
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assert_refused(one, one.credentials, "a client, while there is no list")
+        self.assertIn(str(crl), one.log())
+        self.ca.write_crl(crl, False)
+        one.wait_healthy()
+        self.assert_served(one, one.credentials)
+        crl.unlink()
+        asks_for_none = self.server("--client-crl-file", crl)
+        self.assert_served(asks_for_none, asks_for_none.credentials)
+
+    def test_an_authority_beside_a_damaged_one(self):
+        bundle = self.directory / "bundle.pem"
+        whole = self.ca.cert.read_text()
+        bundle.write_text(whole + self.other_ca.cert.read_text()[:200])
+        one = self.server("--client-cert-auth", "--trusted-ca-file", bundle, client=self.client)
+        self.assert_served(one, one.credentials)
+        self.assert_refused(one, self.ca.credentials(self.other_ca.issue("foreign-2")), "another authority's")
 
     def test_plain_url_with_certificates_stays_plain(self):
         one = self.server(start=False)

@@ -30,17 +30,51 @@ Owned<BIO> BioOf(const std::string& content) {
 // A key that needs a password is refused, instead of asking for one on the terminal.
 int NoPassword(char*, int, int, void*) { return -1; }
 
-// All certificates of a PEM file, in order; what is between them is passed over.
-StatusOr<std::vector<Owned<X509>>> ParseCertificates(const std::string& content, const std::string& path) {
-  std::vector<Owned<X509>> all;
-  const Owned<BIO> bio = BioOf(content);
-  ERR_clear_error();
-  while (Owned<X509> one{PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)}) {
-    all.push_back(std::move(one));
+// The text from each "-----BEGIN " at a line's start up to the next.
+std::vector<std::string> PemBlocks(const std::string& content) {
+  constexpr std::string_view kBegin = "-----BEGIN ";
+  std::vector<size_t> starts;
+  for (size_t at = content.find(kBegin); at != std::string::npos; at = content.find(kBegin, at + 1)) {
+    if (at == 0 || content[at - 1] == '\n') starts.push_back(at);
   }
-  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  const std::string error = TlsErrorText();
-  if (!at_end) return InvalidArgument(path + ": not a PEM file of certificates: " + error);
+  std::vector<std::string> blocks;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const size_t end = i + 1 < starts.size() ? starts[i + 1] : content.size();
+    blocks.push_back(content.substr(starts[i], end - starts[i]));
+  }
+  return blocks;
+}
+
+// All certificates of a PEM file, in order; what is between them is passed over. With `lenient`, so is a
+// block that is damaged or cut off, with a warning, when there are others: etcd starts with such a file.
+StatusOr<std::vector<Owned<X509>>> ParseCertificates(const std::string& content, const std::string& path,
+                                                     bool lenient) {
+  std::vector<Owned<X509>> all;
+  std::string damage;
+  for (const std::string& block : PemBlocks(content)) {
+    const Owned<BIO> bio = BioOf(block);
+    ERR_clear_error();
+    if (Owned<X509> one{PEM_read_bio_X509(bio.get(), nullptr, NoPassword, nullptr)}) {
+      all.push_back(std::move(one));
+      continue;
+    }
+    const unsigned long error = ERR_peek_last_error();
+    const bool other_kind = ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+    const bool no_certificate = ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) == ERR_R_ASN1_LIB;
+    const std::string text = TlsErrorText();
+    if (other_kind) continue;
+    if (no_certificate || !lenient) {
+      return InvalidArgument(path + ": not a PEM file of certificates: " + text);
+    }
+    damage = text;
+  }
+  if (!damage.empty() && all.empty()) {
+    return InvalidArgument(path + ": not a PEM file of certificates: " + damage);
+  }
+  if (!damage.empty()) {
+    LOG_WARN("a certificate in a file is damaged or cut off, and ignored", {"path", path},
+             {"certificates-read", all.size()}, {"error", damage});
+  }
   return all;
 }
 
@@ -105,7 +139,11 @@ StatusOr<std::shared_ptr<TlsContext>> TlsContext::Make(Role role, TlsSettings se
   std::shared_ptr<TlsContext> context(new TlsContext(role, std::move(settings)));
   const std::lock_guard lock(context->mutex_);
   QUORATE_RETURN_IF_ERROR(context->LoadContext());
-  QUORATE_RETURN_IF_ERROR(context->LoadPolicy());
+  if (const Status status = context->LoadPolicy(); !status.ok()) {
+    LOG_WARN(
+        "the revocation list can't be read; the server starts, but certificates are refused until it can",
+        {"error", Message(status)}, {"crl-file", context->crl_.path()});
+  }
   return context;
 }
 
@@ -203,6 +241,7 @@ void TlsContext::SetVerification(SSL_CTX* context) {
 
 Status TlsContext::UseCertificate(SSL_CTX* context) {
   if (!cert_.named()) return absl::OkStatus();
+  const bool lenient = context_ == nullptr;
   const StatusOr<std::string> cert_text = cert_.Read();
   StatusOr<std::string> key_text = key_.Read();
   QUORATE_RETURN_IF_ERROR(cert_text.status());
@@ -214,7 +253,8 @@ Status TlsContext::UseCertificate(SSL_CTX* context) {
   if (key == nullptr) {
     return InvalidArgument(key_.path() + ": no PEM private key without a password: " + TlsErrorText());
   }
-  QUORATE_ASSIGN_OR_RETURN(std::vector<Owned<X509>> chain, ParseCertificates(*cert_text, cert_.path()));
+  QUORATE_ASSIGN_OR_RETURN(std::vector<Owned<X509>> chain,
+                           ParseCertificates(*cert_text, cert_.path(), lenient));
   if (chain.empty()) return InvalidArgument(cert_.path() + ": no PEM certificate in it");
   if (X509_check_private_key(chain.front().get(), key.get()) != 1) {
     ERR_clear_error();
@@ -243,8 +283,10 @@ Status TlsContext::UseTrust(SSL_CTX* context) {
     ERR_clear_error();
     return absl::OkStatus();
   }
+  const bool lenient = context_ == nullptr;
   QUORATE_ASSIGN_OR_RETURN(const std::string text, trust_.Read());
-  QUORATE_ASSIGN_OR_RETURN(const std::vector<Owned<X509>> all, ParseCertificates(text, trust_.path()));
+  QUORATE_ASSIGN_OR_RETURN(const std::vector<Owned<X509>> all,
+                           ParseCertificates(text, trust_.path(), lenient));
   if (all.empty()) return InvalidArgument(trust_.path() + ": no PEM certificate in it");
   for (const Owned<X509>& one : all) {
     if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()) != 1) {

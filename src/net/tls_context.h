@@ -73,7 +73,8 @@ class TlsContext {
  public:
   enum class Role { kServer, kClient };
 
-  // Reads all files. Errors name the file; texts are etcd's where it has them.
+  // Reads all files. Errors name the file; texts are etcd's where it has them. A revocation list that can't
+  // be read is none, but for a warning.
   static StatusOr<std::shared_ptr<TlsContext>> Make(Role role, TlsSettings settings);
 
   // From the files as they are now, or as they last were in order.

@@ -31,6 +31,12 @@ class TlsContextTest : public testing::Test {
     EXPECT_TRUE(session.ok());
     return NamesOfShown(session->ssl.get());
   }
+  // Why a new session would accept no certificate; empty when it would.
+  static std::string ListError(TlsContext* context) {
+    const StatusOr<TlsSession> session = context->NewSession();
+    EXPECT_TRUE(session.ok());
+    return session->policy->crl_error;
+  }
   static std::string NamesOfShown(SSL* ssl) {
     char text[256] = "";
     X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get_certificate(ssl)), NID_commonName, text,
@@ -64,15 +70,6 @@ TEST_F(TlsContextTest, RefusesWhatCantServe) {
   s.trusted_ca_file = directory_.Write("ca.pem", "no certificate\n");
   EXPECT_THAT(Error(s), HasSubstr("ca.pem: no PEM certificate in it"));
   s = Settings();
-  s.crl_file = directory_.Write("crl.pem", "no list\n");
-  EXPECT_THAT(Error(s), HasSubstr("crl.pem: no certificate revocation list"));
-  const std::string list = authority_.Revoke({77});
-  s.crl_file = directory_.Write("crl.pem", list + list);
-  EXPECT_EQ("", Error(s));
-  s.crl_file = directory_.Write("crl.pem", list + list.substr(0, list.size() / 2));
-  EXPECT_THAT(Error(s),
-              HasSubstr("crl.pem: the certificate revocation list after the first 1 can't be read"));
-  s = Settings();
   s.allowed_common_names = {"a"};
   s.allowed_hostnames = {"b"};
   EXPECT_THAT(Error(s), HasSubstr("mutually exclusive"));
@@ -81,6 +78,51 @@ TEST_F(TlsContextTest, RefusesWhatCantServe) {
   EXPECT_EQ("unexpected TLS cipher suite \"x\"", Error(s));
   // A client needs no certificate.
   EXPECT_EQ("", Error({}, TlsContext::Role::kClient));
+}
+
+// As etcd: a list that is written after the server has started must not keep it from starting.
+TEST_F(TlsContextTest, StartsWithoutTheRevocationListAndRefusesCertificates) {
+  TlsSettings s = Settings();
+  s.crl_file = directory_.path() + "/crl.pem";
+  const auto context = *TlsContext::Make(TlsContext::Role::kServer, s);
+  EXPECT_EQ("open " + s.crl_file + ": No such file or directory", ListError(context.get()));
+  const std::string list = authority_.Revoke({77});
+  directory_.Write("crl.pem", list + list);
+  EXPECT_EQ("", ListError(context.get()));
+  directory_.Write("crl.pem", list + list.substr(0, list.size() / 2));
+  EXPECT_THAT(ListError(context.get()),
+              HasSubstr("crl.pem: the certificate revocation list after the first 1 can't be read"));
+  EXPECT_THAT(ListError((*TlsContext::Make(TlsContext::Role::kServer, s)).get()),
+              HasSubstr("after the first 1 can't be read"));
+  directory_.Write("crl.pem", "no list\n");
+  EXPECT_THAT(ListError((*TlsContext::Make(TlsContext::Role::kServer, s)).get()),
+              HasSubstr("crl.pem: no certificate revocation list"));
+}
+
+// What is damaged beside a certificate is passed over at the start, as in etcd. Later, files that were whole
+// serve on.
+TEST_F(TlsContextTest, DamageBesideACertificate) {
+  const TestPem other = authority_.Issue({.common_name = "other"});
+  const std::string cut = other.cert.substr(0, other.cert.size() / 2);
+  for (const std::string& damage :
+       {cut, cut + "\n", std::string("-----BEGIN CERTIFICATE-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")}) {
+    TlsSettings s = Settings();
+    const std::string good = authority_.Issue({.common_name = "good"}).cert;
+    s.trusted_ca_file = directory_.Write("ca.pem", good + damage);
+    EXPECT_EQ("", Error(s)) << damage;
+    s.trusted_ca_file = directory_.Write("ca.pem", damage + "\n" + good);
+    EXPECT_EQ("", Error(s)) << damage;
+    s.trusted_ca_file = directory_.Write("ca.pem", damage);
+    EXPECT_THAT(Error(s), HasSubstr("ca.pem: not a PEM file of certificates")) << damage;
+  }
+  const TlsSettings settings = Settings();
+  const auto context = *TlsContext::Make(TlsContext::Role::kServer, settings);
+  directory_.Write("key.pem", other.key);
+  directory_.Write("cert.pem", other.cert + cut);
+  EXPECT_EQ("server", Shown(context.get()));
+  directory_.Write("cert.pem", other.cert + "trash\n");
+  EXPECT_EQ("other", Shown(context.get()));
 }
 
 TEST_F(TlsContextTest, NoSecretIsInAnError) {

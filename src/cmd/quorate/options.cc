@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "cmd/cli/go_syntax.h"
@@ -69,7 +70,7 @@ struct Args {
   ArgsOutcome outcome = ArgsOutcome::kOk;
   std::string error;
   std::vector<Given> given;
-  std::string stray;  // The first argument that is no flag.
+  std::optional<std::string> stray;  // The first argument that is no flag; may be empty.
   bool version = false;
 };
 
@@ -333,7 +334,7 @@ ParseResult ParseOptions(std::string_view program, const std::vector<std::string
     result.err = parsed.error + "\n" + UsageText(program);
     return result;
   }
-  if (!parsed.stray.empty()) return Fail(std::move(result), GoQuote(parsed.stray) + " is not a valid flag");
+  if (parsed.stray) return Fail(std::move(result), GoQuote(*parsed.stray) + " is not a valid flag");
   if (parsed.version) {
     result.out = VersionText(program);
     return result;

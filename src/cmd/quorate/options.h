@@ -35,6 +35,8 @@ struct Url {
 
   std::string HostPort() const;
   std::string String() const;
+  // Of one that is not a unix socket. 0, any free one, when none is given. InvalidArgument with Go's text.
+  StatusOr<uint16_t> PortNumber() const;
   bool IsTls() const { return scheme == "https" || scheme == "unixs"; }
   bool IsUnix() const { return scheme == "unix" || scheme == "unixs"; }
   friend bool operator==(const Url&, const Url&) = default;

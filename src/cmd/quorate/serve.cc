@@ -73,12 +73,13 @@ Status ListenOn(net::Server& server, const std::vector<Url>& urls, const Options
       continue;
     }
     // Where a socket may be bound is checked by the parser: an address or "localhost".
-    const auto port = static_cast<uint16_t>(std::stoul(url.port));
+    QUORATE_ASSIGN_OR_RETURN(const uint16_t port, url.PortNumber());
     const auto bound = server.Listen(url.host, port, listen);
     if (!bound.ok()) {
       return MakeStatus(bound.status().code(),
                         "listen on " + url.String() + ": " + std::string(Message(bound.status())));
     }
+    if (port == 0) LOG_INFO("listening on a free port", {"url", url.String()}, {"port", *bound});
   }
   return absl::OkStatus();
 }

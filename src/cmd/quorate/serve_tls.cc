@@ -1,6 +1,7 @@
 #include "cmd/quorate/serve_tls.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,19 @@ bool AnyTls(const std::vector<Url>& urls) {
 
 int VersionNumber(const std::string& text) { return text == "TLS1.3" ? 13 : text == "TLS1.2" ? 12 : 0; }
 
+// No certificate has an empty name. In 3.4 an empty list restricts nobody, and `--peer-cert-allowed-cn=$CN`
+// without a CN must not shut out all others when its member is replaced.
+std::vector<std::string> AllowedNames(const std::vector<std::string>& given) {
+  std::vector<std::string> names;
+  std::copy_if(given.begin(), given.end(), std::back_inserter(names),
+               [](const std::string& name) { return !name.empty(); });
+  if (names.size() < given.size()) {
+    LOG_WARN("an empty name among the allowed common names or host names of certificates is ignored",
+             {"names-left", names}, {"restricted", !names.empty()});
+  }
+  return names;
+}
+
 net::TlsSettings ToSettings(const TlsOptions& tls, const Options& options) {
   net::TlsSettings s;
   s.cert_file = tls.cert_file;
@@ -26,8 +40,8 @@ net::TlsSettings ToSettings(const TlsOptions& tls, const Options& options) {
   s.trusted_ca_file = tls.trusted_ca_file;
   s.crl_file = tls.crl_file;
   s.client_cert_auth = tls.client_cert_auth;
-  s.allowed_common_names = tls.allowed_cns;
-  s.allowed_hostnames = tls.allowed_hostnames;
+  s.allowed_common_names = AllowedNames(tls.allowed_cns);
+  s.allowed_hostnames = AllowedNames(tls.allowed_hostnames);
   s.cipher_suites = options.cipher_suites;
   s.min_version = std::max(VersionNumber(options.tls_min_version), 12);
   s.max_version = VersionNumber(options.tls_max_version);

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "cmd/cli/go_syntax.h"
 #include "cmd/quorate/options.h"
@@ -111,6 +112,15 @@ std::string Url::HostPort() const {
 }
 
 std::string Url::String() const { return scheme + "://" + HostPort() + path; }
+
+StatusOr<uint16_t> Url::PortNumber() const {
+  uint16_t number = 0;
+  const auto end = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (!port.empty() && (end.ec != std::errc() || end.ptr != port.data() + port.size())) {
+    return InvalidArgument("listen tcp: address " + port + ": invalid port");
+  }
+  return number;
+}
 
 StatusOr<Url> ParseUrl(std::string_view text) {
   const std::string_view whole = Trim(text);
