@@ -81,6 +81,46 @@ class HttpTest(unittest.TestCase):
         self.assertEqual(ours[2], "404 page not found\n")
 
     @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd 3.4.23 has none")
+    def test_unclean_paths_are_redirected(self):
+        for path, clean in (("//version", "/version"), ("/v2/../metrics", "/metrics"), ("/a//b c/?d=e%20f", "/a/b%20c/?d=e%20f"),
+                            ("//nosuch", "/nosuch"), ("/./v3//kv/range", "/v3/kv/range")):
+            for method in ("GET", "POST"):
+                with self.subTest(f"{method} {path}"):
+                    etcd, ours = self.both(path.replace(" ", "%20"), method)
+                    self.assertEqual((etcd[0], etcd[1].get("location"), etcd[1].get("content-type"), etcd[2]),
+                                     (ours[0], ours[1].get("location"), ours[1].get("content-type"), ours[2]))
+                    self.assertEqual((ours[0], ours[1]["location"]), (301, clean))
+
+    def test_targets_as_for_a_proxy(self):
+        """RFC 9112, 3.2.2: `curl -x` to the server itself, and some clients in Java."""
+        for path in ("/version", "//version"):
+            answers = []
+            for server in (self.etcd, self.ours):
+                connection = http.client.HTTPConnection(server.endpoint, timeout=20)
+                connection.request("GET", f"http://{server.endpoint}{path}")
+                answer = connection.getresponse()
+                answers.append((answer.status, answer.getheader("location"), len(answer.read())))
+                connection.close()
+            self.assertEqual(answers[0][:2], answers[1][:2], path)
+
+    def test_debug_vars(self):
+        etcd, ours = self.both("/debug/vars")
+        self.assertEqual((etcd[0], etcd[1]["content-type"]), (ours[0], ours[1]["content-type"]))
+        theirs, values = json.loads(etcd[2]), json.loads(ours[2])
+        self.assertEqual(theirs.keys(), values.keys())
+        self.assertEqual(values["cmdline"][1:], self.ours.arguments())
+        self.assertGreater(values["file_descriptor_limit"], 0)
+        self.assertLessEqual(values["memstats"].keys(), theirs["memstats"].keys())
+        self.assertGreater(values["memstats"]["Alloc"], 0)
+        status = values["raft.status"]
+        self.assertEqual(theirs["raft.status"].keys(), status.keys())
+        self.assertEqual((status["raftState"], status["lead"], list(status["progress"])),
+                         ("StateLeader", status["id"], [status["id"]]))
+        etcd, ours = self.both("/debug/vars", "POST")
+        self.assertEqual((etcd[0], etcd[1]["allow"], etcd[2]), (ours[0], ours[1]["allow"], ours[2]))
+        etcd, ours = self.both("/metrics", "POST")
+        self.assertEqual((etcd[0], ours[0]), (200, 200))
+
     def test_livez_readyz(self):
         for path in ("/livez", "/readyz", "/livez/serializable_read", "/readyz/linearizable_read",
                      "/readyz/data_corruption"):

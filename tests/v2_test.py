@@ -24,6 +24,7 @@ ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
 V2_FLAG = "--enable-v2=true"
 VOLATILE = re.compile(r"\b[0-9a-f]{13,16}\b|http://127\.0\.0\.\d+:\d+")
 JSON = {"Content-Type": "application/json"}
+JSON_WITH_CHARSET = {"Content-Type": "application/json; charset=utf-8"}
 
 
 def etcdctl(endpoints, *arguments):
@@ -113,6 +114,10 @@ class OneMemberTest(unittest.TestCase):
                 ("PUT", "/v2/members/xyz", '{"peerURLs":["http://127.0.0.1:1"]}', JSON),
                 ("PUT", "/v2/members/12", '{"peerURLs":["http://127.0.0.1:1"]}', {"Content-Type": "text/plain"}),
                 ("DELETE", "/v2/members/12345", None, {}),
+                ("POST", "/v2/members", '{"peerURLs":["http://127.0.0.1:1"]}', {"Content-Type": "Application/json"}),
+                ("POST", "/v2/members", '{"peerURLs":["http://127.0.0.1:1"]} trailing', JSON),
+                ("POST", "/v2/members", '{"peerURLs":["http://127.0.0.1:1"]} {}', JSON_WITH_CHARSET),
+                ("PUT", "/v2/members/12345", '{"peerURLs":["http://127.0.0.1:1"]}', JSON_WITH_CHARSET),
                 ("PUT", "/v2/members/12345", '{"peerURLs":["http://127.0.0.1:1"]}', JSON)):
             self.same(path, method, body, headers)
         for body in ('{"peerURLs":', '{"peerURLs":["127.0.0.1:1"]}', '{"peerURLs":["http://127.0.0.1:1/path"]}', '{"peerURLs":[]}',
@@ -194,7 +199,7 @@ class ClusterTest(unittest.TestCase):
         seen.append(ask(leader, "/v2/members", "POST", json.dumps({"peerURLs": [peer]}), JSON)[0])
         seen.append(comparable(etcdctl(leader.url, "member", "update", new_id, other)))
         seen.append(comparable(ask(leader, f"/v2/members/{new_id}", "PUT",
-                                   json.dumps({"peerURLs": [leader.peer_url]}), JSON)))
+                                   json.dumps({"peerURLs": [leader.peer_url]}), JSON_WITH_CHARSET)))
         urls = [m["peerURLs"] for m in json.loads(ask(leader, "/v2/members")[4])["members"] if m["id"] == new_id]
         self.assertEqual(urls, [[other]])
         seen.append(comparable(etcdctl(leader.url, "member", "remove", new_id)))

@@ -25,6 +25,19 @@ int HexDigit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+// Takes "http://host:port" off a target that is written as for a proxy, which every server must understand
+// (RFC 9112, 3.2.2); that host counts, and not the header's. Empty for all other targets.
+std::string_view TakeAuthority(std::string_view* target) {
+  for (const std::string_view scheme : {std::string_view("http://"), std::string_view("https://")}) {
+    if (!EqualNoCase(target->substr(0, scheme.size()), scheme)) continue;
+    target->remove_prefix(scheme.size());
+    const std::string_view authority = target->substr(0, target->find_first_of("/?"));
+    target->remove_prefix(authority.size());
+    return authority.substr(authority.rfind('@') + 1);
+  }
+  return {};
+}
+
 }  // namespace
 
 HttpRequest::~HttpRequest() {
@@ -124,10 +137,12 @@ std::optional<std::string> PercentDecode(std::string_view s, bool plus_is_space)
 
 void HttpRequest::SetTarget(std::string_view t) {
   target = t;
+  host = TakeAuthority(&t);
   const size_t mark = t.find('?');
   const std::string_view raw_path = t.substr(0, mark);
   query = mark == std::string_view::npos ? std::string_view() : t.substr(mark + 1);
   path = PercentDecode(raw_path, false).value_or(std::string(raw_path));
+  if (path.empty() && !host.empty()) path = "/";
 }
 
 }  // namespace quorate::net

@@ -290,7 +290,7 @@ HttpRequest Http1Connection::BuildRequest() {
     request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));
   }
   const auto host = message.find(http::field::host);
-  if (host != message.end()) request.host = StdView(host->value());
+  if (host != message.end() && request.host.empty()) request.host = StdView(host->value());
   return request;
 }
 

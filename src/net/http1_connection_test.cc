@@ -520,5 +520,32 @@ TEST(Http, PercentDecoding) {
   EXPECT_TRUE(request.query_values("bad").empty());
 }
 
+TEST(Http, TargetsAsForAProxy) {
+  const struct {
+    std::string target;
+    std::string host;
+    std::string path;
+    std::string query;
+  } cases[] = {
+      {"/version", "", "/version", ""},
+      {"http://a:1/version?x=%20", "a:1", "/version", "x=%20"},
+      {"HTTPS://[::1]:1/v%33/", "[::1]:1", "/v3/", ""},
+      {"http://u:p@a", "a", "/", ""},
+      {"http://a?x", "a", "/", "x"},
+      {"http:///version", "", "/version", ""},
+      {"ftp://a/version", "", "ftp://a/version", ""},
+      {"//a/version", "", "//a/version", ""},
+      {"*", "", "*", ""},
+  };
+  for (const auto& c : cases) {
+    HttpRequest request;
+    request.SetTarget(c.target);
+    EXPECT_EQ(request.target, c.target);
+    EXPECT_EQ(request.host, c.host) << c.target;
+    EXPECT_EQ(request.path, c.path) << c.target;
+    EXPECT_EQ(request.query, c.query) << c.target;
+  }
+}
+
 }  // namespace
 }  // namespace quorate::net

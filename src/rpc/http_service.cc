@@ -5,6 +5,8 @@
 
 #include "base/log_limit.h"
 #include "base/logging.h"
+#include "rpc/clean_path.h"
+#include "rpc/debug_vars.h"
 #include "server/storage_version.h"
 #include "server/version_monitor.h"
 
@@ -80,8 +82,20 @@ bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) 
   return request.method != "OPTIONS";
 }
 
+bool HttpService::AdmitPath(const net::HttpRequest& request, net::HttpReply& reply) const {
+  if (!request.path.starts_with('/') || IsCleanPath(request.path)) return true;
+  std::string url = EscapePath(CleanPath(request.path));
+  if (!request.query.empty()) url += "?" + request.query;
+  net::HttpHeaders headers = CommonHeaders(request);
+  Add(headers, "Location", url);
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (reads) Add(headers, "Content-Type", "text/html; charset=utf-8");
+  reply.Send(301, headers, reads ? RedirectPage(url) : std::string());
+  return false;
+}
+
 void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
-  if (!Admit(request, reply)) return;
+  if (!Admit(request, reply) || !AdmitPath(request, reply)) return;
   for (const HttpDoor& door : doors_) {
     if (door.owns(request.path)) return door.handle(request, std::move(reply), CommonHeaders(request));
   }
@@ -89,7 +103,7 @@ void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) 
 }
 
 void HttpService::HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply) {
-  if (!Admit(request, reply)) return;
+  if (!Admit(request, reply) || !AdmitPath(request, reply)) return;
   if (!ForMetrics(request.path)) {
     return SendError(reply, CommonHeaders(request), 404, "404 page not found");
   }
@@ -99,14 +113,19 @@ void HttpService::HandleMetricsOnly(const net::HttpRequest& request, net::HttpRe
 void HttpService::Serve(const net::HttpRequest& request, net::HttpReply reply) {
   net::HttpHeaders headers = CommonHeaders(request);
   const std::string& path = request.path;
-  if (!ForMetrics(path) && path != "/version")
+  if (!ForMetrics(path) && path != "/version" && path != "/debug/vars") {
     return SendError(reply, std::move(headers), 404, "404 page not found");
-  if (request.method != "GET" && !(request.method == "HEAD" && path == "/metrics")) {
+  }
+  if (request.method != "GET" && path != "/metrics") {  // Go's handler of metrics takes any.
     Add(headers, "Allow", "GET");
     return SendError(reply, std::move(headers), 405, "Method Not Allowed");
   }
   if (path == "/health") return ServeHealth(request, std::move(reply));
   if (path == "/version") return ServeVersion(request, std::move(reply));
+  if (path == "/debug/vars") {
+    Add(headers, "Content-Type", "application/json; charset=utf-8");
+    return reply.Send(200, headers, DebugVarsJson(member_));
+  }
   if (path == "/metrics") {
     Add(headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return reply.Send(200, headers, metrics_());

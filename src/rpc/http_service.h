@@ -1,5 +1,5 @@
-// Plain HTTP on the client port: /health, /livez, /readyz, /version, /metrics, and what other doors own: the
-// JSON gateway and the second-generation API. Core thread only.
+// Plain HTTP on the client port: /health, /livez, /readyz, /version, /metrics, /debug/vars, and what other
+// doors own: the JSON gateway and the second-generation API. Core thread only.
 #pragma once
 
 #include <functional>
@@ -52,6 +52,7 @@ class HttpService {
   static bool ForMetrics(std::string_view path);
   // False: answered.
   bool Admit(const net::HttpRequest& request, net::HttpReply& reply);
+  bool AdmitPath(const net::HttpRequest& request, net::HttpReply& reply) const;
   void Serve(const net::HttpRequest& request, net::HttpReply reply);
   bool HostAllowed(std::string_view host) const;
   net::HttpHeaders CommonHeaders(const net::HttpRequest& request) const;

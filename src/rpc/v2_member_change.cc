@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "base/go_json.h"
 #include "base/wipe.h"
@@ -36,6 +37,10 @@ Status ReadJson(const std::string& body, google::protobuf::Message* message) {
   gateway::JsonValues values(body);
   if (values.AtEnd()) return InvalidArgument("unexpected end of JSON input");
   QUORATE_ASSIGN_OR_RETURN(const std::string_view value, values.Next());
+  if (!values.AtEnd()) {
+    return InvalidArgument("invalid character '" + std::string(values.rest().substr(0, 1)) +
+                           "' after top-level value");
+  }
   return gateway::DecodeJson(value, message);
 }
 
@@ -82,7 +87,8 @@ bool V2MemberChange::ReadRequest(const net::HttpRequest& request, std::string_vi
 
 bool V2MemberChange::ReadPeerUrls(const net::HttpRequest& request) {
   const std::string type(request.header("Content-Type").value_or(""));
-  if (type != "application/json") {
+  // Many clients append the charset.
+  if (absl::StripAsciiWhitespace(type.substr(0, type.find(';'))) != "application/json") {
     SendV2Error(reply_, headers_, 415, "Bad Content-Type " + type + ", accept application/json");
     return false;
   }
