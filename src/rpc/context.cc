@@ -21,6 +21,11 @@ std::string Path(std::string_view service, std::string_view method) {
   return path;
 }
 
+// Of the others nobody asks whose token it is. A client that logs in may send the one that it had before.
+bool IsForUsers(std::string_view service, std::string_view method) {
+  return method != "Authenticate" && service != "grpc.health.v1.Health";
+}
+
 // Clients of etcd up to 3.5 take only Unavailable as a reason to ask another endpoint; newer ones know the
 // text.
 Status LearnerRefusal(server::Member& member) {
@@ -79,7 +84,8 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
   for (net::Server* server : servers) {
     server->RegisterUnary(
         Path(service, method),
-        [this, index, method, shared](net::UnaryCall raw, std::string_view request) {
+        [this, index, method, shared, for_users = IsForUsers(service, method)](net::UnaryCall raw,
+                                                                               std::string_view request) {
           MethodStats& stats = metrics_.at(index);
           ++stats.started;
           ++stats.received;
@@ -88,14 +94,13 @@ void Context::AddUnary(std::span<net::Server* const> servers, std::string_view s
           if (const Status refused = member_.QuarantineRefusal(); !refused.ok()) return call.Fail(refused);
           if (RefusedByLearner(method, request)) return call.Fail(LearnerRefusal(member_));
           if (RefusedWithoutLeader(call)) return call.Fail(server::ErrNoLeader());
-          if (const auto login = EarlierThanLogin(call, request.size())) {
-            // Perhaps with the password of a new user.
-            const auto kept = std::make_shared<const Secret>(request);
-            return early_calls_.Wait(*login, request.size(), [call, shared, kept]() mutable {
-              call.closed() ? call.Fail(absl::CancelledError()) : (*shared)(call, kept->view());
-            });
-          }
-          (*shared)(call, request);
+          auto place = for_users ? EarlierThanLogin(call, request.size()) : std::nullopt;
+          if (!place) return (*shared)(call, request);
+          // It may hold a password.
+          const auto kept = std::make_shared<const Secret>(request);
+          early_calls_.Wait(*std::move(place), [call, shared, kept]() mutable {
+            call.closed() ? call.Fail(absl::CancelledError()) : (*shared)(call, kept->view());
+          });
         },
         index);
   }
@@ -108,7 +113,8 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
   for (net::Server* server : servers) {
     server->RegisterStreaming(
         Path(service, method),
-        [this, index, method, shared](net::StreamCall raw) -> std::unique_ptr<net::StreamHandler> {
+        [this, index, method, shared, for_users = IsForUsers(service, method)](
+            net::StreamCall raw) -> std::unique_ptr<net::StreamHandler> {
           MethodStats& stats = metrics_.at(index);
           ++stats.started;
           Stream stream(raw, &stats);
@@ -126,12 +132,12 @@ void Context::AddStreaming(std::span<net::Server* const> servers, std::string_vi
             return nullptr;
           }
           if (WantsLeader(stream)) want_leader_.push_back(stream);
-          const auto login = EarlierThanLogin(stream, 0);
-          if (!login) return (*shared)(stream);
+          auto place = for_users ? EarlierThanLogin(stream, 0) : std::nullopt;
+          if (!place) return (*shared)(stream);
           auto early = std::make_unique<EarlyStream>(
               raw, [shared, stream] { return (*shared)(stream); },
               [stream](net::Code reason) mutable { stream.Closed(reason); });
-          early_calls_.Wait(*login, 0, early->Serve());
+          early_calls_.Wait(*std::move(place), early->Serve());
           return early;
         },
         index);

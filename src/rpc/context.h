@@ -45,6 +45,7 @@ class Call {
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
   std::string_view common_name() const { return call_.tls_common_name(); }
+  std::string_view peer() const { return call_.peer(); }
   net::UnaryCall& raw() { return call_; }
 
  private:
@@ -76,6 +77,7 @@ class Stream {
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
   std::string_view common_name() const { return call_.tls_common_name(); }
+  std::string_view peer() const { return call_.peer(); }
 
  private:
   void CountEnd(net::Code code);
@@ -143,12 +145,12 @@ class Context {
 
  private:
   bool RefusedByLearner(std::string_view method, std::string_view request) const;
-  // What has to be applied first, for a call that will keep so many bytes meanwhile.
+  // Where a call waits for the login of its token, and keeps so many bytes meanwhile.
   template <typename AnyCall>
-  std::optional<uint64_t> EarlierThanLogin(const AnyCall& call, size_t bytes) const {
+  std::optional<EarlyCalls::Place> EarlierThanLogin(const AnyCall& call, size_t bytes) const {
     if (!member_.auth().enabled()) return std::nullopt;
     const auto token = Token(call);
-    return token ? early_calls_.IndexOf(*token, bytes) : std::nullopt;
+    return token ? early_calls_.PlaceFor(*token, call.peer(), bytes) : std::nullopt;
   }
 
   template <typename AnyCall>

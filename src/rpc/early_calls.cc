@@ -13,6 +13,9 @@ constexpr size_t kStreamBytesMax = size_t{64} << 10;
 // A login is that far ahead at most; an index beyond is made up.
 constexpr uint64_t kAheadMax = 10'000;
 
+// "192.0.2.1" of "192.0.2.1:4321"; "unix" of a socket in the file system.
+std::string_view HostOf(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
+
 }  // namespace
 
 EarlyCalls::EarlyCalls(server::Member* member, net::Loop* loop) : member_(*member), loop_(*loop) {
@@ -22,32 +25,54 @@ EarlyCalls::EarlyCalls(server::Member* member, net::Loop* loop) : member_(*membe
 
 EarlyCalls::~EarlyCalls() { loop_.RemoveEndOfRound(hook_); }
 
-std::optional<uint64_t> EarlyCalls::IndexOf(std::string_view token, size_t bytes) const {
+std::optional<EarlyCalls::Place> EarlyCalls::PlaceFor(std::string_view token, std::string_view peer,
+                                                      size_t bytes) const {
   if (member_.auth().Knows(token)) return std::nullopt;
   const std::optional<uint64_t> index = auth::SimpleTokens::Index(token);
   const uint64_t applied = member_.applied_index();
   if (!index || *index <= applied || *index - applied > kAheadMax) return std::nullopt;
-  if (waiting_.size() >= kWaitingMax || bytes_ + bytes > kWaitingBytesMax) return std::nullopt;
-  return index;
+  const std::string_view host = HostOf(peer);
+  const auto found = shares_.find(host);
+  const Share own = found == shares_.end() ? Share() : found->second;
+  if (own.calls >= kWaitingMax - waiting_.size()) return std::nullopt;
+  if (own.bytes + bytes > kWaitingBytesMax - bytes_) return std::nullopt;
+  return Place{*index, std::string(host), bytes};
 }
 
-void EarlyCalls::Wait(uint64_t index, size_t bytes, std::function<void()> serve) {
-  bytes_ += bytes;
+void EarlyCalls::Wait(Place place, std::function<void()> serve) {
+  Share& share = shares_[place.host];
+  ++share.calls;
+  share.bytes += place.bytes;
+  bytes_ += place.bytes;
   waiting_.push_back(
-      {index, member_.now() + member_.config().request_timeout_nanos(), bytes, std::move(serve)});
+      {std::move(place), member_.now() + member_.config().request_timeout_nanos(), std::move(serve)});
+}
+
+void EarlyCalls::GiveBack(const Place& place) {
+  bytes_ -= place.bytes;
+  const auto share = shares_.find(place.host);
+  share->second.bytes -= place.bytes;
+  if (--share->second.calls == 0) shares_.erase(share);
 }
 
 void EarlyCalls::EndOfRound() {
-  for (size_t left = waiting_.size(); left > 0; --left) {
+  const uint64_t applied = member_.applied_index();
+  const int64_t now = member_.now();
+  if (waiting_.empty() || (applied == looked_at_ && now < waiting_.front().until_nanos)) return;
+  looked_at_ = applied;
+  const size_t before = waiting_.size();
+  for (size_t left = before; left > 0; --left) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    if (next.index > member_.applied_index() && member_.now() < next.until_nanos) {
+    if (next.place.index > applied && now < next.until_nanos) {
       waiting_.push_back(std::move(next));
       continue;
     }
-    bytes_ -= next.bytes;
+    GiveBack(next.place);
     next.serve();
   }
+  // Servers and member have had their turn of this round: what was answered or proposed wants another.
+  if (waiting_.size() != before) loop_.Post([] {});
 }
 
 EarlyStream::EarlyStream(net::StreamCall call, Make make, std::function<void(net::Code)> closed)
@@ -60,6 +85,7 @@ std::function<void()> EarlyStream::Serve() {
 }
 
 void EarlyStream::Begin() {
+  if (call_.closed()) return;
   const std::weak_ptr<char> alive = alive_;
   handler_ = make_();
   while (!alive.expired() && handler_ != nullptr && !messages_.empty() && !call_.closed()) {

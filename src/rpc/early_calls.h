@@ -12,14 +12,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/hash.h"
 #include "net/grpc.h"
 #include "net/loop.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
 
-// Core thread only. What waits is bounded, in number, bytes and time; beyond that a call is served at once,
-// and refused for its token.
+// Core thread only. What waits is bounded, in number, bytes and time, and no host takes more than half of
+// what the others have left: the index in a token may be made up. Beyond that a call is served at once, and
+// refused for its token.
 class EarlyCalls {
  public:
   // Not owned.
@@ -28,27 +30,39 @@ class EarlyCalls {
   EarlyCalls(const EarlyCalls&) = delete;
   EarlyCalls& operator=(const EarlyCalls&) = delete;
 
-  // The index that has to be applied before the token can be known; nothing when there is no sense in
-  // waiting.
-  std::optional<uint64_t> IndexOf(std::string_view token, size_t bytes) const;
-  // Runs `serve` when the index is applied or the time is over. `bytes` is what is kept for the call.
-  void Wait(uint64_t index, size_t bytes, std::function<void()> serve);
+  struct Place {
+    uint64_t index;    // To be applied before the token can be known.
+    std::string host;  // The client's.
+    size_t bytes;      // Kept for the call.
+  };
+  // Nothing when there is no sense in waiting, or no room. `peer` as CallHandle::peer().
+  std::optional<Place> PlaceFor(std::string_view token, std::string_view peer, size_t bytes) const;
+  // Runs `serve` when the index is applied or the time is over. The place was given in this round.
+  void Wait(Place place, std::function<void()> serve);
+
+  size_t waiting() const { return waiting_.size(); }
 
  private:
   struct Waiting {
-    uint64_t index;
+    Place place;
     int64_t until_nanos;
-    size_t bytes;
     std::function<void()> serve;
+  };
+  struct Share {
+    size_t calls = 0;
+    size_t bytes = 0;
   };
 
   void EndOfRound();
+  void GiveBack(const Place& place);
 
   server::Member& member_;
   net::Loop& loop_;
   net::Loop::HookId hook_ = 0;
   std::deque<Waiting> waiting_;  // As they came, so that the calls of one client stay in order.
+  StringMap<Share> shares_;      // Of the hosts that have a call here.
   size_t bytes_ = 0;
+  uint64_t looked_at_ = 0;  // The applied index that all of them wait for more than.
 };
 
 // A stream that waits so: keeps what the client sends, and is the handler that `make` returns from then on.
