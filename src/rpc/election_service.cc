@@ -60,11 +60,13 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
     if (!who.ok()) return Finish(ThroughClient(who.status()));
     who_ = *std::move(who);
     name_ = request.name();
-    member_.WhenLinearizable([this, alive = std::weak_ptr(alive_)](const Status& status) {
-      if (alive.expired()) return;
-      if (!status.ok()) return Finish(status);
-      Begin();
-    });
+    member_.WhenLinearizable(
+        [this, alive = std::weak_ptr(alive_)](const Status& status) {
+          if (alive.expired()) return;
+          if (!status.ok()) return Finish(status);
+          Begin();
+        },
+        bytes.size());
   }
   void OnHalfClose() override {}
   void OnClosed(net::Code reason) override {
@@ -241,8 +243,8 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("LeaderRequest"));
   auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(ThroughClient(who.status()));
-  member_.WhenLinearizable([this, call, name = request.name(),
-                            who = *std::move(who)](const Status& status) mutable {
+  const auto answer = [this, call, name = request.name(),
+                       who = *std::move(who)](const Status& status) mutable {
     if (!status.ok()) return call.Fail(ThroughClient(status));
     const std::string prefix = name + "/";
     if (const Status denied = member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix)); !denied.ok()) {
@@ -254,7 +256,8 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
     v3electionpb::LeaderResponse response;
     response.mutable_kv()->ParseFromString(**leader);
     RespondWith(call, member_.header(), response);
-  });
+  };
+  member_.WhenLinearizable(answer, bytes.size());
 }
 
 void ElectionService::Resign(Call call, std::string_view bytes) {

@@ -57,12 +57,14 @@ void KvService::Range(Call call, std::string_view bytes) {
     return call.Fail(bad);
   }
   if (request.serializable) return ServeRange(call, request);
-  member_.WhenLinearizable([this, call, owned = std::string(bytes)](const Status& status) mutable {
-    if (!status.ok()) return call.Fail(status);
-    server::RangeRequest again;
-    server::Decode(owned, &again);
-    ServeRange(call, again);
-  });
+  member_.WhenLinearizable(
+      [this, call, owned = std::string(bytes)](const Status& status) mutable {
+        if (!status.ok()) return call.Fail(status);
+        server::RangeRequest again;
+        server::Decode(owned, &again);
+        ServeRange(call, again);
+      },
+      bytes.size());
 }
 
 // The caller is identified only now, as in the original: users and roles may have changed while the read
@@ -154,10 +156,12 @@ void KvService::Txn(Call call, std::string_view bytes) {
     return member_.Propose(server::EntryKind::kTxn, txn->SerializeAsString(), *who, ReplyTo(call));
   }
   if (server::IsSerializable(*txn)) return ServeReadOnlyTxn(call, txn);
-  member_.WhenLinearizable([this, call, txn](const Status& status) mutable {
-    if (!status.ok()) return call.Fail(status);
-    ServeReadOnlyTxn(call, txn);
-  });
+  member_.WhenLinearizable(
+      [this, call, txn](const Status& status) mutable {
+        if (!status.ok()) return call.Fail(status);
+        ServeReadOnlyTxn(call, txn);
+      },
+      bytes.size());
 }
 
 void KvService::ServeReadOnlyTxn(Call call, const std::shared_ptr<const etcdserverpb::TxnRequest>& txn) {
@@ -183,8 +187,7 @@ void KvService::Advance(const std::shared_ptr<ReadOnlyTxn>& txn) {
 void KvService::FetchOnReader(const std::shared_ptr<ReadOnlyTxn>& txn) {
   txn->fetched = true;
   member_.env().executor->Submit(
-      Lane::kRead,
-      [txn] { txn->read.Fetch(TouchPages); },
+      Lane::kRead, [txn] { txn->read.Fetch(TouchPages); },
       [this, txn] { Later(kLongAnswerBytesPerRound, [this, txn] { Advance(txn); }); });
 }
 

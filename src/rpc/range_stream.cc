@@ -35,9 +35,11 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
     if (!who.ok()) return Finish(who.status());
     who_ = *std::move(who);
     if (request_.serializable) return Begin(absl::OkStatus());
-    member_.WhenLinearizable([weak = weak_from_this()](const Status& status) {
-      if (const auto self = weak.lock()) self->Begin(status);
-    });
+    member_.WhenLinearizable(
+        [weak = weak_from_this()](const Status& status) {
+          if (const auto self = weak.lock()) self->Begin(status);
+        },
+        bytes_.size());
   }
   void OnHalfClose() override {}
   void OnClosed(net::Code reason) override {

@@ -19,6 +19,9 @@ constexpr int64_t kPurgeRoundNanos = 30'000'000'000;
 // Proposals that wait for a leader; beyond, callers are told to come back.
 constexpr size_t kProposalsWaitingMax = 50'000;
 constexpr size_t kProposalsWaitingBytesMax = 256 * 1024 * 1024;
+// Reads that wait for a leader's word, and what each of them takes beside its request.
+constexpr size_t kReadsWaitingBytesMax = 256 * 1024 * 1024;
+constexpr size_t kReadBytes = 256;
 // Proposals that are forwarded to the leader in one message.
 constexpr size_t kForwardBytesMax = 1024 * 1024;
 // Keys of index work between two rounds: about 0.2 ms.
@@ -163,12 +166,22 @@ void Member::DropExpiredProposals() {
 // ---- reads
 // ---------------------------------------------------------------------------------------------------------
 
-void Member::WhenLinearizable(std::function<void(const Status&)> done) {
-  if (const Status refused = Refusal(); !refused.ok()) {
-    done(refused);
-    return;
-  }
-  reads_.emplace_back(now(), std::move(done));
+void Member::WhenLinearizable(std::function<void(const Status&)> done, size_t bytes) {
+  Status refused = Refusal();
+  if (refused.ok() && reads_bytes_ + kReadBytes + bytes > kReadsWaitingBytesMax)
+    refused = ErrTooManyRequests();
+  refused.ok() ? AskRead(std::move(done), bytes) : done(refused);
+}
+
+void Member::AskRead(std::function<void(const Status&)> done, size_t bytes) {
+  bytes += kReadBytes;
+  reads_bytes_ += bytes;
+  reads_.push_back({now(), bytes, std::move(done)});
+}
+
+void Member::EndRead(const AskedRead& read, const Status& status) {
+  reads_bytes_ -= read.bytes;
+  read.done(status);
 }
 
 // One round at a time asks for all reads that have come since the last one began.
@@ -196,15 +209,15 @@ void Member::FlushReads() {
 void Member::OnReadState(const raft::ReadState& state) {
   if (state.context.size() != 8 || LoadBig64(state.context.data()) != read_round_) return;
   read_round_ = 0;
-  for (auto& [started, done] : reads_asked_) reads_waiting_.push_back({state.index, std::move(done)});
+  for (AskedRead& read : reads_asked_) reads_waiting_.push_back({state.index, std::move(read)});
   reads_asked_.clear();
 }
 
 void Member::RunReadyReads() {
   while (!reads_waiting_.empty() && reads_waiting_.front().index <= applied_index_) {
-    const auto done = std::move(reads_waiting_.front().done);
+    const AskedRead read = std::move(reads_waiting_.front().read);
     reads_waiting_.pop_front();
-    done(absl::OkStatus());
+    EndRead(read, absl::OkStatus());
   }
 }
 
@@ -249,10 +262,12 @@ bool Member::LeadershipConfirmed(int64_t time) {
   if (time - leadership_confirmed_nanos_ < config_.tick_nanos * 3 / 2) return true;
   if (confirming_leadership_) return false;
   confirming_leadership_ = true;
-  WhenLinearizable([this, time](const Status& status) {
-    confirming_leadership_ = false;
-    if (status.ok()) leadership_confirmed_nanos_ = time;
-  });
+  AskRead(
+      [this, time](const Status& status) {
+        confirming_leadership_ = false;
+        if (status.ok()) leadership_confirmed_nanos_ = time;
+      },
+      0);
   return false;
 }
 
@@ -295,12 +310,12 @@ void Member::ExpireWaiting(int64_t time) {
   DropExpiredProposals();
   for (auto* reads : {&reads_asked_, &reads_}) {
     const auto live = std::find_if(reads->begin(), reads->end(),
-                                   [&](const AskedRead& read) { return read.first > oldest; });
+                                   [&](const AskedRead& read) { return read.started_nanos > oldest; });
     // Moved out first: whoever is told may ask again at once.
     std::vector<AskedRead> expired(std::make_move_iterator(reads->begin()), std::make_move_iterator(live));
     reads->erase(reads->begin(), live);
     metrics_.read_indexes_failed += expired.size();
-    for (const AskedRead& read : expired) read.second(TimeoutError(read.first));
+    for (const AskedRead& read : expired) EndRead(read, TimeoutError(read.started_nanos));
   }
   if (reads_asked_.empty()) read_round_ = 0;
 }
@@ -322,11 +337,11 @@ void Member::FailAllWaiting(const Status& status) {
   }
   auto waiting_reads = std::move(reads_waiting_);
   reads_waiting_.clear();
-  for (auto& read : waiting_reads) read.done(status);
+  for (const WaitingRead& waiting : waiting_reads) EndRead(waiting.read, status);
   for (auto* reads : {&reads_asked_, &reads_}) {
     auto failed = std::move(*reads);
     reads->clear();
-    for (auto& [started, done] : failed) done(status);
+    for (const AskedRead& read : failed) EndRead(read, status);
   }
 }
 

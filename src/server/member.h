@@ -115,8 +115,9 @@ class Member {
   void ProposeConfChange(raft::ConfChange change, Reply reply);
   // In the form of etcd 3.4 and 3.5; `request.id` is of NextRequestId.
   void ProposeV2(const cluster::V2Request& request, Reply reply);
-  // `done` runs when a read now is linearizable, or with the error.
-  void WhenLinearizable(std::function<void(const Status&)> done);
+  // `done` runs when a read now is linearizable, or with the error; `bytes` is what it keeps meanwhile of the
+  // request. What waits is bounded: beyond that, ErrTooManyRequests.
+  void WhenLinearizable(std::function<void(const Status&)> done, size_t bytes = 0);
 
   uint64_t NextRequestId() { return request_ids_.Next(); }
 
@@ -185,9 +186,14 @@ class Member {
     Reply reply;
     int64_t started_nanos = 0;
   };
+  struct AskedRead {
+    int64_t started_nanos = 0;
+    size_t bytes = 0;
+    std::function<void(const Status&)> done;
+  };
   struct WaitingRead {
     uint64_t index = 0;
-    std::function<void(const Status&)> done;
+    AskedRead read;
   };
 
   struct Directories {
@@ -224,6 +230,8 @@ class Member {
   // member.cc: proposals, reads, time.
   auth::AuthInfo OwnIdentity() const;
   void RaiseNoSpace();
+  void AskRead(std::function<void(const Status&)> done, size_t bytes);
+  void EndRead(const AskedRead& read, const Status& status);
   void OnReadState(const raft::ReadState& state);
   void Enqueue(std::string data, uint64_t id, Reply reply);
   void FlushProposals();
@@ -360,8 +368,8 @@ class Member {
   std::vector<raft::Payload> proposals_;  // Not yet given to raft.
   std::vector<uint64_t> proposal_ids_;    // Theirs; those that timed out come first.
 
-  using AskedRead = std::pair<int64_t, std::function<void(const Status&)>>;  // Since when.
-  std::vector<AskedRead> reads_;                                             // Not yet asked of raft.
+  size_t reads_bytes_ = 0;        // Of all reads below.
+  std::vector<AskedRead> reads_;  // Not yet asked of raft.
   std::vector<AskedRead> reads_asked_;
   uint64_t read_round_ = 0;  // Context of the read-index round under way; 0: none.
   int64_t read_round_started_ = 0;

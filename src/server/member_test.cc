@@ -331,5 +331,57 @@ TEST(Member, DamagedSnapshotFallsBackToTheOneBefore) {
   EXPECT_EQ(world.member->store().current_revision(), 46);
 }
 
+// What they keep of their requests comes from anybody: who they are is asked only when they are served.
+TEST(Member, ReadsThatWaitAreBounded) {
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  MemberHarness world{23};
+  ASSERT_TRUE(world.Open().ok());
+  size_t served = 0;
+  Status refused;
+  const auto ask = [&] {
+    refused = absl::OkStatus();
+    world.member->WhenLinearizable(
+        [&](const Status& status) {
+          if (status.ok()) ++served;
+          refused.Update(status);
+        },
+        2 * kMegabyte);
+    return refused;
+  };
+  // Nobody leads: they wait.
+  size_t waiting = 0;
+  while (waiting < 1000 && ask().ok()) ++waiting;
+  EXPECT_EQ(waiting, 127U);
+  EXPECT_EQ(ask(), ErrTooManyRequests());
+  EXPECT_EQ(served, 0U);
+  ASSERT_TRUE(world.BecomeReady());
+  world.RunUntilIdle();
+  EXPECT_EQ(served, waiting);
+  // There is room again.
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(ask().ok());
+    world.RunUntilIdle();
+  }
+  EXPECT_EQ(served, waiting + 1000);
+}
+
+TEST(Member, ReadsThatHaveWaitedTooLongGiveTheirRoomBack) {
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  MemberHarness world{24};
+  ASSERT_TRUE(world.Open().ok());
+  for (int round = 0; round < 3; ++round) {
+    size_t ended = 0, refused = 0;
+    for (int i = 0; i < 130; ++i) {
+      world.member->WhenLinearizable(
+          [&](const Status& status) { ++(status == ErrTooManyRequests() ? refused : ended); }, 2 * kMegabyte);
+    }
+    EXPECT_EQ(refused, 3U);
+    // Time goes by before anybody leads.
+    world.clock.Advance(world.config.request_timeout_nanos());
+    world.member->Tick();
+    EXPECT_EQ(ended, 127U);
+  }
+}
+
 }  // namespace
 }  // namespace quorate::server
