@@ -13,6 +13,7 @@ namespace {
 // to be safe from a bug of old hashes that Go never had.
 constexpr std::string_view kComputedPrefix = "$2b$";
 constexpr std::string_view kStoredPrefix = "$2a$";
+constexpr size_t kPasswordBytesMax = 72;
 constexpr size_t kHashBytes = 60;
 constexpr size_t kDigestBytes = 31;  // The last characters: the hash without cost and salt.
 constexpr size_t kSaltEnd = kHashBytes - kDigestBytes;
@@ -20,7 +21,7 @@ constexpr size_t kSaltEnd = kHashBytes - kDigestBytes;
 // Empty on failure.
 std::string Compute(std::string_view password, const std::string& setting) {
   const auto scratch = std::make_unique<crypt_data>();
-  Secret phrase(password);
+  Secret phrase(password.substr(0, kPasswordBytesMax));  // The library refuses longer ones.
   const char* result = ::crypt_r(phrase.mutable_bytes()->c_str(), setting.c_str(), scratch.get());
   std::string hash = result == nullptr ? "" : result;
   Wipe(scratch.get(), sizeof *scratch);

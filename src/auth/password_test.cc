@@ -48,6 +48,9 @@ TEST(Password, NewHashes) {
   // Only 72 bytes count.
   const std::string longest(72, 'p');
   EXPECT_TRUE(VerifyPassword(*HashPassword(longest + "one", 4, SaltOf('a')), longest + "two"));
+  const std::string very_long(100'000, 'p');
+  EXPECT_TRUE(VerifyPassword(*HashPassword(longest, 4, SaltOf('a')), very_long));
+  EXPECT_TRUE(VerifyPassword(*HashPassword(very_long, 4, SaltOf('a')), longest));
 }
 
 TEST(Password, WhatIsNoHashVerifiesNothing) {

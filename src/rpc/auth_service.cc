@@ -19,6 +19,13 @@ constexpr std::string_view kService = "etcdserverpb.Auth";
 // Beyond them a password says nothing any more; refused as the original does since it logs hashes.
 constexpr size_t kBcryptBytesMax = 72;
 
+// Of a name that nobody has, what the log is told: many may wait for their refusal.
+std::string Shown(const std::string& name) {
+  constexpr size_t kShownMax = 512;
+  if (name.size() <= kShownMax) return name;
+  return name.substr(0, kShownMax) + "... (" + std::to_string(name.size()) + " bytes)";
+}
+
 bool NoPassword(const etcdserverpb::AuthUserAddRequest& request) { return request.options().no_password(); }
 bool NoPassword(const etcdserverpb::AuthUserChangePasswordRequest&) { return false; }
 
@@ -118,11 +125,13 @@ void AuthService::AddPassword(Call call, server::EntryKind kind, std::string_vie
   }
   if (member_.auth().IsAdminPermitted(job.who).ok()) return Hash(std::move(job));
   // One who may not do it costs nothing more, and his password gets nowhere.
-  member_.WhenLinearizable([this, job = std::move(job)](const Status& status) mutable {
-    const Status denied = status.ok() ? member_.auth().IsAdminPermitted(job.who) : status;
-    if (!denied.ok()) return job.call.Fail(denied);
-    Hash(std::move(job));
-  });
+  member_.WhenLinearizable(
+      [this, job = std::move(job)](const Status& status) mutable {
+        const Status denied = status.ok() ? member_.auth().IsAdminPermitted(job.who) : status;
+        if (!denied.ok()) return job.call.Fail(denied);
+        Hash(std::move(job));
+      },
+      bytes.size());
 }
 
 void AuthService::Hash(PasswordRequest request) {
@@ -189,18 +198,22 @@ struct AuthService::Login {
 void AuthService::Authenticate(Call call, std::string_view bytes) {
   etcdserverpb::AuthenticateRequest request;
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("AuthenticateRequest"));
-  const auto login = std::make_shared<Login>(call, request.name(), request.password());
+  const std::string_view counts = std::string_view(request.password()).substr(0, kBcryptBytesMax);
+  const auto login = std::make_shared<Login>(call, request.name(), counts);
   Wipe(request.mutable_password());
-  member_.WhenLinearizable([this, login](const Status& status) {
-    if (!status.ok()) return login->call.Fail(status);
-    CheckPassword(login);
-  });
+  member_.WhenLinearizable(
+      [this, login](const Status& status) {
+        if (!status.ok()) return login->call.Fail(status);
+        CheckPassword(login);
+      },
+      login->name.size());
 }
 
 void AuthService::CheckPassword(const std::shared_ptr<Login>& login) {
   const auth::AuthStore& store = member_.auth();
   auto check = store.BeginPasswordCheck(login->name);
   const bool known = check.ok();
+  if (!known) login->name = Shown(login->name);
   if (!known && check.status() != auth::ErrAuthFailed()) return Refuse(login, check.status());
   login->check =
       known ? *std::move(check) : auth::AuthStore::PasswordCheck{auth::HashOfNobody(store.bcrypt_cost())};

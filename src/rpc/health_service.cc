@@ -21,7 +21,8 @@ class HealthService::WatchCall : public net::StreamHandler {
     if (std::exchange(asked_, true)) return;  // One request is all that the method takes.
     health::HealthCheckRequest request;
     if (!Parse(bytes, &request)) return stream_.Finish(MalformedRequest("HealthCheckRequest"));
-    name_ = request.service();
+    // No more of the name: it may be as long as a request, and the stream stays for ever.
+    whole_server_ = request.service().empty();
     service_.watchers_.insert(this);
     Tell();
   }
@@ -32,14 +33,15 @@ class HealthService::WatchCall : public net::StreamHandler {
   }
   void Tell() {
     health::HealthCheckResponse response;
-    response.set_status(static_cast<health::HealthCheckResponse::ServingStatus>(service_.StatusOf(name_)));
+    response.set_status(
+        static_cast<health::HealthCheckResponse::ServingStatus>(service_.StatusOf(whole_server_)));
     stream_.Send(response.SerializeAsString());
   }
 
  private:
   HealthService& service_;
   Stream stream_;
-  std::string name_;
+  bool whole_server_ = false;
   bool asked_ = false;
 };
 
@@ -56,8 +58,8 @@ void HealthService::SetServing(bool serving) {
   for (WatchCall* watcher : watchers_) watcher->Tell();
 }
 
-int HealthService::StatusOf(std::string_view service) const {
-  if (!service.empty()) return health::HealthCheckResponse::SERVICE_UNKNOWN;
+int HealthService::StatusOf(bool whole_server) const {
+  if (!whole_server) return health::HealthCheckResponse::SERVICE_UNKNOWN;
   return serving_ ? health::HealthCheckResponse::SERVING : health::HealthCheckResponse::NOT_SERVING;
 }
 
@@ -66,7 +68,7 @@ void HealthService::Check(Call call, std::string_view bytes) {
   if (!Parse(bytes, &request)) return call.Fail(MalformedRequest("HealthCheckRequest"));
   if (!request.service().empty()) return call.Fail(NotFound("unknown service"));
   health::HealthCheckResponse response;
-  response.set_status(static_cast<health::HealthCheckResponse::ServingStatus>(StatusOf("")));
+  response.set_status(static_cast<health::HealthCheckResponse::ServingStatus>(StatusOf(true)));
   call.Respond(response.SerializeAsString());
 }
 

@@ -20,7 +20,8 @@ class HealthService {
  private:
   class WatchCall;
   void Check(Call call, std::string_view bytes);
-  int StatusOf(std::string_view service) const;
+  // Of the server, or of a service that it does not know: it has no other.
+  int StatusOf(bool whole_server) const;
 
   Context& context_;
   bool serving_ = false;
