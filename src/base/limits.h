@@ -21,8 +21,6 @@ constexpr size_t kDbBatchOperations = 10'000;
 // Proposals are refused while more entries than this are committed and not applied (etcd:
 // maxGapBetweenApplyAndCommitIndex).
 constexpr uint64_t kApplyGapMax = 5000;
-// Nested transactions deeper than this are refused while decoding, before recursion can hurt the stack.
-constexpr int kTxnDepthMax = 64;
 // Snapshots sent to clients at once; each has a thread and keeps the pages of its state from being used anew.
 // More than a cluster's operators and their cron jobs take at a time.
 constexpr size_t kSnapshotStreamsMax = 8;
