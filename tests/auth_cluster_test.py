@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import users
 from api import rpc
 from cluster import Cluster
-from users import DENIED, INVALID_TOKEN, OK, READWRITE, outcome
+from users import DENIED, EMPTY, INVALID_TOKEN, OK, READWRITE, outcome
 
 LATE_SECONDS = 0.7  # Less than an election takes.
 
@@ -28,6 +28,10 @@ class AuthClusterTest(unittest.TestCase):
         with cls.leader.api() as service:
             users.add(service, "al", "alpw", [(READWRITE, b"al/", b"al0")])
             users.enable(service)
+        with cls.late.api() as service:  # Which is to know of it before it hears of everything later.
+            cls.cluster.wait(lambda: outcome(
+                lambda: service.KV.Range(rpc.RangeRequest(key=b"k", serializable=True), timeout=30)) == EMPTY,
+                "the late member asks nobody who he is")
 
     @classmethod
     def tearDownClass(cls):

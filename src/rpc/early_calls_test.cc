@@ -129,6 +129,9 @@ class Client : public net::LocalCall::Receiver {
     text = m;
   }
   size_t pending_bytes() const override { return 0; }
+  bool full() override { return false; }
+  bool MayTake(size_t) override { return true; }
+  void OnQueued(size_t) override {}
 
   std::vector<std::string> responses;
   bool ended = false;
