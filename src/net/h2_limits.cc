@@ -48,7 +48,7 @@ bool Http2Connection::HoldsTooMuchRequest() const {
 // What is queued decides, not the answer that comes on top: one of any size is for a client that reads.
 bool Http2Connection::HoldsTooMuchOutput(size_t more) const {
   const size_t held = queued_bytes_ + connection_->output_bytes();
-  return held > server_->options().output_bytes_max || server_->TooMuchOutput(held, more);
+  return held > server_->options().output_bytes_max || server_->TooMuchOutput(held + more);
 }
 
 bool Http2Connection::ShouldWait() {
@@ -63,9 +63,14 @@ bool Http2Connection::ShouldWait() {
 
 // Services that ask full() first stop in time. This is for those that can't, and for whoever provokes their
 // answers: here everything ends that is neither a call's first answer nor its status.
+//
+// A call's client that has read everything gets one message more, whatever the others hold, as long as that
+// is not the double of what all may: it is not to lose its watches for them.
 bool Http2Connection::MayQueue(H2Stream* s, size_t size) {
   if (s->overfull) return false;
-  if (size <= kAnswerBytesMax && !HoldsTooMuchOutput(size)) return true;
+  const bool reads = s->kind != H2Stream::Kind::kHttp && queued_bytes_ + connection_->output_bytes() == 0 &&
+                     server_->stats.output_bytes_held / 2 <= server_->options().output_bytes_in_all_max;
+  if (size <= kAnswerBytesMax && (reads || !HoldsTooMuchOutput(size))) return true;
   s->overfull = true;
   // gRPC clients read it as INTERNAL, upon which etcd's begin their watches anew where they were; after the
   // other one they give them up.

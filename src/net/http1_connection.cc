@@ -397,14 +397,13 @@ void Http1Connection::HoldOutput(size_t bytes) {
 }
 
 bool Http1Connection::MayTake(size_t bytes) const {
-  const size_t held = out_.size() + held_output_;
-  return !server_->TooMuchOutput(held, bytes);
+  return !server_->TooMuchOutput(out_.size() + held_output_ + bytes);
 }
 
 void Http1Connection::Write(std::string_view bytes) {
   if (no_body_ || bytes.empty() || broken_off_) return;
   // An answer has begun and can't become an error any more.
-  if (server_->TooMuchOutput(out_.size(), bytes.size())) return BreakOff();
+  if (server_->TooMuchOutput(out_.size() + bytes.size())) return BreakOff();
   if (chunked_) {
     char size[20];
     const int n = std::snprintf(size, sizeof(size), "%zx\r\n", bytes.size());

@@ -83,13 +83,9 @@ class ServerImpl {
     return all > max && own > max / std::max<size_t>(connections_.size(), 1);
   }
 
-  // The same of answers: whether `more` bytes on top of what a client holds are too much for it. Who has read
-  // everything gets one answer more, whatever the others hold, as long as that is not the double of what all
-  // may.
-  bool TooMuchOutput(uint64_t held, uint64_t more) const {
-    const size_t max = options_.output_bytes_in_all_max;
-    if (held == 0 && stats.output_bytes_held <= 2 * uint64_t{max}) return false;
-    return OverShare(held + more, stats.output_bytes_held, max);
+  // The same of answers: whether `bytes` of them, with those to come, are too much for one client.
+  bool TooMuchOutput(uint64_t bytes) const {
+    return OverShare(bytes, stats.output_bytes_held, options_.output_bytes_in_all_max);
   }
   // Its AfterFlush is called at the end of a round in which all hold no more than they may.
   void WakeWhenLessIsHeld(Connection* connection) { waiting_for_others_.insert(connection); }
