@@ -14,8 +14,9 @@ constexpr size_t kReserveBytesMin = 64;
 }  // namespace
 
 void Wipe(void* bytes, size_t size) {
-  // The compiler may not leave it out, as it may a memset before a free.
-  ::explicit_bzero(bytes, size);
+  // Of nothing there need be no address. The compiler may not leave this out, as it may a memset before a
+  // free.
+  if (size > 0) ::explicit_bzero(bytes, size);
 }
 
 void Wipe(std::string* text) {

@@ -21,6 +21,8 @@ TEST(WipeTest, TheBytesAreOverwritten) {
   EXPECT_TRUE(std::all_of(bytes, bytes + size, [](char c) { return c == '\0'; }));
 }
 
+TEST(WipeTest, NothingNeedsNoAddress) { Wipe(nullptr, 0); }
+
 TEST(WipeTest, ShortTextsAreMovedWithoutACopy) {
   std::string text;
   AppendWiping(&text, "short");
