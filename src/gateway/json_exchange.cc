@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "gateway/json_decode.h"
 #include "gateway/json_encode.h"
+#include "gateway/json_syntax.h"
 #include "gateway/request_metadata.h"
 #include "gateway/text_repair.h"
 
@@ -49,15 +50,15 @@ Status ReadRequest(const Route& route, std::string_view json, Secret* bytes) {
   return status;
 }
 
-void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
+void JsonExchange::Open(net::Server* server, const net::HttpRequest& request, net::HttpReply reply) {
+  reply_ = std::move(reply);
   auto metadata = CallMetadata(request);
   if (!metadata.ok()) return Refuse(ToCode(metadata.status()), Message(metadata.status()));
   const auto timeout = CallTimeout(request);
   if (!timeout.ok()) return Refuse(ToCode(timeout.status()), Message(timeout.status()));
   reply_.OnClosed([self = shared_from_this()] { self->DropCall(); });
   reply_.OnWritable([weak = weak_from_this(), loop = server->loop()] {
-    const std::shared_ptr<JsonExchange> self = weak.lock();
-    if (self != nullptr && std::exchange(self->waits_, false)) self->turns_.Add(self);
+    if (const std::shared_ptr<JsonExchange> self = weak.lock(); self != nullptr) self->OnRoom();
     // The call looks at what its client has left in the next round: let there be one.
     loop->Post([] {});
   });
@@ -67,16 +68,13 @@ void JsonExchange::Start(net::Server* server, const net::HttpRequest& request) {
                                 .peer = request.peer,
                                 .timeout = *timeout},
                                this);
-  if (route_.client_streaming) {
-    SendAll(request.body);
-  } else {
-    SendOne(request.body);
-  }
 }
 
 // Only the first value counts, as with the original.
-void JsonExchange::SendOne(std::string_view body) {
-  JsonValues values(body);
+void JsonExchange::Start(net::Server* server, const net::HttpRequest& request, net::HttpReply reply) {
+  Open(server, request, std::move(reply));
+  if (call_ == nullptr) return;
+  JsonValues values(request.body);
   Secret message;
   if (!values.AtEnd()) {
     const auto value = values.Next();
@@ -87,53 +85,6 @@ void JsonExchange::SendOne(std::string_view body) {
   call_->HalfClose();
 }
 
-void JsonExchange::SendAll(std::string_view body) {
-  JsonValues values(body);
-  Slice slice;
-  if (!SendSome(values, slice) || call_ == nullptr) return;
-  body_ = values.rest();
-  rest_ = JsonValues(body_);
-  if (!reply_.HoldRequest(body_.size())) {
-    return Refuse(
-        Code::kResourceExhausted,
-        "transport: requests of " + std::to_string(body.size()) +
-            " bytes in one body, and too much of other requests is held already: send fewer at once");
-  }
-  turns_.Add(weak_from_this());
-}
-
-// An error in the first one is the answer (without a code, as the original has it); one in a later one ends
-// what the client says, and it gets what it has asked for before.
-bool JsonExchange::SendSome(JsonValues& values, Slice& slice) {
-  const std::shared_ptr<JsonExchange> self = shared_from_this();
-  while (!values.AtEnd()) {
-    const size_t before = values.rest().size();
-    const auto value = values.Next();
-    Secret bytes;
-    const Status status = value.ok() ? ReadRequest(route_, *value, &bytes) : value.status();
-    if (!status.ok() && !any_sent_) return Refuse(Code::kUnknown, Message(status)), false;
-    if (!status.ok()) break;
-    any_sent_ = true;
-    call_->Send(bytes.view());
-    slice.Spend(before - values.rest().size());
-    if (slice.over() && !values.AtEnd()) return true;
-  }
-  call_->HalfClose();
-  return false;
-}
-
-bool JsonExchange::Work(Slice& slice) {
-  if (call_ == nullptr) return false;
-  if (reply_.full()) {
-    waits_ = true;
-    return false;
-  }
-  if (SendSome(rest_, slice)) return true;
-  reply_.HoldRequest(0);
-  body_ = std::string();
-  return false;
-}
-
 void JsonExchange::DropCall() {
   if (call_ != nullptr) call_->Abandon();
   call_.reset();
@@ -142,6 +93,10 @@ void JsonExchange::DropCall() {
 void JsonExchange::Refuse(Code code, std::string_view message) {
   const std::shared_ptr<JsonExchange> self = shared_from_this();
   DropCall();
+  if (begun_) {
+    reply_.Write(StreamErrorLine(code, message, era_));
+    return reply_.End();
+  }
   headers_.emplace_back("Content-Type", "application/json");
   reply_.Send(HttpStatus(code, era_), headers_, ErrorBody(code, message, era_));
 }

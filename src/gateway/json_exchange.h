@@ -1,7 +1,6 @@
 // One request of the JSON gateway from its JSON to its answer. Loop-thread only. It lives as long as its HTTP
 // exchange: the reply's OnClosed holds it until the answer is complete or the client is gone, which cancels
-// the call. A body of many requests is worked in slices (json_turns.h), and no faster than its client takes
-// the answers.
+// the call.
 #pragma once
 
 #include <memory>
@@ -11,8 +10,6 @@
 #include "base/env.h"
 #include "base/wipe.h"
 #include "gateway/errors.h"
-#include "gateway/json_syntax.h"
-#include "gateway/json_turns.h"
 #include "gateway/routes.h"
 #include "net/http.h"
 #include "net/local_call.h"
@@ -22,20 +19,13 @@ namespace quorate::gateway {
 // A response of so many bytes and its JSON, about: keys and values are base64 there.
 constexpr size_t JsonBytes(size_t message_bytes) { return message_bytes + message_bytes / 3 * 4; }
 
-class JsonExchange : public net::LocalCall::Receiver,
-                     public JsonTurns::Body,
-                     public std::enable_shared_from_this<JsonExchange> {
+class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_from_this<JsonExchange> {
  public:
-  JsonExchange(const Route& route, Era era, net::HttpReply reply, net::HttpHeaders headers,
-               Executor* executor, JsonTurns* turns)
-      : route_(route),
-        era_(era),
-        reply_(std::move(reply)),
-        headers_(std::move(headers)),
-        executor_(executor),
-        turns_(*turns) {}
+  JsonExchange(const Route& route, Era era, net::HttpHeaders headers, Executor* executor)
+      : route_(route), era_(era), headers_(std::move(headers)), executor_(executor) {}
 
-  void Start(net::Server* server, const net::HttpRequest& request);
+  // Of a method that takes one request.
+  void Start(net::Server* server, const net::HttpRequest& request, net::HttpReply reply);
 
   // From the call.
   void OnResponse(std::string_view message) override;
@@ -44,32 +34,28 @@ class JsonExchange : public net::LocalCall::Receiver,
   bool full() override { return reply_.full(); }
   bool MayTake(size_t bytes) override { return reply_.MayTake(JsonBytes(bytes)); }
   void OnQueued(size_t bytes) override { reply_.HoldOutput(JsonBytes(bytes)); }
-  // From the turns.
-  bool Work(Slice& slice) override;
 
- private:
-  // The body's messages go to the call.
-  void SendOne(std::string_view body);
-  void SendAll(std::string_view body);
-  // Sends what fits into the slice. False: that was all.
-  bool SendSome(JsonValues& values, Slice& slice);
+ protected:
+  // Opens the call that the headers ask for. Without one the request was refused.
+  void Open(net::Server* server, const net::HttpRequest& request, net::HttpReply reply);
+  // The reply was full, and is not any more.
+  virtual void OnRoom() {}
   void DropCall();
+  // The answer is this error, if none has begun; else it ends with it.
   void Refuse(net::Code code, std::string_view message);
-  void BeginStream(int status);
-  void SendBody(std::string_view json);
-  void EncodeElsewhere(std::string message);
 
   const Route& route_;
   const Era era_;
   net::HttpReply reply_;
+  std::shared_ptr<net::LocalCall> call_;
+
+ private:
+  void BeginStream(int status);
+  void SendBody(std::string_view json);
+  void EncodeElsewhere(std::string message);
+
   net::HttpHeaders headers_;
   Executor* const executor_;
-  JsonTurns& turns_;
-  std::shared_ptr<net::LocalCall> call_;
-  std::string body_;     // What of it is still to be sent.
-  JsonValues rest_{{}};  // Views it.
-  bool any_sent_ = false;
-  bool waits_ = false;    // For the client to take answers; then it wants a turn again.
   std::string response_;  // Of a method that has one, as it came.
   bool begun_ = false;    // The head of a stream's answer is out.
 };

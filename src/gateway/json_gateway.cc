@@ -5,6 +5,7 @@
 
 #include "gateway/json_exchange.h"
 #include "gateway/json_socket.h"
+#include "gateway/json_stream.h"
 #include "gateway/routes.h"
 
 namespace quorate::gateway {
@@ -31,11 +32,26 @@ bool JsonGateway::Owns(std::string_view path) {
   return path.starts_with(kRoot) || path.starts_with(kBetaRoot);
 }
 
-void JsonGateway::Handle(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
+const Route* JsonGateway::RouteOf(const net::HttpRequest& request) {
   std::string path = request.path;
   if (path.starts_with(kBetaRoot)) path = std::string(kRoot) + path.substr(kBetaRoot.size());
+  return FindRoute(path);
+}
+
+std::shared_ptr<net::HttpBodySink> JsonGateway::TakeBody(const net::HttpRequest& request,
+                                                         net::HttpHeaders headers) {
+  const Route* route = RouteOf(request);
+  if (route == nullptr || !route->client_streaming || request.method != "POST" ||
+      net::WebSocket::Wanted(request)) {
+    return nullptr;
+  }
+  return std::make_shared<JsonStream>(*route, era_(), std::move(headers), executor_, &turns_, server_,
+                                      request);
+}
+
+void JsonGateway::Handle(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
   const Era era = era_();
-  const Route* route = FindRoute(path);
+  const Route* route = RouteOf(request);
   if (route == nullptr) return RefuseRoute(reply, std::move(headers), 404, net::Code::kNotFound, era);
   if (net::WebSocket::Wanted(request)) {
     return JsonSocket::Open(*route, era, server_, &turns_, request, std::move(reply));
@@ -43,8 +59,13 @@ void JsonGateway::Handle(const net::HttpRequest& request, net::HttpReply reply, 
   if (request.method != "POST") {
     return RefuseRoute(reply, std::move(headers), 405, net::Code::kUnimplemented, era);
   }
-  std::make_shared<JsonExchange>(*route, era, std::move(reply), std::move(headers), executor_, &turns_)
-      ->Start(server_, request);
+  if (const auto sink = TakeBody(request, headers); sink != nullptr) {
+    sink->OnBegin(std::move(reply));
+    sink->OnBytes(request.body);
+    return sink->OnEnd();
+  }
+  std::make_shared<JsonExchange>(*route, era, std::move(headers), executor_)
+      ->Start(server_, request, std::move(reply));
 }
 
 }  // namespace quorate::gateway

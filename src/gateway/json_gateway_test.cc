@@ -1,156 +1,20 @@
-// The door as a client of HTTP sees it, in front of services that only pretend.
 #include "gateway/json_gateway.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "net/test_client.h"
-#include "rpc.pb.h"
+#include "gateway/gateway_test_server.h"
 
 namespace quorate::gateway {
 namespace {
 
 using net::Code;
-
-// Runs jobs when told.
-class HeldExecutor : public Executor {
- public:
-  void Submit(Lane, std::function<void()> work, std::function<void()> done) override {
-    jobs_.emplace_back(std::move(work), std::move(done));
-  }
-  size_t size() const { return jobs_.size(); }
-  size_t RunAll() {
-    const auto jobs = std::exchange(jobs_, {});
-    for (const auto& [work, done] : jobs) {
-      work();
-      done();
-    }
-    return jobs.size();
-  }
-
- private:
-  std::vector<std::pair<std::function<void()>, std::function<void()>>> jobs_;
-};
-
-// Answers each request with one response a message, and ends by the words "end" and "fail" as keys.
-class FakeWatch : public net::StreamHandler {
- public:
-  FakeWatch(net::StreamCall call, std::vector<std::string>* log, int* asked)
-      : call_(call), log_(log), asked_(*asked) {}
-  void OnMessage(std::string_view bytes) override {
-    etcdserverpb::WatchRequest request;
-    ASSERT_TRUE(request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
-    const std::string& key = request.create_request().key();
-    if (key == "end") return call_.Finish(Code::kOk, "");
-    if (key == "fail") return call_.Finish(Code::kNotFound, "no <such> thing");
-    etcdserverpb::WatchResponse response;
-    response.set_watch_id(request.create_request().watch_id());
-    if (key == "flood") {
-      response.set_cancel_reason(std::string(1000, 'f'));
-      for (int i = 0; i < 1000; ++i) call_.Send(response.SerializeAsString());
-      return;
-    }
-    ++asked_;
-    if (key == "wide") response.set_cancel_reason(std::string(300, 'w'));
-    call_.Send(response.SerializeAsString());
-  }
-  void OnHalfClose() override { log_->push_back("half-close"); }
-  void OnClosed(Code code) override { log_->push_back("closed " + std::to_string(static_cast<int>(code))); }
-
- private:
-  net::StreamCall call_;
-  std::vector<std::string>* log_;
-  int& asked_;
-};
-
-class JsonGatewayTest : public testing::Test {
- protected:
-  void SetUp() override { Start({}); }
-  void Start(net::ServerOptions options) {
-    gateway_.reset();
-    options.message_bytes_max = 300'000;
-    server_ = std::make_unique<net::Server>(&loop_, options);
-    server_->RegisterUnary("/etcdserverpb.KV/Range", [this](net::UnaryCall call, std::string_view bytes) {
-      etcdserverpb::RangeRequest request;
-      ASSERT_TRUE(request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())));
-      if (request.key() == "wait") {
-        call.OnCancel(
-            [this](Code code) { log_.push_back("cancelled " + std::to_string(static_cast<int>(code))); });
-        return;
-      }
-      if (request.limit() != 0) return call.Fail(static_cast<Code>(request.limit()), "because");
-      etcdserverpb::RangeResponse response;
-      response.add_kvs()->set_key(request.key());
-      for (const char* name : {"authorization", "token", "x-bin"}) {
-        if (const auto value = call.metadata(name)) response.add_kvs()->set_key(std::string(*value));
-      }
-      call.Respond(response.SerializeAsString());
-    });
-    server_->RegisterStreaming("/etcdserverpb.Watch/Watch", [this](net::StreamCall call) {
-      return std::make_unique<FakeWatch>(call, &log_, &asked_);
-    });
-    gateway_ = std::make_unique<JsonGateway>(server_.get(), &executor_, [this] { return era_; });
-    server_->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
-      if (!JsonGateway::Owns(request.path)) return reply.Send(200, {}, "not ours");
-      gateway_->Handle(request, std::move(reply), {{"X-Common", "yes"}});
-    });
-    const auto port = server_->Listen("127.0.0.1", 0);
-    ASSERT_TRUE(port.ok());
-    port_ = *port;
-  }
-
-  static std::string Request(const std::string& path, const std::string& body,
-                             const std::string& headers = {}, const std::string& method = "POST") {
-    return method + " " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + headers +
-           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
-  // The whole answer.
-  std::string Ask(const std::string& path, const std::string& body, const std::string& headers = {},
-                  const std::string& method = "POST") {
-    net::RawClient raw(&loop_, port_);
-    raw.Write(Request(path, body, headers, method));
-    return raw.ReadAll();
-  }
-  static std::string Body(const std::string& answer) {
-    const size_t end = answer.find("\r\n\r\n");
-    return end == std::string::npos ? "no body" : answer.substr(end + 4);
-  }
-  static std::string StatusOf(const std::string& answer) { return answer.substr(9, 3); }
-  static std::string Repeated(std::string_view what, int times) {
-    std::string out;
-    for (int i = 0; i < times; ++i) out.append(what);
-    return out;
-  }
-  static net::H2Client::Headers PostTo(const std::string& path) {
-    return {{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "a"}};
-  }
-  static std::string Upgrade() {
-    return "GET /v3/watch HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-  }
-  // A WebSocket's text, masked with zeros.
-  static std::string Text(std::string_view payload) {
-    std::string frame = "\x81\xff";
-    for (int shift = 56; shift >= 0; shift -= 8) frame.push_back(static_cast<char>(payload.size() >> shift));
-    return frame + std::string(4, '\0') + std::string(payload);
-  }
-
-  net::Loop loop_;
-  HeldExecutor executor_;
-  Era era_ = Era::k34;
-  std::vector<std::string> log_;
-  int asked_ = 0;  // Requests that a stream has answered.
-  std::unique_ptr<net::Server> server_;
-  std::unique_ptr<JsonGateway> gateway_;
-  uint16_t port_ = 0;
-};
 
 TEST_F(JsonGatewayTest, AnswersInJson) {
   for (const char* path : {"/v3/kv/range", "/v3beta/kv/range"}) {
@@ -246,37 +110,6 @@ TEST_F(JsonGatewayTest, AClientThatGoesCancelsItsCall) {
   EXPECT_EQ((std::vector<std::string>{"cancelled 1"}), log_);
 }
 
-TEST_F(JsonGatewayTest, StreamsAreOneObjectALine) {
-  net::RawClient raw(&loop_, port_);
-  raw.Write(Request("/v3/watch", R"({"create_request":{"watch_id":1}} {"create_request":{"watch_id":"2"}})"));
-  const std::string answer = raw.ReadUntil(R"("2"}})");
-  EXPECT_EQ("200", StatusOf(answer));
-  EXPECT_NE(std::string::npos, answer.find("Transfer-Encoding: chunked\r\n"));
-  EXPECT_NE(std::string::npos, answer.find("{\"result\":{\"watch_id\":\"1\"}}\n"));
-  EXPECT_EQ((std::vector<std::string>{"half-close"}), log_);
-  raw.Close();
-  EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return log_.size() == 2; }));
-  EXPECT_EQ("closed 1", log_[1]);
-}
-
-TEST_F(JsonGatewayTest, StreamsEndWithTheirStatus) {
-  // "end", "fail" in base64.
-  EXPECT_EQ("200", StatusOf(Ask("/v3/watch", R"({"create_request":{"key":"ZW5k"}})")));
-  const std::string fail = R"({"create_request":{"key":"ZmFpbA=="}})";
-  const std::string at_once = Ask("/v3/watch", fail);
-  EXPECT_EQ("404", StatusOf(at_once));
-  const std::string line =
-      R"({"error":{"grpc_code":5,"http_code":404,"message":"no \u003csuch\u003e thing","http_status":"Not Found"}})";
-  EXPECT_NE(std::string::npos, at_once.find(line));
-  const std::string later = Ask("/v3/watch", R"({"create_request":{"watch_id":1}})" + fail);
-  EXPECT_EQ("200", StatusOf(later));
-  EXPECT_NE(std::string::npos, later.find(line));
-  era_ = Era::k36;
-  EXPECT_NE(
-      std::string::npos,
-      Ask("/v3/watch", fail).find("{\"error\":{\"code\":5,\"message\":\"no \\u003csuch\\u003e thing\"}}\n"));
-}
-
 TEST_F(JsonGatewayTest, RequestsThatCantBeRead) {
   EXPECT_EQ(R"({"error":"unexpected EOF","message":"unexpected EOF","code":3})",
             Body(Ask("/v3/kv/range", "{")));
@@ -340,87 +173,6 @@ TEST_F(JsonGatewayTest, AnswersThatAreNoJsonYetCountForTheirConnection) {
   client.raw().Close();
   ASSERT_TRUE(net::TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
   EXPECT_EQ(0u, server_->stats().output_bytes_held);
-}
-
-// Bodies that wait are their connection's, however many streams it has.
-TEST_F(JsonGatewayTest, BodiesThatWaitCountForTheirConnection) {
-  net::ServerOptions options;
-  options.request_bytes_max = 1'000'000;
-  Start(options);
-  net::H2Client client(&loop_, port_, 0, true);
-  const std::string body = Repeated(R"({"create_request":{"key":"d2lkZQ=="}})", 8'000);
-  int refused = 0;
-  for (int i = 0; i < 10; ++i) {
-    const int32_t id = client.Request(PostTo("/v3/watch"), body);
-    const int before = asked_;
-    const auto is_refused = [&] {
-      const std::string status = client.answer(id).get(":status");
-      return status == "429" || status == "503";
-    };
-    ASSERT_TRUE(client.Until([&] { return asked_ > before || is_refused(); }));
-    for (int k = 0; k < 20; ++k) client.Step();
-    refused += is_refused() ? 1 : 0;
-  }
-  EXPECT_GE(refused, 5);
-  EXPECT_GT(server_->stats().request_bytes_held, 700'000u);
-  EXPECT_LE(server_->stats().request_bytes_held, 1'300'000u);
-  client.raw().Close();
-  ASSERT_TRUE(net::TurnUntil(&loop_, [&] { return server_->stats().connections_open == 0; }));
-  EXPECT_EQ(0u, server_->stats().request_bytes_held);
-}
-
-// A body is worked in slices, and others have their turn in between.
-TEST_F(JsonGatewayTest, ABodyOfManyRequestsIsWorkedInSlices) {
-  constexpr int kRequests = 20'000;
-  const std::string body = Repeated(R"({"create_request":{}})", kRequests);
-  for (const std::string& request : {Request("/v3/watch", body), Upgrade() + Text(body)}) {
-    asked_ = 0;
-    net::RawClient raw(&loop_, port_);
-    std::string_view rest = request;
-    bool halfway = false;
-    ASSERT_TRUE(net::TurnUntil(&loop_, [&, before = 0]() mutable {
-      rest.remove_prefix(raw.SendSome(rest));
-      raw.Read();
-      // In one round at most the slice that comes with the body, and one by its turn.
-      EXPECT_LE(asked_ - before, 2 * static_cast<int>(Slice::kRequestsMax));
-      if (asked_ > kRequests / 2 && !std::exchange(halfway, true)) {
-        EXPECT_GT(server_->stats().request_bytes_held, 0u);
-        EXPECT_EQ(R"({"kvs":[{"key":"YQ=="}]})", Body(Ask("/v3/kv/range", R"({"key":"YQ=="})")));
-      }
-      before = asked_;
-      return asked_ == kRequests;
-    }));
-    EXPECT_TRUE(halfway);
-    raw.Close();
-    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
-    EXPECT_EQ(0u, server_->stats().request_bytes_held);
-  }
-}
-
-// Who takes no answers is not worked for; and what is kept of him counts.
-TEST_F(JsonGatewayTest, ABodyWaitsForItsAnswersToBeRead) {
-  constexpr int kRequests = 100'000;
-  const std::string body = Repeated(R"({"create_request":{"key":"d2lkZQ=="}})", kRequests);
-  for (const std::string& request : {Request("/v3/watch", body), Upgrade() + Text(body)}) {
-    asked_ = 0;
-    net::RawClient raw(&loop_, port_, 4096);
-    raw.Write(request);
-    for (int same = 0, before = -1; same < 1000; same = asked_ == before ? same + 1 : 0) {
-      before = asked_;
-      loop_.RunRound(false);
-    }
-    EXPECT_GT(asked_, 0);
-    EXPECT_LT(asked_, kRequests);
-    EXPECT_GT(server_->stats().request_bytes_held, 0u);
-    EXPECT_LT(server_->stats().output_bytes_held, 3'000'000u);
-    EXPECT_TRUE(net::TurnUntil(&loop_, [&] {
-      raw.Read();
-      return asked_ == kRequests;
-    }));
-    raw.Close();
-    EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
-    EXPECT_EQ(0u, server_->stats().request_bytes_held);
-  }
 }
 
 TEST_F(JsonGatewayTest, LargeResponsesAreWrittenElsewhere) {

@@ -316,6 +316,11 @@ StatusOr<std::string_view> JsonValues::Next() {
   return value;
 }
 
+bool MayBecomeValue(std::string_view text) {
+  Scanner scanner(text);
+  return scanner.Value().ok() || scanner.rest().empty();
+}
+
 char JsonCursor::Peek() {
   SkipSpace(&rest_);
   return rest_.empty() ? '\0' : rest_.front();

@@ -32,6 +32,9 @@ class JsonValues {
   std::string_view rest_;
 };
 
+// Whether more text could make this one a well-formed value, or it is one.
+bool MayBecomeValue(std::string_view text);
+
 // The items of a well-formed value, read from front to back. Every method skips white space first.
 class JsonCursor {
  public:

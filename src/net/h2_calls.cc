@@ -42,6 +42,7 @@ void Http2Connection::Dispatch(H2Stream* s) {
     DispatchGrpc(s);
   } else {
     s->kind = H2Stream::Kind::kHttp;
+    OfferBody(s);
   }
 }
 
@@ -98,6 +99,7 @@ void Http2Connection::OpenCall(H2Stream* s) {
 }
 
 void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
+  if (s->sink != nullptr) return TakeBody(s, bytes);
   if (s->kind == H2Stream::Kind::kHttp) {
     if (s->head_sent) return;  // Refused.
     AppendWiping(&s->body, bytes);
@@ -155,6 +157,7 @@ void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
 }
 
 void Http2Connection::OnHalfClose(H2Stream* s) {
+  if (s->sink != nullptr) return EndBody(s);
   if (s->kind == H2Stream::Kind::kHttp) {
     if (!s->head_sent) DispatchHttp(s);
     return;

@@ -18,34 +18,83 @@ nghttp2_nv Header(std::string_view name, std::string_view value) {
 
 }  // namespace
 
-void Http2Connection::DispatchHttp(H2Stream* s) {
-  if (!server_->http_handler) return RefuseHttp(s, 404, "404 page not found\n");
-  if (HoldsTooMuchOutput(0)) {
-    return RefuseHttp(s, 503, "too much of what was answered is not read yet: read that first\n");
-  }
+HttpRequest Http2Connection::BuildHttp(const H2Stream& s) const {
   HttpRequest request;
   request.version = 20;
-  request.method = s->post ? "POST" : s->method_name;
-  request.SetTarget(s->path);
+  request.method = s.post ? "POST" : s.method_name;
+  request.SetTarget(s.path);
   request.peer = connection_->peer();
   request.secure = connection_->secure();
   request.tls_common_name = connection_->tls_common_name();
-  HoldRequest(s->body.size(), 0);
-  request.body = std::exchange(s->body, {});
-  const std::string_view bytes = s->header_bytes;
-  for (const H2Stream::HeaderRef& h : s->headers) {
+  const std::string_view bytes = s.header_bytes;
+  for (const H2Stream::HeaderRef& h : s.headers) {
     const std::string_view name = bytes.substr(h.name, h.name_size);
     const std::string_view value = bytes.substr(h.value, h.value_size);
     if (name == ":authority" || (name == "host" && request.host.empty())) request.host = value;
     if (!name.starts_with(':')) request.headers.emplace_back(name, value);
   }
+  return request;
+}
+
+HttpReply Http2Connection::BeginExchange(H2Stream* s) {
   auto exchange = std::make_shared<Http2Exchange>(this, s);
   s->exchange = exchange.get();
-  server_->http_handler(std::move(request), HttpReply(std::move(exchange)));
+  return HttpReply(std::move(exchange));
+}
+
+void Http2Connection::DispatchHttp(H2Stream* s) {
+  if (!server_->http_handler) return RefuseHttp(s, 404, "404 page not found\n");
+  if (HoldsTooMuchOutput(0)) {
+    return RefuseHttp(s, 503, "too much of what was answered is not read yet: read that first\n");
+  }
+  HttpRequest request = BuildHttp(*s);
+  HoldRequest(s->body.size(), 0);
+  request.body = std::exchange(s->body, {});
+  server_->http_handler(std::move(request), BeginExchange(s));
+}
+
+// What has no body goes the other way, and who holds too much is refused there.
+void Http2Connection::OfferBody(H2Stream* s) {
+  if (!server_->http_body_handler || !s->post || HoldsTooMuchOutput(0)) return;
+  const std::shared_ptr<HttpBodySink> sink = server_->http_body_handler(BuildHttp(*s));
+  if (sink == nullptr) return;
+  s->sink = sink;
+  sink->OnBegin(BeginExchange(s));
+}
+
+void Http2Connection::TakeBody(H2Stream* s, std::string_view bytes) {
+  if (s->exchange == nullptr) return;  // Answered: nobody wants more of it.
+  const std::shared_ptr<HttpBodySink> sink = s->sink;
+  sink->OnBytes(bytes);
+  CountPart(s, sink->part().bytes);
+  if (s->part_bytes == 0 || !HoldsTooMuchRequest()) return;
+  CountPart(s, 0);
+  if (s->exchange != nullptr) s->exchange->Lose();
+  if (s->head_sent) return ResetHttp(s);
+  RefuseHttp(s, 503, "too many partly received requests\n");
+}
+
+void Http2Connection::EndBody(H2Stream* s) {
+  CountPart(s, 0);
+  const std::shared_ptr<HttpBodySink> sink = std::move(s->sink);
+  s->sink = nullptr;
+  if (s->exchange != nullptr) sink->OnEnd();
+}
+
+void Http2Connection::CountPart(H2Stream* s, size_t bytes) {
+  HoldRequest(std::exchange(s->part_bytes, bytes), bytes);
+}
+
+// The client may fill its stream's window, and gets none of it back until then.
+void Http2Connection::PauseBody(H2Stream* s, bool paused) {
+  if (s->sink == nullptr) return;
+  s->body_paused = paused;
+  if (paused || s->unreturned == 0) return;
+  if (nghttp2_session_consume_stream(session_, s->id, std::exchange(s->unreturned, 0)) != 0) failed_ = true;
+  connection_->MarkDirty();
 }
 
 void Http2Connection::RefuseHttp(H2Stream* s, int status, std::string_view text) {
-  NoteEarlyEnd(s);
   BeginHttp(s, status, {{"content-type", "text/plain; charset=utf-8"}}, text.size());
   QueueHttp(s, text);  // However much waits: it is short.
   EndHttp(s);
@@ -55,6 +104,7 @@ void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& head
                                 std::optional<size_t> length) {
   s->head_sent = true;
   s->bare = true;
+  NoteEarlyEnd(s);
   HttpHeaders lower = headers;
   for (auto& [name, value] : lower) {
     for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -44,13 +44,14 @@ H2Stream* StreamPool::Acquire() {
 }
 
 void StreamPool::Release(H2Stream* s) {
-  QUORATE_CHECK(!s->open && s->timer.idle() && s->handler == nullptr && s->exchange == nullptr);
+  QUORATE_CHECK(!s->open && s->timer.idle() && s->handler == nullptr && s->exchange == nullptr &&
+                s->sink == nullptr);
   s->carrier = nullptr;
   s->connection = nullptr;
   s->kind = H2Stream::Kind::kNew;
   s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;
   s->wants_writable = s->has_timeout = s->grpc_content = s->post = s->head_request = false;
-  s->unknown_encoding = s->gzip = s->overfull = false;
+  s->unknown_encoding = s->gzip = s->overfull = s->body_paused = false;
   s->header_rules = {};
   s->code = Code::kOk;
   s->method = nullptr;
@@ -66,7 +67,7 @@ void StreamPool::Release(H2Stream* s) {
       text->clear();
     }
   }
-  s->head_bytes = s->odd_bytes = 0;
+  s->head_bytes = s->odd_bytes = s->part_bytes = s->unreturned = 0;
   if (s->headers.capacity() * sizeof(H2Stream::HeaderRef) > kKeepBytes) s->headers = {};
   s->headers.clear();
   s->out.Recycle(kKeepBytes);

@@ -54,6 +54,7 @@ struct H2Stream {
   bool bare = false;            // Plain HTTP: ends without trailers.
   bool wants_writable = false;  // OnWritable is owed.
   bool overfull = false;        // Reset for what its client leaves unread: nothing more is queued.
+  bool body_paused = false;
   bool has_timeout = false;
   bool grpc_content = false;
   bool post = false;
@@ -76,7 +77,11 @@ struct H2Stream {
   std::string encoding;
   std::string bad_timeout;
   MessageReader reader;
-  std::string body;  // Of a plain HTTP request.
+  // Of a plain HTTP request: the body, or who takes it and what he keeps of it.
+  std::string body;
+  std::shared_ptr<HttpBodySink> sink;
+  size_t part_bytes = 0;
+  size_t unreturned = 0;  // Of the window: received while the body is paused.
 
   ByteQueue out;        // Framed, not yet taken by nghttp2.
   std::string message;  // grpc-message, encoded.

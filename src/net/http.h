@@ -111,9 +111,9 @@ class HttpReply {
   std::shared_ptr<HttpExchange> exchange_;
 };
 
-// Takes the body of one request as it comes, instead of all at once (HTTP/1.1 only). When the body breaks
-// off, the reply's OnClosed says so; answering before the end of the body ends the connection after the
-// answer.
+// Takes the body of one request as it comes, instead of all at once. It may be answered meanwhile. When the
+// body breaks off, the reply's OnClosed says so; an answer that ends before the body does ends an HTTP/1.1
+// connection.
 class HttpBodySink {
  public:
   virtual ~HttpBodySink() = default;
@@ -123,13 +123,16 @@ class HttpBodySink {
   virtual void OnBytes(std::string_view bytes) = 0;
   // The body is whole.
   virtual void OnEnd() = 0;
-  // What is kept of something that is not whole yet: it counts as held, and after a TakeOver() it must be
-  // whole within ServerOptions::header_timeout.
+  // What is kept of something that is not whole yet: it counts as held, and after a TakeOver() or in a body
+  // that is open-ended it must be whole within ServerOptions::header_timeout (HTTP/1.1).
   struct Part {
     size_t bytes = 0;     // 0: nothing has begun.
     uint64_t number = 0;  // Tells one from the next.
   };
   virtual Part part() const { return {}; }
+  // The client may say nothing for any time between two parts. Otherwise some of the body must come within
+  // each ServerOptions::header_timeout (HTTP/1.1).
+  virtual bool open_ended() const { return false; }
 };
 
 // Asked when a request's headers are there (its body is empty then). Null: collect the body, and call the

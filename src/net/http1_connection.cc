@@ -137,8 +137,9 @@ void Http1Connection::PauseBody(bool paused) {
   if (raw_) return connection_->MarkDirty();
   if (paused) {
     server_->loop_impl()->CancelTimer(&timer_);
+    timed_part_ = 0;
   } else {
-    SetInputTimer();
+    TimeBody();
     connection_->MarkDirty();  // AfterFlush goes on.
   }
 }
@@ -178,10 +179,12 @@ void Http1Connection::TakeRaw() {
   const std::shared_ptr<HttpBodySink> sink = sink_;
   sink->OnBytes(in_.view());
   in_.Clear();
-  if (!lost_) TimeRawPart();
+  if (!lost_) TimePart();
 }
 
-void Http1Connection::TimeRawPart() {
+void Http1Connection::TimeBody() { sink_ != nullptr && sink_->open_ended() ? TimePart() : SetInputTimer(); }
+
+void Http1Connection::TimePart() {
   const HttpBodySink::Part part = sink_ == nullptr ? HttpBodySink::Part() : sink_->part();
   const uint64_t number = part.bytes == 0 ? 0 : part.number;
   if (std::exchange(timed_part_, number) == number) return;
@@ -204,7 +207,7 @@ bool Http1Connection::ParseOne() {
     parser_->beast.get().body().over = &closing_;
     continue_sent_ = header_taken_ = body_paused_ = false;
     SetInputTimer();
-  } else if (sink_ != nullptr && !body_paused_) {
+  } else if (sink_ != nullptr && !sink_->open_ended() && !body_paused_) {
     SetInputTimer();  // A large body may take its time, as long as it comes.
   }
   while (!in_.empty() && !parser_->beast.is_done() && !body_paused_) {
@@ -225,6 +228,7 @@ bool Http1Connection::ParseOne() {
     sink_ != nullptr ? EndBody() : Dispatch();
     return true;
   }
+  if (sink_ != nullptr && sink_->open_ended() && !body_paused_) TimePart();
   if (header_taken_ && !body_paused_ && in_.size() > kPipelinedBytesMax) {
     RefuseInput(400);  // No head of a chunk is that long.
     return false;
@@ -248,15 +252,15 @@ bool Http1Connection::OnHeader() {
     RefuseInput(501);
     return false;
   }
-  if (server_->http_body_handler) {
-    const HttpRequest request = BuildRequest();
-    sink_ = server_->http_body_handler(request);
-    if (sink_ != nullptr) {
-      const std::shared_ptr<HttpBodySink> sink = sink_;
-      sink->OnBegin(BeginExchange(request, parser_->beast.get().keep_alive()));
-      if (closing_) EndBody();
-      return !closing_;
-    }
+  parser_->request = BuildRequest();
+  if (server_->http_body_handler) sink_ = server_->http_body_handler(parser_->request);
+  if (sink_ != nullptr) {
+    const std::shared_ptr<HttpBodySink> sink = sink_;
+    if (sink->open_ended()) server_->loop_impl()->CancelTimer(&timer_);
+    timed_part_ = 0;
+    sink->OnBegin(BeginExchange(parser_->request, parser_->beast.get().keep_alive()));
+    if (closing_) EndBody();
+    return !closing_;
   }
   const size_t limit = server_->options().http_body_bytes_max;
   parser_->beast.body_limit(limit);
@@ -306,8 +310,8 @@ HttpReply Http1Connection::BeginExchange(const HttpRequest& request, bool keep_a
 
 void Http1Connection::Dispatch() {
   server_->loop_impl()->CancelTimer(&timer_);
-  HttpRequest request = BuildRequest();
   const std::unique_ptr<Http1Parser> parser = std::move(parser_);
+  HttpRequest request = std::move(parser->request);
   request.body = std::move(parser->beast.get().body().text);
   HttpReply reply = BeginExchange(request, parser->beast.get().keep_alive());
   if (!server_->http_handler) {
@@ -318,10 +322,13 @@ void Http1Connection::Dispatch() {
 }
 
 void Http1Connection::RefuseInput(int status) {
+  // Then no other answer can be given.
+  const bool begun = exchange_ != nullptr && exchange_->begun();
   server_->loop_impl()->CancelTimer(&timer_);
   closing_ = true;
   parser_.reset();
   LoseExchange();
+  if (begun) return BreakOff();
   http10_ = head_request_ = false;
   const std::string text = std::to_string(status) + " " + std::string(HttpReason(status));
   AppendHead(status, {{"Content-Type", "text/plain; charset=utf-8"}}, text.size(), false);

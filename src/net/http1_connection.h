@@ -64,7 +64,9 @@ class Http1Connection : public Protocol {
   bool ParseOne();
   // Of a connection that was taken over.
   void TakeRaw();
-  void TimeRawPart();
+  // Sets timer_ for what the sink has begun, or for the next of the body.
+  void TimePart();
+  void TimeBody();
   // The headers of a request are there: who takes its body? False: nobody.
   bool OnHeader();
   // The request being parsed, without its body.
@@ -89,7 +91,7 @@ class Http1Connection : public Protocol {
   size_t counted_output_bytes_ = 0;
   size_t held_request_ = 0;  // By the service, for the exchange.
   size_t held_output_ = 0;
-  uint64_t timed_part_ = 0;  // Of the sink, after TakeOver: timer_ is set for this one. 0: for none.
+  uint64_t timed_part_ = 0;  // Of the sink, by TimePart(): timer_ is set for this one. 0: for none.
   bool processing_ = false;
   bool continue_sent_ = false;
   bool header_taken_ = false;

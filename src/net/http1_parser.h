@@ -56,6 +56,7 @@ struct RequestBody {
 struct Http1Parser {
   // The fields are overwritten when they go: they may hold credentials.
   boost::beast::http::request_parser<RequestBody, WipingAllocator<char>> beast;
+  HttpRequest request;  // Without its body; once the header is there.
 };
 
 }  // namespace quorate::net

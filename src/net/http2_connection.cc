@@ -68,6 +68,7 @@ const nghttp2_option* Http2Connection::Options() {
     QUORATE_CHECK(nghttp2_option_new(&o) == 0);
     nghttp2_option_set_no_http_messaging(o, 1);  // H2HeaderRules instead.
     nghttp2_option_set_no_closed_streams(o, 1);
+    nghttp2_option_set_no_auto_window_update(o, 1);  // OnDataChunk gives windows back.
     nghttp2_option_set_max_outbound_ack(o, kOutboundAcksMax);
     nghttp2_option_set_max_continuations(o, kContinuationsMax);
     nghttp2_option_set_stream_reset_rate_limit(o, kResetBurst, kResetsPerSecond);
@@ -189,6 +190,7 @@ H2Stream* Http2Connection::AddStream(int32_t id) {
 void Http2Connection::RemoveStream(H2Stream* s) {
   if (s->open) Cancel(s, Code::kCancelled);
   if (s->exchange != nullptr) s->exchange->Lose();
+  s->sink = nullptr;
   ++s->generation;
   if (newest_ == s) newest_ = nullptr;
   (s->previous != nullptr ? s->previous->next : streams_) = s->next;
@@ -196,7 +198,7 @@ void Http2Connection::RemoveStream(H2Stream* s) {
   --stream_count_;
   --server_->stats.streams_open;
   ReleaseOutput(s->out.size());
-  HoldRequest(s->head_bytes + s->reader.buffered_bytes() + s->body.size(), 0);
+  HoldRequest(s->head_bytes + s->reader.buffered_bytes() + s->body.size() + s->part_bytes, 0);
   server_->pool().Release(s);
 }
 
@@ -330,12 +332,14 @@ void Http2Connection::TakePath(H2Stream* s, std::string_view path) {
   last_method_ = s->method;
 }
 
-int Http2Connection::OnDataChunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
-                                 void* self) {
+int Http2Connection::OnDataChunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data,
+                                 size_t size, void* self) {
   auto* c = static_cast<Http2Connection*>(self);
   H2Stream* s = c->Find(id);
   if (s != nullptr) c->TakeData(s, {reinterpret_cast<const char*>(data), size});
-  return 0;
+  if (s == nullptr || !s->body_paused) return nghttp2_session_consume(session, id, size);
+  s->unreturned += size;
+  return nghttp2_session_consume_connection(session, size);
 }
 
 int Http2Connection::OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* self) {

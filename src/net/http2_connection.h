@@ -20,7 +20,7 @@ namespace quorate::net {
 
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
 // (2) queued_bytes_ is the sum of out.size() over them; (3) request_bytes_ that of head_bytes,
-// reader.buffered_bytes() and body; (4) both are parts of the server's sums in ServerStats.
+// reader.buffered_bytes(), body and part_bytes; (4) both are parts of the server's sums in ServerStats.
 class Http2Connection : public Protocol, public CallCarrier {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
@@ -52,6 +52,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   void WriteHttp(H2Stream* s, std::string_view bytes);
   void EndHttp(H2Stream* s);
   void ResetHttp(H2Stream* s);
+  void PauseBody(H2Stream* s, bool paused);
 
  private:
   friend class Http2Exchange;  // Its side of the sums.
@@ -130,7 +131,15 @@ class Http2Connection : public Protocol, public CallCarrier {
   char* AppendMessage(H2Stream* s, size_t size);
 
   // h2_exchange.cc: plain HTTP on it.
+  HttpRequest BuildHttp(const H2Stream& s) const;
+  HttpReply BeginExchange(H2Stream* s);
   void DispatchHttp(H2Stream* s);
+  // The headers are there: asks who takes the body.
+  void OfferBody(H2Stream* s);
+  void TakeBody(H2Stream* s, std::string_view bytes);
+  // The body that goes to a sink is whole.
+  void EndBody(H2Stream* s);
+  void CountPart(H2Stream* s, size_t bytes);
   void RefuseHttp(H2Stream* s, int status, std::string_view text);
   void QueueHttp(H2Stream* s, std::string_view bytes);
 
@@ -188,6 +197,9 @@ class Http2Exchange : public HttpExchange {
   bool HoldRequest(size_t bytes) override;
   void HoldOutput(size_t bytes) override;
   bool MayTake(size_t bytes) override;
+  void PauseBody(bool paused) override {
+    if (stream_ != nullptr) connection_->PauseBody(stream_, paused);
+  }
   // The stream is gone.
   void Lose();
 

@@ -441,6 +441,7 @@ void Server::Drain(std::chrono::nanoseconds grace, std::function<void()> done) {
   impl_->Drain(grace.count(), std::move(done));
 }
 const ServerStats& Server::stats() const { return impl_->stats; }
+const ServerOptions& Server::options() const { return impl_->options(); }
 Loop* Server::loop() const { return impl_->loop(); }
 
 }  // namespace quorate::net

@@ -94,7 +94,7 @@ class Server {
   void RegisterStreaming(std::string_view path, StreamFactory factory, uint32_t method_index = 0);
   // Without one, plain HTTP requests get 404.
   void SetHttpHandler(HttpHandler handler);
-  // For HTTP/1.1 requests whose bodies should not be collected in memory.
+  // For requests whose bodies should not be collected in memory.
   void SetHttpBodyHandler(HttpBodyHandler handler);
 
   // `host` is a numeric address or a name ("localhost"), empty for all addresses; port 0 chooses one. Returns
@@ -114,6 +114,7 @@ class Server {
   void Drain(std::chrono::nanoseconds grace, std::function<void()> done);
 
   const ServerStats& stats() const;
+  const ServerOptions& options() const;
   Loop* loop() const;
 
  private:

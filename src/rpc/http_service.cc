@@ -94,6 +94,16 @@ bool HttpService::AdmitPath(const net::HttpRequest& request, net::HttpReply& rep
   return false;
 }
 
+// What Handle() would not let in is left to it to refuse.
+std::shared_ptr<net::HttpBodySink> HttpService::TakeBody(const net::HttpRequest& request) const {
+  if (!request.secure && !HostAllowed(request.host)) return nullptr;
+  for (const HttpDoor& door : doors_) {
+    if (!door.owns(request.path)) continue;
+    return door.take_body ? door.take_body(request, CommonHeaders(request)) : nullptr;
+  }
+  return nullptr;
+}
+
 void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
   if (!Admit(request, reply) || !AdmitPath(request, reply)) return;
   for (const HttpDoor& door : doors_) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ struct HttpOptions {
 struct HttpDoor {
   std::function<bool(std::string_view path)> owns;
   std::function<void(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers)> handle;
+  // Of a request without its body: takes that as it comes; null: it is collected for `handle`. May be empty.
+  std::function<std::shared_ptr<net::HttpBodySink>(const net::HttpRequest& request, net::HttpHeaders headers)>
+      take_body = {};
 };
 
 class HttpService {
@@ -43,7 +47,8 @@ class HttpService {
   // Before the first request.
   void AddDoor(HttpDoor door) { doors_.push_back(std::move(door)); }
 
-  // On the client's addresses.
+  // On the client's addresses: who takes the body? Null: Handle() gets it whole.
+  std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request) const;
   void Handle(const net::HttpRequest& request, net::HttpReply reply);
   // On --listen-metrics-urls: health and metrics, and nothing else.
   void HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply);

@@ -112,13 +112,17 @@ void Services::All::OpenDoors(net::Server* calls) {
   if (!json_gateway) return;
   auto json = std::make_shared<gateway::JsonGateway>(calls, member->env().executor,
                                                      [member] { return EraOf(*member); });
+  const auto refused = [this](const net::HttpRequest& request) {
+    return client_cert_auth && !request.tls_common_name.empty() && context.member().auth().enabled();
+  };
   http.AddDoor(
       {gateway::JsonGateway::Owns,
-       [this, json](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
-         if (client_cert_auth && !request.tls_common_name.empty() && context.member().auth().enabled()) {
-           return RefuseCommonName(reply);
-         }
+       [json, refused](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
+         if (refused(request)) return RefuseCommonName(reply);
          json->Handle(request, std::move(reply), std::move(headers));
+       },
+       [json, refused](const net::HttpRequest& request, net::HttpHeaders headers) {
+         return refused(request) ? nullptr : json->TakeBody(request, std::move(headers));
        }});
 }
 
@@ -145,6 +149,8 @@ void Services::RegisterHttp(net::Server* server) {
   server->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
     all_->http.Handle(request, std::move(reply));
   });
+  server->SetHttpBodyHandler(
+      [this](const net::HttpRequest& request) { return all_->http.TakeBody(request); });
 }
 
 void Services::RegisterMetricsHttp(net::Server* server) {

@@ -1,0 +1,148 @@
+#!/usr/bin/python3
+"""JSON streams whose body stays open: what a client says is worked when it has come, as etcd does it over HTTP/2."""
+
+import json
+import os
+import pathlib
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import member
+import places
+from certificates import Authority
+from json_door import b64
+
+ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
+# What may take so long on a busy machine has not come at all.
+PATIENCE = 60
+
+
+class OpenBody:
+    """A request by curl whose body is written line by line, and whose answer is read line by line."""
+
+    def __init__(self, server, path, version):
+        self.process = subprocess.Popen(
+            ["curl", "-sN", version, "--cacert", str(server.credentials.ca), "-X", "POST", "-H", "Expect:", "-T", "-",
+             server.url + path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def say(self, *requests):
+        self.process.stdin.write(b"\n".join(json.dumps(request).encode() for request in requests) + b"\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        """The next line's result; None at the answer's end."""
+        line = self.lines.get(timeout=PATIENCE)
+        return None if line is None else json.loads(line)["result"]
+
+    def close(self):
+        """The body ends."""
+        self.process.stdin.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+
+
+class OpenBodyTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="open-", dir=places.scratch()))
+        cls.addClassCleanup(shutil.rmtree, directory, ignore_errors=True)
+        ca = Authority(directory)
+        certificate = ca.issue("server")
+        cls.cases = []
+        for make in (member.etcd, member.quorate):
+            server = make(flags=certificate.flags())
+            cls.addClassCleanup(server.remove)
+            server.credentials = ca.credentials()
+            server.start()
+            cls.cases.append((server, "--http2"))
+        if not ETCD_IN_BOTH_ROLES:  # etcd's answers wait for the body's end over HTTP/1.1.
+            cls.cases.append((server, "--http1.1"))
+
+    def each(self):
+        for server, version in self.cases:
+            with self.subTest(f"{server.binary} {version}"):
+                yield server, version
+
+    def ask(self, server, path, body):
+        answer = subprocess.run(["curl", "-s", "--cacert", str(server.credentials.ca), server.url + path, "-d", json.dumps(body)],
+                                capture_output=True, check=True, timeout=PATIENCE)
+        return json.loads(answer.stdout)
+
+    def test_watch(self):
+        for server, version in self.each():
+            with OpenBody(server, "/v3/watch", version) as body:
+                body.say({"create_request": {"key": b64("w"), "watch_id": 7}})
+                self.assertTrue(body.answer()["created"])
+                for i in range(3):
+                    self.ask(server, "/v3/kv/put", {"key": b64("w"), "value": b64(str(i))})
+                    event = body.answer()
+                    self.assertEqual((event["watch_id"], event["events"][0]["kv"]["value"]), ("7", b64(str(i))))
+                body.say({"create_request": {"key": b64("x"), "watch_id": 8}}, {"cancel_request": {"watch_id": 7}})
+                self.assertEqual(body.answer()["watch_id"], "8")
+                answer = body.answer()
+                self.assertEqual((answer["watch_id"], answer["canceled"]), ("7", True))
+                self.ask(server, "/v3/kv/put", {"key": b64("w")})
+                self.ask(server, "/v3/kv/put", {"key": b64("x")})
+                self.assertEqual(body.answer()["watch_id"], "8")
+
+    def test_keep_alive(self):
+        for server, version in self.each():
+            lease = self.ask(server, "/v3/lease/grant", {"TTL": 100})["ID"]
+            with OpenBody(server, "/v3/lease/keepalive", version) as body:
+                for _ in range(3):
+                    body.say({"ID": lease})
+                    answer = body.answer()
+                    self.assertEqual((answer["ID"], answer["TTL"]), (lease, "100"))
+                body.say({"ID": "4711"})
+                self.assertNotIn("TTL", body.answer())
+                body.close()
+                self.assertIsNone(body.answer())
+                self.assertEqual(body.process.wait(PATIENCE), 0)
+
+    def watchers(self, server):
+        text = subprocess.run(["curl", "-s", "--cacert", str(server.credentials.ca), server.url + "/metrics"],
+                              capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        return int(re.search(r"^etcd_debugging_mvcc_watcher_total (\d+)", text, re.M).group(1))
+
+    def test_a_client_that_goes_takes_its_watch_along(self):
+        for server, version in self.each():
+            with OpenBody(server, "/v3/watch", version) as body:
+                body.say({"create_request": {"key": b64("gone")}})
+                self.assertTrue(body.answer()["created"])
+                self.assertGreater(self.watchers(server), 0)
+            deadline = time.monotonic() + PATIENCE
+            while self.watchers(server) > 0:
+                self.assertLess(time.monotonic(), deadline, "the watch is still there")
+                time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    unittest.main()
