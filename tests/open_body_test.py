@@ -31,7 +31,8 @@ class OpenBody:
 
     def __init__(self, server, path, version):
         self.process = subprocess.Popen(
-            ["curl", "-sN", version, "--cacert", str(server.credentials.ca), "-X", "POST", "-H", "Expect:", "-T", "-",
+            # "." reads its input without waiting for it.
+            ["curl", "-sN", version, "--cacert", str(server.credentials.ca), "-X", "POST", "-H", "Expect:", "-T", ".",
              server.url + path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.lines = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
