@@ -267,8 +267,10 @@ class JsonTest(RawCase):
 
         def attack():
             for _ in range(4):
-                self.connect((HOST, self.ours.client_port), b"POST /v3/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                             b"Content-Length: %d\r\n\r\n" % len(body) + body)
+                one = self.connect((HOST, self.ours.client_port), b"POST /v3/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                   b"Content-Length: %d\r\n\r\n" % len(body))
+                one.settimeout(2)
+                self.tell(one, body)  # It reads no further than it has answered.
         self.under(attack, megabytes=200)
 
     def test_ranges_that_are_not_read(self):
@@ -304,6 +306,21 @@ class JsonTest(RawCase):
             with self.ours.api() as service:
                 for _ in range(3):
                     service.KV.Put(rpc.PutRequest(key=b"large", value=b"v" * (1 << 20)))
+        self.under(attack, megabytes=300)
+
+    def test_open_bodies(self):
+        """JSON streams that never say what they want."""
+        block = b"".join(h2.literal(*field) for field in ((b":method", b"POST"), (b":scheme", b"http"),
+                                                          (b":path", b"/v3/watch"), (b":authority", b"127.0.0.1")))
+
+        def attack():
+            for _ in range(2):
+                one = self.attacker()
+                one.agree()
+                for _ in range(40):
+                    if not one.send(b"".join(one.request("", b'{"create', end=False, block=block) for _ in range(1000))):
+                        break
+                    one.drain()
         self.under(attack, megabytes=300)
 
     def web_socket(self):

@@ -38,6 +38,8 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
  protected:
   // Opens the call that the headers ask for. Without one the request was refused.
   void Open(net::Server* server, const net::HttpRequest& request, net::HttpReply reply);
+  // What is kept of the request, beside the call itself, by now. False: its client makes us keep too much.
+  bool Hold(size_t bytes);
   // The reply was full, and is not any more.
   virtual void OnRoom() {}
   void DropCall();

@@ -75,7 +75,7 @@ net::HttpBodySink::Part JsonStream::part() const {
 
 void JsonStream::SetWhole(size_t bytes) {
   whole_ = bytes;
-  if (!reply_.HoldRequest(whole_)) {
+  if (!Hold(whole_)) {
     return Refuse(Code::kResourceExhausted,
                   "transport: requests of " + std::to_string(whole_) +
                       " bytes in one body wait, and too much of other requests is held already: send fewer "

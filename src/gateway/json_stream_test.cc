@@ -81,6 +81,8 @@ TEST_F(JsonGatewayTest, RequestsAreWorkedWhileTheBodyIsOpen) {
   client.MoreBody(id, R"({"create_request":{"key":"ZW5k"}})", false);
   client.Await(id);
   EXPECT_EQ(0u, client.answer(id).error);
+  raw.Close();
+  ASSERT_TRUE(net::TurnUntil(&loop_, [&] { return log_.back() == "closed 1"; }));
   EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
@@ -165,6 +167,23 @@ TEST_F(JsonGatewayTest, BodiesThatWaitCountForTheirConnection) {
   EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
+// An open call has its price, whatever its client says or not.
+TEST_F(JsonGatewayTest, OpenCallsCount) {
+  net::ServerOptions options;
+  options.request_bytes_max = 1'000'000;
+  Start(options);
+  net::H2Client client(&loop_, port_);
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 1000; ++i) ids.push_back(client.Request(PostTo("/v3/watch"), "", false));
+  const auto refused = [&] {
+    return std::count_if(ids.begin(), ids.end(), [&](int32_t id) { return client.answer(id).closed; });
+  };
+  ASSERT_TRUE(client.Until([&] { return refused() > 700; }));
+  EXPECT_LT(refused(), 900);
+  EXPECT_EQ(uint32_t{NGHTTP2_REFUSED_STREAM}, client.answer(ids.back()).error);
+  EXPECT_FALSE(client.answer(ids.front()).closed);
+}
+
 // A body is worked in slices, and others have their turn in between.
 TEST_F(JsonGatewayTest, ABodyOfManyRequestsIsWorkedInSlices) {
   constexpr int kRequests = 20'000;
@@ -180,7 +199,7 @@ TEST_F(JsonGatewayTest, ABodyOfManyRequestsIsWorkedInSlices) {
       // In one round at most the slice that comes with the body, and one by its turn.
       EXPECT_LE(asked_ - before, 2 * static_cast<int>(Slice::kRequestsMax));
       if (asked_ > kRequests / 2 && !std::exchange(halfway, true)) {
-        EXPECT_GT(server_->stats().request_bytes_held, 0u);
+        EXPECT_GT(server_->stats().request_bytes_held, 10'000u);
         EXPECT_EQ(R"({"kvs":[{"key":"YQ=="}]})", Body(Ask("/v3/kv/range", R"({"key":"YQ=="})")));
       }
       before = asked_;
@@ -208,7 +227,7 @@ TEST_F(JsonGatewayTest, ABodyWaitsForItsAnswersToBeRead) {
     }
     EXPECT_GT(asked_, 0);
     EXPECT_LT(asked_, kRequests);
-    EXPECT_GT(server_->stats().request_bytes_held, 0u);
+    EXPECT_GT(server_->stats().request_bytes_held, 10'000u);
     EXPECT_LT(server_->stats().output_bytes_held, 3'000'000u);
     EXPECT_TRUE(net::TurnUntil(&loop_, [&] {
       rest.remove_prefix(raw.SendSome(rest));
