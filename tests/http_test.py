@@ -345,6 +345,32 @@ class HttpTest(unittest.TestCase):
             self.send(data, wait=chance.random() < 0.3, server=server)
             self.assertEqual(curl(f"{server.endpoint}/version")[0], 200, f"after {data[:200]!r}: {server.log()[-500:]}")
 
+    def answer(self, server, request):
+        """All that comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", server.client_port), timeout=30) as connection:
+            connection.sendall(request)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def test_heads_that_are_odd(self):
+        """Hosts, expectations, targets and bare line feeds: the status is etcd's, and who was refused is shown the door."""
+        close = b"Connection: close\r\n"
+        for request in (b"GET /health HTTP/1.1\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+                        b"GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", b"GET /health HTTP/1.0\r\nHost: a/b\r\n\r\n",
+                        b"GET /health HTTP/1.1\r\nHost:\r\n" + close + b"\r\n",
+                        b"GET /health HTTP/1.1\r\nHost: [::1]:1\r\n" + close + b"\r\n",
+                        b"GET http://b/health HTTP/1.1\r\n\r\n",
+                        b"GET /health HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n",
+                        b"GET /health HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + close + b"\r\n",
+                        b"GET /health HTTP/1.0\n\n", b"GET /health HTTP/1.1\nHost: a\nConnection: close\n\n",
+                        b"GET /health HTTP/1.1\nHost: a b\n\n"):
+            with self.subTest(request=request):
+                etcd, ours = [self.answer(server, request) for server in (self.etcd, self.ours)]
+                self.assertEqual(ours.split()[1], etcd.split()[1])
+                if b"Bad Request:" in etcd:
+                    first = etcd.splitlines()[0]
+                    self.assertEqual(ours.splitlines()[0], first)
+                    self.assertEqual(ours.splitlines()[-1], first.removeprefix(b"HTTP/1.1 "))
+
     def test_many_idle_connections(self):
         held = [socket.create_connection(("127.0.0.1", self.ours.client_port)) for _ in range(500)]
         self.assertEqual(curl(f"{self.ours.endpoint}/health")[0], 200)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/wipe.h"
 #include "net/http1_parser.h"
+#include "net/http1_rules.h"
 #include "net/http_date.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
@@ -149,7 +150,7 @@ bool Http1Connection::TakeOver(const HttpHeaders& headers, std::shared_ptr<HttpB
   raw_ = true;
   sink_ = std::move(sink);
   chunked_ = no_body_ = false;
-  AppendHead(101, headers, std::nullopt, true);
+  AppendHead(101, HttpReason(101), headers, std::nullopt, true);
   keep_alive_ = false;
   connection_->MarkDirty();
   return true;
@@ -198,9 +199,8 @@ void Http1Connection::TimePart() {
 bool Http1Connection::ParseOne() {
   if (raw_) return TakeRaw(), true;
   if (parser_ == nullptr) {
-    parser_ = std::make_unique<Http1Parser>();
-    parser_->beast.header_limit(
-        static_cast<uint32_t>(std::min(server_->options().header_bytes_max, kHttp1HeaderBytesMax)));
+    parser_ =
+        std::make_unique<Http1Parser>(std::min(server_->options().header_bytes_max, kHttp1HeaderBytesMax));
     // Whether the body is limited is known when the headers are: OnHeader.
     parser_->beast.body_limit(boost::none);
     parser_->beast.get().body().sink = &sink_;
@@ -212,7 +212,7 @@ bool Http1Connection::ParseOne() {
   }
   while (!in_.empty() && !parser_->beast.is_done() && !body_paused_) {
     boost::system::error_code error;
-    const size_t n = parser_->beast.put(boost::asio::const_buffer(in_.data(), in_.size()), error);
+    const size_t n = parser_->Put(in_.view(), error);
     in_.Consume(n);
     if (closing_) return EndBody(), false;
     if (error == http::error::need_more) break;
@@ -233,23 +233,17 @@ bool Http1Connection::ParseOne() {
     RefuseInput(400);  // No head of a chunk is that long.
     return false;
   }
-  if (header_taken_ && !std::exchange(continue_sent_, true)) {
-    const auto expect = parser_->beast.get().find(http::field::expect);
-    if (expect != parser_->beast.get().end() && boost::beast::iequals(expect->value(), "100-continue")) {
-      out_.Append("HTTP/1.1 100 Continue\r\n\r\n");
-      connection_->MarkDirty();
-    }
+  if (header_taken_ && !std::exchange(continue_sent_, true) && ExpectsContinue(parser_->beast.get())) {
+    out_.Append("HTTP/1.1 100 Continue\r\n\r\n");
+    connection_->MarkDirty();
   }
   return false;
 }
 
 bool Http1Connection::OnHeader() {
   parser_->beast.eager(true);
-  // Where another coding's body ends can't be known: what follows might be taken for a request (RFC
-  // 9112, 6.3).
-  const auto coding = parser_->beast.get().find(http::field::transfer_encoding);
-  if (coding != parser_->beast.get().end() && !boost::beast::iequals(coding->value(), "chunked")) {
-    RefuseInput(501);
+  if (const auto refusal = CheckHead(parser_->beast.get())) {
+    RefuseInput(refusal->status, refusal->detail);
     return false;
   }
   parser_->request = BuildRequest();
@@ -258,7 +252,7 @@ bool Http1Connection::OnHeader() {
     const std::shared_ptr<HttpBodySink> sink = sink_;
     if (sink->open_ended()) server_->loop_impl()->CancelTimer(&timer_);
     timed_part_ = 0;
-    sink->OnBegin(BeginExchange(parser_->request, parser_->beast.get().keep_alive()));
+    sink->OnBegin(BeginExchange(parser_->request));
     if (closing_) EndBody();
     return !closing_;
   }
@@ -298,8 +292,9 @@ HttpRequest Http1Connection::BuildRequest() {
   return request;
 }
 
-HttpReply Http1Connection::BeginExchange(const HttpRequest& request, bool keep_alive) {
-  keep_alive_ = keep_alive && !draining_;
+HttpReply Http1Connection::BeginExchange(const HttpRequest& request) {
+  const auto& message = parser_->beast.get();
+  keep_alive_ = message.keep_alive() && EndIsSure(message) && !draining_;
   http10_ = request.version < 11;
   head_request_ = request.method == "HEAD";
   wants_writable_ = false;
@@ -310,10 +305,10 @@ HttpReply Http1Connection::BeginExchange(const HttpRequest& request, bool keep_a
 
 void Http1Connection::Dispatch() {
   server_->loop_impl()->CancelTimer(&timer_);
-  const std::unique_ptr<Http1Parser> parser = std::move(parser_);
-  HttpRequest request = std::move(parser->request);
-  request.body = std::move(parser->beast.get().body().text);
-  HttpReply reply = BeginExchange(request, parser->beast.get().keep_alive());
+  HttpRequest request = std::move(parser_->request);
+  request.body = std::move(parser_->beast.get().body().text);
+  HttpReply reply = BeginExchange(request);
+  parser_.reset();
   if (!server_->http_handler) {
     reply.Send(404, {{"Content-Type", "text/plain; charset=utf-8"}}, "404 page not found\n");
     return;
@@ -321,7 +316,7 @@ void Http1Connection::Dispatch() {
   server_->http_handler(std::move(request), std::move(reply));
 }
 
-void Http1Connection::RefuseInput(int status) {
+void Http1Connection::RefuseInput(int status, std::string_view detail) {
   // Then no other answer can be given.
   const bool begun = exchange_ != nullptr && exchange_->begun();
   server_->loop_impl()->CancelTimer(&timer_);
@@ -330,15 +325,17 @@ void Http1Connection::RefuseInput(int status) {
   LoseExchange();
   if (begun) return BreakOff();
   http10_ = head_request_ = false;
-  const std::string text = std::to_string(status) + " " + std::string(HttpReason(status));
-  AppendHead(status, {{"Content-Type", "text/plain; charset=utf-8"}}, text.size(), false);
+  std::string reason(HttpReason(status));
+  if (!detail.empty()) reason.append(": ").append(detail);
+  const std::string text = std::to_string(status) + " " + reason;
+  AppendHead(status, reason, {{"Content-Type", "text/plain; charset=utf-8"}}, text.size(), false);
   out_.Append(text);
   connection_->MarkDirty();
 }
 
-void Http1Connection::AppendHead(int status, const HttpHeaders& headers, std::optional<size_t> length,
-                                 bool keep_alive) {
-  std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(HttpReason(status)) + "\r\n";
+void Http1Connection::AppendHead(int status, std::string_view reason, const HttpHeaders& headers,
+                                 std::optional<size_t> length, bool keep_alive) {
+  std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason) + "\r\n";
   for (const auto& [name, value] : headers) {
     const size_t start = head.size();
     head.append(name).append(": ").append(value);
@@ -367,7 +364,7 @@ void Http1Connection::Begin(int status, const HttpHeaders& headers, std::optiona
   // Without chunks only the connection's end can mark the body's.
   if (!length && http10_) keep_alive_ = false;
   if (sink_ != nullptr) keep_alive_ = false;  // Answered before the body's end.
-  AppendHead(status, headers, length, keep_alive_);
+  AppendHead(status, HttpReason(status), headers, length, keep_alive_);
   connection_->MarkDirty();
 }
 

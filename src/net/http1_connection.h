@@ -15,7 +15,7 @@
 namespace quorate::net {
 
 class Http1Exchange;
-struct Http1Parser;
+class Http1Parser;
 
 class Http1Connection : public Protocol {
  public:
@@ -71,13 +71,15 @@ class Http1Connection : public Protocol {
   bool OnHeader();
   // The request being parsed, without its body.
   HttpRequest BuildRequest();
-  HttpReply BeginExchange(const HttpRequest& request, bool keep_alive);
+  // Of the request being parsed.
+  HttpReply BeginExchange(const HttpRequest& request);
   void EndBody();
   void LoseExchange();
   void SetInputTimer();
   void Dispatch();
-  void RefuseInput(int status);
-  void AppendHead(int status, const HttpHeaders& headers, std::optional<size_t> length, bool keep_alive);
+  void RefuseInput(int status, std::string_view detail = {});
+  void AppendHead(int status, std::string_view reason, const HttpHeaders& headers,
+                  std::optional<size_t> length, bool keep_alive);
 
   Connection* const connection_;
   ServerImpl* const server_;

@@ -5,6 +5,8 @@
 #include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,10 +55,31 @@ struct RequestBody {
   };
 };
 
-struct Http1Parser {
-  // The fields are overwritten when they go: they may hold credentials.
+// The fields are overwritten when they go: they may hold credentials.
+using Http1Head = boost::beast::http::header<true, boost::beast::http::basic_fields<WipingAllocator<char>>>;
+
+class Http1Parser {
+ public:
+  explicit Http1Parser(size_t header_bytes_max) : header_bytes_max_(header_bytes_max) {
+    beast.header_limit(static_cast<uint32_t>(header_bytes_max));
+  }
+
+  // Parses the next of the request, which begins where the last call's result has ended, and returns how much
+  // of it is done. Not after is_done().
+  size_t Put(std::string_view input, boost::system::error_code& error);
+
   boost::beast::http::request_parser<RequestBody, WipingAllocator<char>> beast;
   HttpRequest request;  // Without its body; once the header is there.
+
+ private:
+  // How the lines of the head end.
+  enum class Lines : uint8_t { kUnknown, kCrLf, kLf };
+
+  size_t PutBareHead(std::string_view input, boost::system::error_code& error);
+
+  const size_t header_bytes_max_;
+  Lines lines_ = Lines::kUnknown;
+  size_t searched_ = 0;  // Of the head, for its first line's end, or its own.
 };
 
 }  // namespace quorate::net

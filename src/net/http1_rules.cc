@@ -1,0 +1,74 @@
+#include "net/http1_rules.h"
+
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+
+namespace quorate::net {
+namespace http = boost::beast::http;
+
+namespace {
+
+constexpr unsigned kHttp11 = 11;
+
+std::string_view StdView(boost::beast::string_view v) { return {v.data(), v.size()}; }
+
+// As golang.org/x/net/http/httpguts has it: what may stand in a host and its port, in any order.
+bool IsHost(std::string_view value) {
+  constexpr std::string_view kOthers = "!$%&()*+,-.:;=['_]~";
+  return std::ranges::all_of(value, [&](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || kOthers.find(c) != std::string_view::npos;
+  });
+}
+
+// A path, "*", or "scheme:...", as for a proxy; with whole escapes before the query.
+bool IsTarget(std::string_view target) {
+  if (!PercentDecode(target.substr(0, target.find('?')), false)) return false;
+  if (target.starts_with('/') || target == "*") return true;
+  const std::string_view scheme = target.substr(0, target.find(':'));
+  return scheme.size() < target.size() && !scheme.empty() &&
+         absl::ascii_isalpha(static_cast<unsigned char>(scheme[0])) &&
+         std::ranges::all_of(scheme, [](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '-' || c == '.';
+         });
+}
+
+}  // namespace
+
+std::optional<Http1Refusal> CheckHead(const Http1Head& head) {
+  constexpr int kBadRequest = 400;
+  constexpr int kExpectationFailed = 417;
+  constexpr int kNotImplemented = 501;
+  if (!IsTarget(StdView(head.target()))) return Http1Refusal{kBadRequest};
+  const size_t hosts = head.count(http::field::host);
+  if (hosts > 1) return Http1Refusal{kBadRequest};
+  // Where another coding's body ends can't be known: what follows might be taken for a request (RFC
+  // 9112, 6.3).
+  const auto coding = head.find(http::field::transfer_encoding);
+  if (coding != head.end() && !boost::beast::iequals(coding->value(), "chunked")) {
+    return Http1Refusal{kNotImplemented};
+  }
+  if (hosts == 0 && head.version() >= kHttp11) {
+    return Http1Refusal{kBadRequest, "missing required Host header"};
+  }
+  if (hosts == 1 && !IsHost(StdView(head[http::field::host]))) {
+    return Http1Refusal{kBadRequest, "malformed Host header"};
+  }
+  if (!head[http::field::expect].empty() && !ExpectsContinue(head)) return Http1Refusal{kExpectationFailed};
+  return std::nullopt;
+}
+
+bool ExpectsContinue(const Http1Head& head) {
+  return http::token_list(head[http::field::expect]).exists("100-continue");
+}
+
+// HTTP/1.0 has no chunks: a proxy of that version may have taken their bytes for another request (RFC 9112,
+// 6.1).
+bool EndIsSure(const Http1Head& head) {
+  return head.version() >= kHttp11 || head.count(http::field::transfer_encoding) == 0;
+}
+
+}  // namespace quorate::net
