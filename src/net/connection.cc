@@ -213,6 +213,14 @@ void Connection::Close() {
   server_->Bury(this);
 }
 
+void Connection::MakeWay() {
+  if (!closed_ && !lingering_ && !blocked_ && protocol_ != nullptr) {
+    protocol_->GoAway();
+    WriteOut();
+  }
+  Close();
+}
+
 void Connection::Drain() {
   if (closed_ || lingering_) return;
   if (protocol_ == nullptr) return Close();

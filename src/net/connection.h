@@ -40,6 +40,8 @@ class Protocol {
   virtual void OnLost() = 0;
   // Let running calls end, take no new ones.
   virtual void Drain() = 0;
+  // The connection is idle and closes now: says so, if it can be said.
+  virtual void GoAway() = 0;
 };
 
 // States: detecting (no protocol) -> serving -> lingering (output written, waiting for the client's close) ->
@@ -61,6 +63,9 @@ class Connection : public Descriptor::Events {
   // Ends it at once. Harmless if closed.
   void Close();
   void Drain();
+  // Ends it at once if it is idle, for another; but first its client is told, in one write that nobody waits
+  // for, so that he knows of a request that crosses it that it was not done. From outside of its protocol.
+  void MakeWay();
 
   const std::string& peer() const { return peer_; }
   bool secure() const { return tls_ != nullptr; }

@@ -235,9 +235,18 @@ TEST_F(H2LimitsTest, IdleConnectionsMakeRoom) {
     const int32_t stream = late.back()->Grpc("/t.T/Stream", Frame("x"), {}, false);
     EXPECT_TRUE(late.back()->Until([&] { return late.back()->answer(stream).message() == "x"; }));
   }
-  quiet.raw().ReadAll();
+  // They are told what becomes of what they send now.
+  const int32_t crossing = quiet.Grpc("/t.T/Echo", Frame("x"));
+  const std::string request = quiet.TakeOutput();
+  quiet.Take(quiet.raw().ReadAll());
+  quiet.raw().Write(request);
+  EXPECT_EQ(1, quiet.goaways);
+  EXPECT_EQ(uint32_t{NGHTTP2_NO_ERROR}, quiet.goaway_error);
+  EXPECT_EQ(uint32_t{NGHTTP2_REFUSED_STREAM}, quiet.answer(crossing).error);
   EXPECT_TRUE(Serves());
-  newer.raw().ReadAll();
+  newer.Take(newer.raw().ReadAll());
+  EXPECT_EQ(1, newer.goaways);
+  EXPECT_EQ(uint32_t{NGHTTP2_NO_ERROR}, newer.goaway_error);
   busy.MoreBody(id, Frame("y"), false);
   EXPECT_TRUE(busy.Until([&] { return busy.answer(id).data.ends_with("y"); }));
 }

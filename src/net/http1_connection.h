@@ -31,6 +31,7 @@ class Http1Connection : public Protocol {
   bool Idle() const override { return exchange_ == nullptr && sink_ == nullptr && out_.empty(); }
   void OnLost() override;
   void Drain() override;
+  void GoAway() override {}  // Its closing says it.
 
   // The exchange's side.
   void Begin(int status, const HttpHeaders& headers, std::optional<size_t> length);

@@ -35,6 +35,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   bool Idle() const override { return stream_count_ == 0; }
   void OnLost() override;
   void Drain() override;
+  void GoAway() override { FinalGoAway(); }
 
   // The calls' side.
   char* RespondInPlace(H2Stream* s, size_t size) override;

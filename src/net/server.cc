@@ -281,7 +281,7 @@ bool ServerImpl::MakeRoom() {
     const Idle oldest = idle_.back();
     idle_.pop_back();
     if (oldest.connection->last_read() == oldest.last_read && oldest.connection->idle()) {
-      oldest.connection->Close();
+      oldest.connection->MakeWay();
       return true;
     }
     if (idle_.empty() && loop_impl_->now() >= next_idle_look_at_) FindIdle();
