@@ -22,13 +22,13 @@ constexpr size_t kKeepBytes = 4096;
 JsonStream::JsonStream(const Route& route, Era era, net::HttpHeaders headers, Executor* executor,
                        JsonTurns* turns, net::Server* server, const net::HttpRequest& request)
     : JsonExchange(route, era, std::move(headers), executor),
-      request_(request),
+      request_(std::make_unique<net::HttpRequest>(request)),
       server_(*server),
       turns_(*turns) {}
 
 void JsonStream::OnBegin(net::HttpReply reply) {
-  Open(&server_, request_, std::move(reply));
-  request_ = {};
+  Open(&server_, *request_, std::move(reply));
+  request_ = nullptr;
 }
 
 void JsonStream::OnBytes(std::string_view bytes) {

@@ -45,7 +45,7 @@ class JsonStream : public JsonExchange, public JsonTurns::Body, public net::Http
   void SetWhole(size_t bytes);
   bool over() const { return call_ == nullptr || said_all_; }
 
-  net::HttpRequest request_;  // Until the call is open.
+  std::unique_ptr<const net::HttpRequest> request_;  // Until the call is open.
   net::Server& server_;
   JsonTurns& turns_;
   JsonPieces pieces_;

@@ -53,7 +53,7 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
   server_->http_handler(std::move(request), BeginExchange(s));
 }
 
-// What has no body goes the other way, and who holds too much is refused there.
+// Who holds too much goes the other way, and is refused there.
 void Http2Connection::OfferBody(H2Stream* s) {
   if (!server_->http_body_handler || !s->post || HoldsTooMuchOutput(0)) return;
   const std::shared_ptr<HttpBodySink> sink = server_->http_body_handler(BuildHttp(*s));
