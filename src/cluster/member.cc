@@ -171,6 +171,20 @@ StatusOr<Member> ParseMember(std::string_view json) {
   return ReadMember(object);
 }
 
+StatusOr<std::vector<Member>> ParseMemberList(std::string_view json) {
+  const Json list = Json::parse(json.begin(), json.end(), nullptr, /*allow_exceptions=*/false);
+  if (!list.is_array()) {
+    return InvalidArgument("not a JSON array of members: " + std::string(json.substr(0, 200)));
+  }
+  std::vector<Member> members;
+  for (const Json& item : list) {
+    if (!item.is_object()) return InvalidArgument("a JSON array of members has another item among them");
+    QUORATE_ASSIGN_OR_RETURN(Member member, ReadMember(item));
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
 Status ParseRaftAttributes(std::string_view json, Member* member) {
   QUORATE_ASSIGN_OR_RETURN(const Json object, ParseObject(json));
   return ReadRaftAttributes(object, member);

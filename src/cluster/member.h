@@ -54,7 +54,9 @@ std::string AttributesJson(const Attributes& attributes);
 
 // InvalidArgument for what is no such JSON. Absent fields are empty, unknown ones ignored.
 // ParseRaftAttributes sets peer_urls and is_learner of *member.
+// ParseMemberList reads [{..},..], as the peer port answers; what is nested in unknown fields costs no stack.
 StatusOr<Member> ParseMember(std::string_view json);
+StatusOr<std::vector<Member>> ParseMemberList(std::string_view json);
 Status ParseRaftAttributes(std::string_view json, Member* member);
 StatusOr<Attributes> ParseAttributes(std::string_view json);
 

@@ -73,6 +73,17 @@ TEST(MemberJsonTest, BadJsonIsRefused) {
   }
 }
 
+TEST(MemberJsonTest, Lists) {
+  EXPECT_EQ(*ParseMemberList("[]"), std::vector<Member>());
+  const std::string nested(1'000'000, '[');
+  EXPECT_EQ(*ParseMemberList(R"([{"id":3,"peerURLs":["http://a:1"],"x":)" + nested +
+                             std::string(nested.size(), ']') + R"(},{"id":4}])"),
+            (std::vector<Member>{{3, {"http://a:1"}, false, {}}, {4, {}, false, {}}}));
+  for (const char* bad : {"", "null", "{}", "[1]", R"([{"id":3},null])", R"([{"id":"3"}])", "[{}"}) {
+    EXPECT_FALSE(ParseMemberList(bad).ok()) << bad;
+  }
+}
+
 TEST(ConfChangeTest, ContextsAsEtcdWritesThem) {
   EXPECT_EQ(PromoteMemberChange(7, 9).context, R"({"id":9,"peerURLs":null,"isPromote":true})");
   EXPECT_EQ(PromoteMemberChange(7, 9).type, raft::ConfChangeType::kAddNode);

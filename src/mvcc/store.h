@@ -129,7 +129,7 @@ class Store {
   // ----------------------------------------------------------------------------------------------------
   struct Stats {
     int64_t keys = 0;     // Alive now.
-    uint64_t ranges = 0;  // These four as etcd counts them: calls, and write transactions with more than one.
+    uint64_t ranges = 0;  // These four as etcd counts them: calls, and transactions with more than one.
     uint64_t puts = 0;
     uint64_t deletes = 0;
     uint64_t txns = 0;
@@ -140,6 +140,10 @@ class Store {
     size_t index_bytes = 0;  // Memory of the index, keys included.
   };
   Stats stats() const;
+  // A transaction that only read was answered from this many ranges.
+  void CountReadTxn(size_t ranges) {
+    if (ranges > 1) ++stats_.txns;
+  }
 
   const KeyIndex& index() const { return index_; }
 

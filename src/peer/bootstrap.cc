@@ -32,16 +32,9 @@ StatusOr<RemoteCluster> ParseMembersAnswer(const HttpAnswer& answer) {
     return Unavailable("/members answers status " + std::to_string(answer.head.status));
   QUORATE_ASSIGN_OR_RETURN(const uint64_t cluster_id,
                            cluster::ParseId(answer.head.header("X-Etcd-Cluster-ID")));
-  const nlohmann::json list = nlohmann::json::parse(answer.body, nullptr, false);
-  if (!list.is_array()) return InvalidArgument("/members gives no JSON array");
-  if (list.empty()) return NotFound("failed to get raft cluster member(s) from the given URLs");
-  RemoteCluster cluster{.cluster_id = cluster_id, .members = {}};
-  for (const nlohmann::json& item : list) {
-    QUORATE_ASSIGN_OR_RETURN(
-        cluster::Member member,
-        cluster::ParseMember(item.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-    cluster.members.push_back(std::move(member));
-  }
+  QUORATE_ASSIGN_OR_RETURN(auto members, cluster::ParseMemberList(answer.body));
+  if (members.empty()) return NotFound("failed to get raft cluster member(s) from the given URLs");
+  RemoteCluster cluster{.cluster_id = cluster_id, .members = std::move(members)};
   std::sort(cluster.members.begin(), cluster.members.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
   return cluster;

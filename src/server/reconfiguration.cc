@@ -1,7 +1,6 @@
 #include "server/reconfiguration.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/logging.h"
@@ -52,15 +51,10 @@ Status PromotionError(int status, const std::string& body) {
   return Unavailable("member promote: unknown error(" + body + ")");
 }
 
-StatusOr<std::vector<cluster::Member>> ParseMembers(const std::string& body) {
-  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_array()) return Unavailable("the leader's answer to a promotion is no list of members");
-  std::vector<cluster::Member> members;
-  for (const auto& item : json) {
-    QUORATE_ASSIGN_OR_RETURN(auto member, cluster::ParseMember(item.dump()));
-    members.push_back(std::move(member));
-  }
-  return members;
+StatusOr<std::vector<cluster::Member>> ParsePromoted(const std::string& body) {
+  auto members = cluster::ParseMemberList(body);
+  if (members.ok()) return members;
+  return Unavailable("the leader's answer to a promotion is " + std::string(Message(members.status())));
 }
 
 }  // namespace
@@ -232,7 +226,7 @@ void Reconfiguration::Forward(const std::shared_ptr<Forwarded>& request) {
         request->under_way = false;
         if (!answer.ok()) return;  // Again with the next tick.
         if (answer->status == 408) return End(request, ErrTimeout());
-        if (answer->status == 200) return End(request, ParseMembers(answer->body));
+        if (answer->status == 200) return End(request, ParsePromoted(answer->body));
         const Status error = PromotionError(answer->status, answer->body);
         if (!absl::IsUnavailable(error)) End(request, error);
       });

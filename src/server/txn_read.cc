@@ -53,7 +53,10 @@ StatusOr<TxnRead::Next> TxnRead::Advance(mvcc::Store* store) {
   for (int64_t walked = 0; walked <= kKeysPerCall;) {
     if (!MoreToPlan()) {
       if (!plans_.empty()) break;
-      if (succeeded_) return Next::kAnswer;
+      if (succeeded_) {
+        store->CountReadTxn(compared_ + found_.size());
+        return Next::kAnswer;
+      }
       QUORATE_RETURN_IF_ERROR(Choose(*store));
       continue;
     }

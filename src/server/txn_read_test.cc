@@ -247,13 +247,16 @@ TEST_F(TxnReadTest, RandomOnesAnswerAsTheApplierDoes) {
       range->set_sort_order(static_cast<etcdserverpb::RangeRequest::SortOrder>(below(3)));
       range->set_sort_target(static_cast<etcdserverpb::RangeRequest::SortTarget>(below(5)));
     }
+    const uint64_t counted = store()->stats().txns;
     const auto applied = Applied(*txn);
+    const uint64_t counted_applied = store()->stats().txns;
     TxnRead read(txn);
     auto next = read.Advance(store());
     for (; next.ok() && *next == Next::kFetch; next = read.Advance(store())) read.Fetch(Nothing);
     ASSERT_EQ(next.status(), applied.status()) << txn->DebugString();
     if (!next.ok()) continue;
     ASSERT_EQ(Answer(read), *applied) << txn->DebugString();
+    ASSERT_EQ(store()->stats().txns - counted_applied, counted_applied - counted) << txn->DebugString();
   }
 }
 

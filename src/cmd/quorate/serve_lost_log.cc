@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -111,19 +111,14 @@ void FindEndpoints(server::Member* member, std::function<void(std::vector<std::s
   for (const uint64_t id : others) {
     server::PeerCall call;
     call.path = "/members";
-    member->transport()->Call(id, std::move(call), kAskNanos,
-                              [search](const StatusOr<server::PeerAnswer>& answer) {
-                                const auto json = answer.ok() && answer->status == 200
-                                                      ? nlohmann::json::parse(answer->body, nullptr, false)
-                                                      : nlohmann::json();
-                                if (json.is_array()) {
-                                  for (const nlohmann::json& item : json) {
-                                    auto parsed = cluster::ParseMember(item.dump());
-                                    if (parsed.ok()) search->members.push_back(*std::move(parsed));
-                                  }
-                                }
-                                search->End();
-                              });
+    member->transport()->Call(
+        id, std::move(call), kAskNanos, [search](const StatusOr<server::PeerAnswer>& answer) {
+          if (answer.ok() && answer->status == 200) {
+            const auto known = cluster::ParseMemberList(answer->body);
+            if (known.ok()) std::copy(known->begin(), known->end(), std::back_inserter(search->members));
+          }
+          search->End();
+        });
   }
   search->End();
 }

@@ -25,8 +25,13 @@ std::vector<std::string> AllowedNames(const std::vector<std::string>& given) {
   std::copy_if(given.begin(), given.end(), std::back_inserter(names),
                [](const std::string& name) { return !name.empty(); });
   if (names.size() < given.size()) {
-    LOG_WARN("an empty name among the allowed common names or host names of certificates is ignored",
-             {"names-left", names}, {"restricted", !names.empty()});
+    constexpr char kText[] =
+        "an empty name among the allowed common names or host names of certificates is ignored";
+    if (names.empty()) {
+      LOG_ERROR(kText, {"restricted", false});
+    } else {
+      LOG_WARN(kText, {"names-left", names});
+    }
   }
   return names;
 }

@@ -3,6 +3,7 @@
 #include <absl/strings/escaping.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -232,7 +233,8 @@ class Converter {
   Status Merge(const YAML::Node& node, JsonValue* out) {
     std::vector<YAML::Node> maps;
     if (node.IsSequence()) {
-      for (const YAML::Node& item : node) maps.insert(maps.begin(), item);
+      for (const YAML::Node& item : node) maps.push_back(item);
+      std::reverse(maps.begin(), maps.end());
     } else {
       maps.push_back(node);
     }
