@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import api
 import member
 import users
+import wal
 from api import election, lock, rpc
 from users import DENIED, EMPTY, OK, READ, READWRITE, WRITE, Watching, outcome
 
@@ -22,7 +23,7 @@ fixed_later = unittest.skipIf(ETCD_IN_OUR_ROLE, "3.4.23 is vulnerable")
 
 
 def ask(server, method, path, headers=None, body=None):
-    connection = http.client.HTTPConnection(server.endpoint, timeout=20)
+    connection = http.client.HTTPConnection(server.endpoint, timeout=60)
     connection.request(method, path, body=body, headers=headers or {})
     answer = connection.getresponse()
     text = answer.read().decode(errors="replace")
@@ -91,14 +92,14 @@ class PermissionAdvisories(AdvisoryCase):
                      lambda a: a.Maintenance.Status(rpc.StatusRequest()),
                      lambda a: a.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=100)),
                      lambda a: a.Lease.LeaseRevoke(rpc.LeaseRevokeRequest(ID=77)),
-                     lambda a: a.Lease.LeaseKeepAlive(iter([rpc.LeaseKeepAliveRequest(ID=77)]), timeout=20),
+                     lambda a: a.Lease.LeaseKeepAlive(iter([rpc.LeaseKeepAliveRequest(ID=77)]), timeout=60),
                      lambda a: a.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=77)),
                      lambda a: a.Lease.LeaseLeases(rpc.LeaseLeasesRequest()),
                      lambda a: a.KV.Compact(rpc.CompactionRequest(revision=2))):
             self.assertEqual(outcome(lambda c=call: c(self.nobody)), EMPTY)
         # A lock makes a lease before it asks for a key.
-        for call in (lambda a: a.Lock.Lock(lock.LockRequest(name=b"x"), timeout=20),
-                     lambda a: a.Election.Campaign(election.CampaignRequest(name=b"x"), timeout=20)):
+        for call in (lambda a: a.Lock.Lock(lock.LockRequest(name=b"x"), timeout=60),
+                     lambda a: a.Election.Campaign(election.CampaignRequest(name=b"x"), timeout=60)):
             self.assertEqual(outcome(lambda c=call: c(self.nobody)), ("UNKNOWN", EMPTY[1]))
         leases = self.root.Lease.LeaseLeases(rpc.LeaseLeasesRequest()).leases
         self.assertEqual([lease.ID for lease in leases], [77])
@@ -246,23 +247,10 @@ class LogAdvisories(AdvisoryCase):
         self.assertGreater(code, 0, "an end by a signal would be a crash")
         return server.log()
 
-    @staticmethod
-    def records(data):
-        """(offset, length) of each record's frame."""
-        at = 0
-        while at + 8 <= len(data):
-            word = struct.unpack_from("<Q", data, at)[0]
-            length = word & 0x00FFFFFFFFFFFFFF
-            padding = (word >> 56) & 7 if word >> 63 else 0
-            if word == 0:
-                return
-            yield at, length
-            at += 8 + length + padding
-
     def test_CVE_2020_15106_a_huge_record(self):
         """A length of nearly 2^56 was allocated (GHSA-p4g4-wgrh-qrg2)."""
         def grow(data):
-            at, _ = list(self.records(data))[3]
+            at, _ = list(wal.records(data))[3]
             struct.pack_into("<Q", data, at, 0x007FFFFFFFFFFFFF)
         if not ETCD_IN_OUR_ROLE:
             self.assertIn(".wal", self.spoilt(grow))

@@ -50,7 +50,7 @@ class SecureTest(unittest.TestCase):
         server, url = self.start(make)
         ours = ["--cacert", self.ca.cert, "--cert", self.client.cert, "--key", self.client.key]
         # The first call waits for the server to start.
-        self.assertEqual(self.probe(url, *ours).stdout, "ok\n", server.log())
+        self.assertEqual(self.probe(url, "--timeout-ms", 50_000, *ours).stdout, "ok\n", server.log())
         localhost = url.replace("127.0.0.1", "localhost")
         self.assertEqual(self.probe(localhost, *ours).stdout, "ok\n")
         self.assertEqual(self.probe(url.removeprefix("https://"), *ours).stdout, "ok\n")

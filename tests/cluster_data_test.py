@@ -85,8 +85,8 @@ class DataTest(unittest.TestCase):
                 def requests():
                     yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"w/", range_end=b"w0",
                                                                                  start_revision=first))
-                    stay.wait(60)
-                stream = service.Watch.Watch(requests(), timeout=60)
+                    stay.wait()
+                stream = service.Watch.Watch(requests(), timeout=300)
                 self.assertTrue(next(stream).created)
                 seen = [event.kv.mod_revision for event in next(stream).events]
                 cluster.proxy.isolate(slow.name, cluster.names)
@@ -130,6 +130,7 @@ class DataTest(unittest.TestCase):
             revision = cluster.leader().status().header.revision
             cluster.ctl("compaction", revision, "--physical")
             for one in cluster.members:
+                cluster.wait_compacted(one, revision)  # The others do when they come to it.
                 cluster.ctl("defrag", endpoints=[one.endpoint])
             cluster.ctl("alarm", "disarm")
             for one in cluster.members:

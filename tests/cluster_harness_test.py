@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 from fault_proxy import FaultProxy
 from history import CAS, DELETE, PAIR, PUT, READ, STALE_READ, Event, Operation, Truth, WatchRecord, check
+from ports import free_port
 
 K, OTHER = b"h/k", b"h/other"
 
@@ -96,9 +97,8 @@ class ProxyTest(unittest.TestCase):
         echo = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(echo.close)
         threading.Thread(target=self.serve, args=(echo,), daemon=True).start()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.proxy = FaultProxy()
+        self.port = free_port()
+        self.proxy = FaultProxy(identify_seconds=60)
         self.addCleanup(self.proxy.close)
         self.proxy.listen("b", "127.0.0.1", self.port, echo.getsockname()[1])
         self.proxy.process("a", os.getpid())
@@ -121,7 +121,7 @@ class ProxyTest(unittest.TestCase):
         self.addCleanup(connection.close)
         return connection
 
-    def exchange(self, connection, timeout=10.0):
+    def exchange(self, connection, timeout=60.0):
         """What comes back of "hello": nothing when it takes too long, None when the connection is gone."""
         connection.settimeout(timeout)
         try:
@@ -155,7 +155,7 @@ class ProxyTest(unittest.TestCase):
             self.proxy.stall(source, sink)
             self.assertEqual(self.exchange(connection, 0.3), b"")
             self.proxy.heal()
-            connection.settimeout(10)
+            connection.settimeout(60)
             self.assertEqual(connection.recv(100), b"hello")
 
     def test_freeze_spares_new_connections(self):

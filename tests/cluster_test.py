@@ -51,13 +51,14 @@ class ClusterTest(unittest.TestCase):
                         with other.api() as through:
                             left = through.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=granted.ID, keys=True))
                             self.assertEqual((left.grantedTTL, list(left.keys)), (300, [b"leased/%s" % one.name.encode()]))
-                            self.assertIn(left.TTL, range(290, 301))
+                            self.assertIn(left.TTL, range(200, 301))
                             alive = next(iter(through.Lease.LeaseKeepAlive(iter([rpc.LeaseKeepAliveRequest(ID=granted.ID)]))))
                             self.assertEqual(alive.TTL, 300)
                 state = one.status()
                 self.assertEqual((state.leader, state.header.member_id), (leader.id, one.id))
                 self.assertIn("3.4", one.http("/version")[1])
-                self.assertEqual(one.http("/metrics")[1].count("\netcd_network_active_peers{"), 2)
+                cluster.wait(lambda one=one: one.http("/metrics")[1].count("\netcd_network_active_peers{") == 2,
+                             f"{one.name} knows both others")
             self.assertEqual(len(names), 1, names)
             self.assertEqual(sorted(name for _, name, _, _ in names.pop()), cluster.names)
             self.every_watch_sees_all(cluster)
@@ -85,7 +86,7 @@ class ClusterTest(unittest.TestCase):
             service = api.Api(one.endpoint)
             self.addCleanup(service.close)
             create = rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"w/", range_end=b"w0"))
-            stream = service.Watch.Watch(_stay_open(create), timeout=30)
+            stream = service.Watch.Watch(_stay_open(create), timeout=60)
             self.assertTrue(next(stream).created)
             answers.append(stream)
         revisions = [one.put("w/" + one.name, "x") for one in cluster.members]
@@ -159,13 +160,14 @@ class ClusterTest(unittest.TestCase):
 
     def test_linearizable_reads_over_a_slow_link(self):
         """Slower than the interval after which a member asks its leader again."""
-        with Cluster(proxied=True) as cluster:
+        # An election takes so much longer that a busy machine holds none.
+        with Cluster(proxied=True, flags=("--election-timeout", "3000")) as cluster:
             cluster.start()
             leader, late = cluster.leader(), cluster.followers()[0]
             leader.put("k", "v")
             cluster.proxy.delay(leader.name, late.name, 0.7)
             for _ in range(3):
-                self.assertEqual("v", late.get("k", timeout=30))
+                self.assertEqual("v", late.get("k", timeout=60))
 
     def test_without_a_majority(self):
         with Cluster() as cluster:
@@ -184,7 +186,7 @@ class ClusterTest(unittest.TestCase):
                 except grpc.RpcError as error:
                     refused.append(api.code_and_text(error))
             calls = [threading.Thread(target=refuse, args=(call,)) for call in
-                     (lambda: last.put("k", "w", timeout=15), lambda: last.get("k", timeout=15))]
+                     (lambda: last.put("k", "w", timeout=60), lambda: last.get("k", timeout=60))]
             for call in calls:
                 call.start()
             for call in calls:
@@ -229,16 +231,17 @@ class ClusterTest(unittest.TestCase):
         with Cluster() as cluster:
             cluster.start()
             leader = cluster.leader()
+            seconds = 8  # So long may a busy machine take to find the successor.
             with leader.api() as service:
-                lasting, short = (service.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=ttl)).ID for ttl in (600, 3))
+                lasting, short = (service.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=ttl)).ID for ttl in (600, seconds))
             leader.put("lasting", "x", lease=lasting)
             leader.put("short", "x", lease=short)
             leader.kill()
             granted = time.monotonic()
             successor = cluster.leader()
             self.assertEqual(successor.get("short"), "x")
-            cluster.wait(lambda: successor.get("short") is None, "the short lease ends", 15)
-            self.assertGreater(time.monotonic() - granted, 2.5)
+            cluster.wait(lambda: successor.get("short") is None, "the short lease ends")
+            self.assertGreater(time.monotonic() - granted, seconds - 0.5)
             leader.start()
             cluster.move_leader(leader)
             for one in cluster.members:
@@ -246,7 +249,7 @@ class ClusterTest(unittest.TestCase):
                 self.assertIsNone(one.get("short"))
                 with one.api() as service:
                     left = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=lasting))
-                    self.assertIn(left.TTL, range(580, 601))
+                    self.assertIn(left.TTL, range(500, 601))
                     gone = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=short))
                     self.assertEqual((gone.TTL, gone.grantedTTL), (-1, 0))
             with cluster.followers()[0].api() as service:

@@ -43,9 +43,9 @@ class LaterLoad(load.Load):
         def requests():
             yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(key=b"\0", range_end=b"\0",
                                                                          start_revision=self._base + 1))
-            done.wait(60)
+            done.wait()
         with api.Api(endpoint) as service:
-            stream = service.Watch.Watch(requests(), timeout=60)
+            stream = service.Watch.Watch(requests(), timeout=300)
             for response in stream:
                 events += [load.Event(e.kv.mod_revision, e.kv.key, e.kv.value if e.type == e.PUT else None)
                            for e in response.events]
@@ -110,7 +110,7 @@ class DefragTest(unittest.TestCase):
     def check(self, server):
         """Every page and key of a member that does not run."""
         answer = subprocess.run([places.quorateutl(), "check", "db", str(server.data_dir / "member/snap/db")],
-                                capture_output=True, text=True, timeout=60, check=False)
+                                capture_output=True, text=True, timeout=180, check=False)
         self.assertEqual(0, answer.returncode, answer.stdout + answer.stderr)
 
     def leftovers(self, server):
@@ -122,7 +122,7 @@ class DefragTest(unittest.TestCase):
             with api.Api(server.endpoint) as service:
                 filler(service)
                 base, size, free = self.settle(server, service)
-                with LaterLoad(server.endpoint, base, writers=3, readers=2, watchers=2) as clients:
+                with LaterLoad(server.endpoint, base, writers=3, readers=2, watchers=2, timeout=60) as clients:
                     while len(clients.acknowledged) < 20:
                         time.sleep(0.01)
                     service.Maintenance.Defragment(rpc.DefragmentRequest(), timeout=DEFRAG_SECONDS)
@@ -210,7 +210,7 @@ class DefragTest(unittest.TestCase):
                 expected = state.capture(service)
             answers = []
             call = self.begin(server, answers)
-            while "defragmenting" not in server.log():
+            while "defragmenting" not in server.log() and call.is_alive():
                 time.sleep(0.001)
             server.stop()
             call.join(DEFRAG_SECONDS)

@@ -67,8 +67,8 @@ class DiscoveryTest(unittest.TestCase):
                 cluster.start()
                 cluster.leader().put("a", "b")
                 cluster.agree()
-                self.assertEqual({m.name for m in cluster.members},
-                                 {m.name for m in cluster.member_list()})
+                cluster.wait(lambda: {m.name for m in cluster.members} == {m.name for m in cluster.member_list()},
+                             "all members are known")
                 keys = service.ctl("get", "--prefix", "--keys-only", f"{REGISTRY}/t1/members/").stdout.split()
                 self.assertEqual({f"{REGISTRY}/t1/members/{m.id:x}" for m in cluster.members}, set(keys))
                 self.assertIn("discovery: cluster is full", self.refused(fourth))
@@ -122,7 +122,7 @@ class DiscoveryTest(unittest.TestCase):
         other.members[0].spawn()
         one.wait_healthy()
         other.members[0].wait_healthy()
-        self.assertEqual({"m1", "other"}, {m.name for m in cluster.member_list()})
+        cluster.wait(lambda: {"m1", "other"} == {m.name for m in cluster.member_list()}, "both members are known")
 
     def test_a_user_of_the_service(self):
         service = self.service()

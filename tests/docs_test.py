@@ -33,7 +33,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 import places
-from cluster import free_port
+from ports import free_port
 from document import Document, compare
 from hosts import Site
 

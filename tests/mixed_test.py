@@ -23,6 +23,7 @@ from generator import Call, Generator
 SEED = int(os.environ.get("QUORATE_TEST_SEED", str(int.from_bytes(os.urandom(4), "big"))))
 MIXES = (("etcd", "quorate", "quorate"), ("etcd", "etcd", "quorate"))
 KINDS = ("etcd", "quorate")
+QUOTA = 16 << 20
 
 
 class MixedTest(unittest.TestCase):
@@ -49,7 +50,6 @@ class MixedTest(unittest.TestCase):
                     self.random_requests(cluster, generator, chance, 250)
                     self.keep_alive_everywhere(cluster)
                     cluster.agree()
-                self.same_state(cluster)
                 before = self.same_state(cluster)
                 cluster.stop()
                 cluster.start()
@@ -58,7 +58,7 @@ class MixedTest(unittest.TestCase):
 
     def random_requests(self, cluster, generator, chance, steps):
         services = [api.Api(endpoint) for endpoint in cluster.endpoints]
-        refused = 0
+        refused, term = 0, cluster.leader().status().raftTerm
         for _ in range(steps):
             step = generator.step()
             if not isinstance(step, Call) or step.service not in ("KV", "Lease"):
@@ -69,7 +69,10 @@ class MixedTest(unittest.TestCase):
                 generator.revision = max(generator.revision, answer.header.revision)
             except grpc.RpcError as error:
                 refused += 1
-                self.assertNotIn(error.code().name, ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"), error.details())
+                if error.code().name in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
+                    # An election, which a busy machine may bring about by itself, costs what is under way.
+                    before, term = term, cluster.leader().status().raftTerm
+                    self.assertGreater(term, before, f"{error.code().name}: {error.details()}")
         for service in services:
             service.close()
         self.assertLess(refused, steps / 2)
@@ -85,8 +88,16 @@ class MixedTest(unittest.TestCase):
                     alive = next(iter(service.Lease.LeaseKeepAlive(iter([rpc.LeaseKeepAliveRequest(ID=number)]))))
                     self.assertEqual(alive.TTL, 1000, f"granted by {one.kind}, renewed through {other.kind}, led by "
                                                       f"{cluster.leader().kind}")
-                    left = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=number, keys=True))
-                    self.assertEqual((left.grantedTTL, list(left.keys)), (1000, [b"leased/%d" % number]))
+                    self.expect_lease(cluster, service, number, 1000, b"leased/%d" % number)
+
+    def expect_lease(self, cluster, service, number, seconds, key, metadata=None):
+        """The leader is asked for it, who may apply the put later than the member that has answered."""
+        request = rpc.LeaseTimeToLiveRequest(ID=number, keys=True)
+
+        def is_so():
+            left = service.Lease.LeaseTimeToLive(request, metadata=metadata)
+            return (left.grantedTTL, list(left.keys)) == (seconds, [key])
+        cluster.wait(is_so, f"lease {number} of {seconds} s has the key {key}")
 
     def same_state(self, cluster):
         """What clients see, which is the same at all members; that of the first."""
@@ -159,9 +170,8 @@ class MixedTest(unittest.TestCase):
                 self.assertEqual(cluster.lead_by(leading), cluster.members[0])
                 fourth = cluster.add(leading, through=second)
                 cluster.agree()
-                names = {tuple(sorted((m.ID, m.name, tuple(m.clientURLs)) for m in cluster.member_list(one)))
-                         for one in cluster.members}
-                self.assertEqual(len(names), 1, names)
+                cluster.wait(lambda: len({tuple(sorted((m.ID, m.name, tuple(m.clientURLs)) for m in cluster.member_list(one)))
+                                          for one in cluster.members}) == 1, "all tell the same of the members")
                 for one in (cluster.members[0], fourth):
                     cluster.dismiss(one, through=second)
                     one.wait_exit()
@@ -186,12 +196,11 @@ class MixedTest(unittest.TestCase):
                 for one in cluster.members:
                     user = lambda name, *words, one=one, check=True: cluster.ctl("--user", name, *words, check=check,
                                                                                  endpoints=[one.endpoint])
-                    cluster.wait(lambda user=user: user("reader:pw", "get", "k", check=False).returncode == 0,
-                                 f"{one.kind} serves the reader")
+                    cluster.wait(lambda one=one: "user name is empty" in cluster.ctl(
+                        "get", "k", check=False, endpoints=[one.endpoint]).stderr, f"{one.kind} asks who one is")
                     self.assertEqual(user("reader:pw", "get", "k").stdout, "k\nv\n")
                     self.assertIn("permission denied", user("reader:pw", "put", "k", "w", check=False).stderr)
                     self.assertIn("invalid user ID or password", user("reader:no", "get", "k", check=False).stderr)
-                    self.assertIn("user name is empty", cluster.ctl("get", "k", check=False, endpoints=[one.endpoint]).stderr)
                 self.tokens_travel(cluster, members)
                 root = lambda *words: cluster.ctl("--user", "root:secret", *words, endpoints=[random.choice(cluster.endpoints)])
                 root("role", "grant-permission", "r", "readwrite", "z", "zz")
@@ -230,14 +239,12 @@ class MixedTest(unittest.TestCase):
                     with other.api() as service:
                         request = iter([rpc.LeaseKeepAliveRequest(ID=number)])
                         self.assertEqual(next(iter(service.Lease.LeaseKeepAlive(request, metadata=root))).TTL, 500)
-                        left = service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=number, keys=True),
-                                                             metadata=root)
-                        self.assertEqual(list(left.keys), [b"leased"])
+                        self.expect_lease(cluster, service, number, 500, b"leased", metadata=root)
             cluster.agree(metadata=root)
 
     def test_alarms_and_newer_requests(self):
         """What only newer APIs can ask for never reaches an etcd's log; alarms of one kind bind the other."""
-        with Cluster(MIXES[0], flags=("--quota-backend-bytes", str(16 << 20))) as cluster:
+        with Cluster(MIXES[0], flags=("--quota-backend-bytes", str(QUOTA))) as cluster:
             cluster.start()
             ours = next(one for one in cluster.members if one.kind == "quorate")
             with ours.api() as service:
@@ -256,18 +263,26 @@ class MixedTest(unittest.TestCase):
                         service.KV.Put(rpc.PutRequest(key=b"big/%d" % (i % 10), value=b"x" * 100_000))
                 self.assertEqual(refused.exception.details(), "etcdserver: mvcc: database space exceeded")
                 for one in cluster.members:
+                    cluster.wait(lambda one=one: self.alarms(one), f"{one.name} knows the alarm")
                     with self.assertRaises(grpc.RpcError) as refused:
                         one.put("more", "x")
                     self.assertEqual(refused.exception.code().name, "RESOURCE_EXHAUSTED")
                 with writer.api() as service:
                     service.KV.DeleteRange(rpc.DeleteRangeRequest(key=b"big/", range_end=b"big0"))
-                cluster.ctl("compaction", cluster.agree(), "--physical")
+                revision = cluster.agree()
+                cluster.ctl("compaction", revision, "--physical")
                 for one in cluster.members:
+                    cluster.wait_compacted(one, revision)  # The others do when they come to it.
                     cluster.ctl("defrag", endpoints=[one.endpoint])
                 cluster.ctl("alarm", "disarm")
                 for one in cluster.members:
                     cluster.wait(lambda one=one: one.put("more", "x"), f"{one.name} writes again")
             cluster.agree()
+
+    @staticmethod
+    def alarms(one):
+        with one.api() as service:
+            return list(service.Maintenance.Alarm(rpc.AlarmRequest()).alarms)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 import places
-from cluster import free_port
+from ports import free_port
 from supervisor import Supervisor
 
 PACKAGES = places.REPOSITORY / "build/packages"

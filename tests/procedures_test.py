@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 import certificates
 from api import rpc
-from cluster import free_port
+from ports import free_port
 from procedure import ProcedureTest, Writer
 
 

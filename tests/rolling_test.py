@@ -41,7 +41,7 @@ class RollingTest(unittest.TestCase):
         """SIGTERM to the leader each time, so that each stop has something to hand over."""
         with Cluster() as cluster:
             cluster.start()
-            with cluster.load(SEED, leases=2, timeout=15) as load:
+            with cluster.load(SEED, leases=2, timeout=30) as load:
                 time.sleep(0.5)
                 for _ in range(3 * ROUNDS):
                     leader = cluster.leader()
@@ -67,8 +67,10 @@ class RollingTest(unittest.TestCase):
             with cluster.members[0].api() as service:
                 lease = service.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=100_000)).ID
             cluster.members[0].put("leased", "x", lease=lease)
+            # Each tells of itself at its start, the others hear of it later.
+            cluster.wait(lambda: all(m.clientURLs for m in cluster.member_list()), "all members are known")
             identities = sorted((m.ID, m.name, tuple(m.peerURLs), tuple(m.clientURLs)) for m in cluster.member_list())
-            with cluster.load(SEED + 1, leases=2, timeout=15) as load:
+            with cluster.load(SEED + 1, leases=2, timeout=30) as load:
                 for kind in ("quorate", "etcd") * ROUNDS:
                     for one in cluster.followers() + [cluster.leader()]:
                         led = "leader" if cluster.leader() is one else "follower"

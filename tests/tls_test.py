@@ -317,7 +317,7 @@ class RotationTest(TlsCase):
         others = [self.ca.issue(f"next-{i}") for i in range(3)]
         one = self.mutual(certificate=used)
         self.assertEqual(tls_probe.serial(one.endpoint, one.credentials), self.certificate.serial)
-        with Load([one.endpoint], SEED, credentials=one.credentials) as load:
+        with Load([one.endpoint], SEED, credentials=one.credentials, timeout=60) as load:
             for fresh in others:
                 used.become(fresh)
                 self.assertEqual(tls_probe.serial(one.endpoint, one.credentials), fresh.serial)

@@ -20,6 +20,7 @@ import api
 import member
 import places
 import state
+import wal
 from api import rpc
 
 # In restored clusters the members keep their name, and get new IDs.
@@ -263,7 +264,7 @@ class RestoreTest(UtlTest):
             "missing hash": (good[:-32], "Error: snapshot missing hash but --skip-hash-check=false"),
             "cut off": (good[: len(good) // 2], "Error: snapshot missing hash but --skip-hash-check=false"),
             "foreign": (b"x" * 5000, "Error: snapshot missing hash but --skip-hash-check=false"),
-            "changed": (good[:5000] + b"\xff" + good[5001:], "Error: expected sha256 ["),
+            "changed": (good[:5000] + bytes([good[5000] ^ 0xff]) + good[5001:], "Error: expected sha256 ["),
         }
         _, flags = self.member_flags(self.root / "new")
         for name, (content, says) in cases.items():
@@ -360,9 +361,9 @@ class MemberFilesTest(UtlTest):
             for command in (("check", "member"), ("verify",), ("check", "v2store")):
                 checked = utl(*command, "--data-dir", server.data_dir)
                 self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
-            wal = sorted((server.data_dir / "member/wal").glob("*.wal"))[-1]
+            segment = sorted((server.data_dir / "member/wal").glob("*.wal"))[-1]
             database = server.data_dir / "member/snap/db"
-            for path, offset, command in ((wal, 700, ("check", "wal", wal.parent)),
+            for path, offset, command in ((segment, wal.offset_in_an_entry(segment, 4), ("check", "wal", segment.parent)),
                                           (database, self.used_page(database), ("check", "db", database))):
                 with self.subTest(f"{binary}: {path.name}"):
                     with open(path, "r+b") as file:

@@ -14,7 +14,7 @@ def view(cluster):
 
 
 def node(endpoint, name):
-    return Etcd3({"host": endpoint, "ttl": 30, "retry_timeout": 10, "loop_wait": 1, "name": name, "scope": "batman",
+    return Etcd3({"host": endpoint, "ttl": 300, "retry_timeout": 60, "loop_wait": 1, "name": name, "scope": "batman",
                   "namespace": "/service"})
 
 

@@ -8,7 +8,7 @@ import threading
 import etcd3
 
 ca, certificate, key = sys.argv[4:7] or (None, None, None)
-client = etcd3.client(host=sys.argv[1], port=int(sys.argv[2]), timeout=20, ca_cert=ca, cert_cert=certificate, cert_key=key)
+client = etcd3.client(host=sys.argv[1], port=int(sys.argv[2]), timeout=60, ca_cert=ca, cert_cert=certificate, cert_key=key)
 
 
 def show(name, *values):
@@ -63,7 +63,7 @@ client.put("w/1", "x")
 client.put("w/2", "y")
 client.delete("w/1")
 client.put("w/3", "z")
-show("watch done", done.wait(20))
+show("watch done", done.wait(60))
 cancel()
 show("watch", seen)
 first = client.get("w/2")[1].mod_revision
@@ -73,7 +73,7 @@ cancel()
 
 with client.lock("mutex", ttl=60) as lock:
     show("lock held", lock.is_acquired())
-show("lock free", client.lock("mutex", ttl=60).acquire(timeout=5))
+show("lock free", client.lock("mutex", ttl=60).acquire(timeout=60))
 
 show("members", [(m.name, len(m.client_urls)) for m in client.members])
 status = client.status()

@@ -41,7 +41,7 @@ _OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 
 
 class Service:

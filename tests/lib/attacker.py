@@ -148,7 +148,7 @@ class Attacker:
             self.socket.settimeout(20)
         return self.received
 
-    def closed(self, seconds=20):
+    def closed(self, seconds=60):
         """Whether the server ends the connection within that time."""
         self.socket.settimeout(seconds)
         try:

@@ -13,8 +13,8 @@ import collections
 import json
 import os
 import random
+import re
 import signal
-import socket
 import subprocess
 import time
 
@@ -26,6 +26,7 @@ import places
 from api import rpc
 from fault_proxy import FaultProxy
 from load import Load
+from ports import free_port
 
 KINDS = {"etcd": places.etcd, "quorate": places.quorate}
 _FIRST_ADDRESS = 11
@@ -34,18 +35,6 @@ _chance = random.Random(os.urandom(8))
 
 class ClusterError(AssertionError):
     """What a cluster did not do in time; the members' last log lines are in it."""
-
-
-def free_port(host):
-    """Below the ports that the kernel gives to connections, so that a stopped member finds its own free again."""
-    while True:
-        port = _chance.randrange(15_000, 32_000)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
 
 
 class ClusterMember(member.Member):
@@ -129,23 +118,26 @@ class ClusterMember(member.Member):
         self.stop()
         return self.start()
 
-    def status(self, timeout=2):
+    def status(self, timeout=10):
         with self.api() as service:
             return service.Maintenance.Status(rpc.StatusRequest(), timeout=timeout)
 
     def healthy(self):
         if not super().healthy():
             return False
-        self.id = self.status().header.member_id
+        try:
+            self.id = self.status().header.member_id
+        except grpc.RpcError:
+            return False
         return True
 
-    def put(self, key, value, timeout=10, metadata=None, **fields):
+    def put(self, key, value, timeout=30, metadata=None, **fields):
         """The answer's revision."""
         with self.api() as service:
             request = rpc.PutRequest(key=_bytes(key), value=_bytes(value), **fields)
             return service.KV.Put(request, timeout=timeout, metadata=metadata).header.revision
 
-    def get(self, key, serializable=False, timeout=10, metadata=None):
+    def get(self, key, serializable=False, timeout=30, metadata=None):
         """The value, None when the key is not there."""
         with self.api() as service:
             request = rpc.RangeRequest(key=_bytes(key), serializable=serializable)
@@ -159,18 +151,27 @@ class ClusterMember(member.Member):
             return (("token", answer.token),)
 
     def fill(self, count, size=20, prefix="fill/", metadata=None):
-        """So many Puts, many at once; the last one's revision."""
+        """So many Puts, many at once; the highest revision. One that an election has cost is sent again."""
         with self.api() as service:
             call = service.channel.unary_unary("/etcdserverpb.KV/Put")
+
+            def sent(request):
+                return request, call.future(request, timeout=60, metadata=metadata)
+
+            def answered(request, under_way):
+                try:
+                    return _revision(under_way.result())
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise
+                return self.cluster.wait(lambda: _revision(sent(request)[1].result()), f"{self.name} takes a put again")
             under_way, revision = collections.deque(), 0
             for i in range(count):
                 if len(under_way) >= 200:
-                    revision = _revision(under_way.popleft().result())
+                    revision = max(revision, answered(*under_way.popleft()))
                 request = rpc.PutRequest(key=b"%s%06d" % (prefix.encode(), i), value=b"v" * size)
-                under_way.append(call.future(request.SerializeToString(), timeout=30, metadata=metadata))
-            for one in under_way:
-                revision = max(revision, _revision(one.result()))
-            return revision
+                under_way.append(sent(request.SerializeToString()))
+            return max([revision, *(answered(*one) for one in under_way)])
 
 
 def _bytes(text):
@@ -263,7 +264,7 @@ class Cluster:
         return "\n".join(f"--- {one.name} ({one.kind}), end of its log ---\n{one.log()[-characters:]}"
                          for one in self.members)
 
-    def wait(self, condition, what, seconds=30):
+    def wait(self, condition, what, seconds=60):
         """Polls until condition() is true, and returns that; calls that fail count as false."""
         deadline = time.monotonic() + seconds
         error = None
@@ -291,7 +292,7 @@ class Cluster:
 
     # Leadership
 
-    def leader(self, among=None, seconds=30):
+    def leader(self, among=None, seconds=60):
         """The leader that all of these (default: all that run) agree on, once they do."""
         def agreed():
             voters = [one for one in among or self.running]
@@ -316,7 +317,7 @@ class Cluster:
             if leader is to:
                 return True
             with leader.api() as service:
-                service.Maintenance.MoveLeader(rpc.MoveLeaderRequest(targetID=to.id), timeout=10)
+                service.Maintenance.MoveLeader(rpc.MoveLeaderRequest(targetID=to.id), timeout=30)
             return False
         self.wait(moved, f"{to.name} ({to.kind}) leads")
 
@@ -333,6 +334,16 @@ class Cluster:
     def member_list(self, through=None):
         with (through or self.running[0]).api() as service:
             return list(service.Cluster.MemberList(rpc.MemberListRequest()).members)
+
+    def wait_noticed(self, gone, by):
+        """Until a member knows that another one's connections are gone, which decides what changes it allows."""
+        pattern = re.compile(rf'(?m)^etcd_network_active_peers{{.*Remote="{gone.id:x}".*}} 0$')
+        self.wait(lambda: pattern.search(by.http("/metrics")[1]), f"{by.name} notices that {gone.name} is gone")
+
+    def wait_compacted(self, one, revision):
+        """Until it has done this compaction: what it held is free only then. Both programs use the same words."""
+        pattern = re.compile(rf'"finished scheduled compaction".*"compact-revision":{revision}\b')
+        self.wait(lambda: pattern.search(one.log()), f"{one.name} has compacted revision {revision}")
 
     def announce(self, kind, learner=False, through=None):
         """MemberAdd; returns the new member, not started yet."""
@@ -370,7 +381,13 @@ class Cluster:
 
         def removed():
             with through.api() as service:
-                return service.Cluster.MemberRemove(rpc.MemberRemoveRequest(ID=number))
+                try:
+                    return service.Cluster.MemberRemove(rpc.MemberRemoveRequest(ID=number))
+                except grpc.RpcError as error:
+                    # An earlier try whose answer was lost, as with the leader that is removed.
+                    if error.code() != grpc.StatusCode.NOT_FOUND:
+                        raise
+                    return True
         self.wait(removed, f"{one.name} is removed")
 
     def promote(self, one, through=None):
@@ -388,32 +405,43 @@ class Cluster:
 
     # What they hold
 
-    def agree(self, among=None, metadata=None, seconds=30):
-        """Waits until all (default: that run) have applied the newest revision, then compares their HashKV there.
-        Returns the revision."""
+    def agree(self, among=None, metadata=None, seconds=60):
+        """Waits until all (default: that run) have applied the newest revision and the same compaction, then compares
+        their HashKV there. Returns the revision."""
         members = among or self.running
-        with members[0].api() as service:
-            top = service.KV.Range(rpc.RangeRequest(key=b"x"), metadata=metadata).header.revision
+
+        def newest():
+            with members[0].api() as service:
+                return service.KV.Range(rpc.RangeRequest(key=b"x"), metadata=metadata).header.revision
 
         def applied(one):
             with one.api() as service:
                 request = rpc.RangeRequest(key=b"x", serializable=True)
-                return service.KV.Range(request, metadata=metadata, timeout=2).header.revision >= top
-        hashes = {}
+                return service.KV.Range(request, metadata=metadata, timeout=10).header.revision >= top
+
+        def hashed(one):
+            with one.api() as service:
+                return api.hash_kv(service, top, metadata=metadata)
+        top = self.wait(newest, f"{members[0].name} tells its revision", seconds)
         for one in members:
             self.wait(lambda one=one: applied(one), f"{one.name} has revision {top}", seconds)
-            with one.api() as service:
-                hashes[f"{one.name} ({one.kind})"] = api.hash_kv(service, top, metadata=metadata)
-        # A member that compacts later than another hashes the same keys, but names another compact revision.
-        if len(set(hash for hash, _ in hashes.values())) != 1:
+        deadline = time.monotonic() + seconds
+        while True:
+            hashes = {f"{one.name} ({one.kind})": self.wait(lambda one=one: hashed(one), f"{one.name} hashes", seconds)
+                      for one in members}
+            # A compaction has no revision of its own: who has not come to it yet hashes what the others have dropped.
+            if len({compacted for _, compacted in hashes.values()}) == 1 or time.monotonic() > deadline:
+                break
+            time.sleep(0.03)
+        if len({hash for hash, _ in hashes.values()}) != 1:
             raise ClusterError(f"HashKV at revision {top} (hash, compact revision) differ: {hashes}\n{self.logs()}")
         return top
 
-    def ctl(self, *arguments, endpoints=None, check=True, timeout=30, stdin=None):
+    def ctl(self, *arguments, endpoints=None, check=True, timeout=90, stdin=None):
         """etcdctl, at all members unless endpoints are named."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
         environment["ETCDCTL_API"] = "3"
-        command = [places.etcdctl(), "--endpoints", ",".join(endpoints or [m.endpoint for m in self.running]),
+        command = [places.etcdctl(), *member.PATIENT, "--endpoints", ",".join(endpoints or [m.endpoint for m in self.running]),
                    *(self.credentials.etcdctl() if self.credentials else [])]
         result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False,
                                 env=environment, timeout=timeout, input=stdin)

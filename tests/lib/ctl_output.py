@@ -22,7 +22,7 @@ _OF_COMMAND = {
         (r"\|( +SIZE \|.*?\|.*?\|) +\d+ \| +\d+ \| +\d+ \|", r"|\1 TERM | INDEX | INDEX |"),
     ],
     # An ID that is not known by name is one that the client has chosen.
-    "lease": [(r"\b[0-9a-f]{15,16}\b", "LEASE"), (r'"ID" : \d{12,}', '"ID" : LEASE')],
+    "lease": [(r"\b[0-9a-f]{12,16}\b", "LEASE"), (r'"ID" : \d{12,}', '"ID" : LEASE')],
     "lease timetolive": [(r"remaining\(\d+s\)", "remaining(N)"), (r'"ttl":\d+', '"ttl":N'), (r'"TTL" : \d+', '"TTL" : N')],
     "move-leader": [(r"\bID-m\d", "ID")],
     "snapshot status": [(r'"(hash|totalSize)":\d+', r'"\1":N')],

@@ -19,6 +19,8 @@ import places
 from api import rpc
 
 RUN_SECONDS = 60
+# Of commands that say nothing of it: by default they give up after 2 s and 5 s, which a busy machine may need.
+_PATIENT = ("--dial-timeout=20s", "--command-timeout=40s")
 _ALL = {"key": b"\0", "range_end": b"\0"}
 
 
@@ -174,6 +176,8 @@ class Side:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
         if not any(a.startswith("--endpoints") for a in arguments) and "ETCDCTL_ENDPOINTS" not in environment:
             arguments = ["--endpoints", self.members[0].endpoint, *arguments]
+        if not any(a.startswith(("--dial-timeout", "--command-timeout")) for a in arguments):
+            arguments = [*_PATIENT, *arguments]
         return [tool, *self.secured, *arguments], {**inherited, "ETCDCTL_API": "3", **environment}
 
     def run(self, arguments, environment, stdin, tool=None):

@@ -176,7 +176,7 @@ class Watcher:
     def create(self, request):
         self._asked.put(request)
         self._requests.put(rpc.WatchRequest(create_request=request))
-        answer = self._answers.get(timeout=20)
+        answer = self._answers.get(timeout=60)
         if answer.canceled:
             return ("refused", answer.watch_id, answer.cancel_reason)
         self._order.append(answer.watch_id)
@@ -195,7 +195,7 @@ class Watcher:
         self._requests.put(rpc.WatchRequest(cancel_request=rpc.WatchCancelRequest(watch_id=watch_id)))
         if gone:
             return ("already canceled", watch_id)
-        answer = self._answers.get(timeout=20)
+        answer = self._answers.get(timeout=60)
         return ("canceled", answer.watch_id, answer.canceled, answer.cancel_reason, answer.compact_revision)
 
     def sentinel(self):
@@ -203,7 +203,7 @@ class Watcher:
         revision = self._service.KV.Put(rpc.PutRequest(key=SENTINEL)).header.revision
         with self._changed:
             reached = self._changed.wait_for(lambda: self._ended or (
-                self._truth.events and self._truth.events[-1].kv.mod_revision >= revision), timeout=20)
+                self._truth.events and self._truth.events[-1].kv.mod_revision >= revision), timeout=60)
             assert reached and not self._ended, f"the watch stream stalled or ended: {self._ended}"
 
     def history(self):

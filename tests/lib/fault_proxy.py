@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 
+import socket_table
+
 _CHUNK = 64 << 10
 _CHUNKS_HELD = 16
 _ESTABLISHED = 1  # Of enum tcp_state.
@@ -28,9 +30,10 @@ _IDENTIFY_SECONDS = 1.0
 class FaultProxy:
     """Names are the members'. Faults stay until heal()."""
 
-    def __init__(self):
-        self._process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, text=True)
+    def __init__(self, identify_seconds=_IDENTIFY_SECONDS):
+        """Who has not been found out after so long is let through as nobody in particular."""
+        self._process = subprocess.Popen([sys.executable, os.path.abspath(__file__), str(identify_seconds)],
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def _ask(self, operation, **fields):
         self._process.stdin.write(json.dumps({"operation": operation, **fields}) + "\n")
@@ -162,7 +165,8 @@ class _Connection:
 
 
 class _Proxy:
-    def __init__(self):
+    def __init__(self, identify_seconds):
+        self.identify_seconds = identify_seconds
         self.rules = collections.defaultdict(_Rule)
         self.pids = {}
         self.open = set()
@@ -185,10 +189,10 @@ class _Proxy:
     async def dialler(self, writer):
         """The member whose process holds the other end of this connection; None when none does."""
         # One source port may serve several destinations at once: both ends name a socket.
-        ends = [_as_in_proc(writer.get_extra_info(end)) for end in ("peername", "sockname")]
-        deadline = time.monotonic() + _IDENTIFY_SECONDS
+        ends = [writer.get_extra_info(end)[:2] for end in ("peername", "sockname")]
+        deadline = time.monotonic() + self.identify_seconds
         while True:
-            inode = _socket_inode(*ends)
+            inode = socket_table.inode_of(*ends)
             for name, pid in self.pids.items():
                 if inode is not None and _holds(pid, inode):
                     return name
@@ -261,24 +265,10 @@ class _Proxy:
         return {"connections": [[*c.ends, c.bytes] for c in self.open]}
 
 
-def _as_in_proc(address):
-    host, port = address[:2]
-    return "%08X:%04X" % (struct.unpack("=I", socket.inet_aton(host))[0], port)
-
-
 def _has_left(writer):
     """Whether the other end has closed. To go on looking for it would take the time of those who wait meanwhile."""
     state = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state != _ESTABLISHED
-
-
-def _socket_inode(local, remote):
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            fields = line.split()
-            if fields[1] == local and fields[2] == remote and fields[9] != "0":
-                return fields[9]
-    return None
 
 
 def _holds(pid, inode):
@@ -299,7 +289,7 @@ def _holds(pid, inode):
 async def _serve():
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # Aborted transports complain; they were meant to end.
-    proxy = _Proxy()
+    proxy = _Proxy(float(sys.argv[1]))
     commands = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():

@@ -20,14 +20,14 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 
 import places
 from certificates import Authority, Credentials
-from cluster import KINDS, Cluster, ClusterError, ClusterMember, free_port
+from cluster import KINDS, Cluster, ClusterError, ClusterMember
+from ports import free_port
 from supervisor import Supervisor
 
 UNIT = places.REPOSITORY / "packaging/systemd/etcd.service"
@@ -190,7 +190,7 @@ class Site(Cluster):
         self.authority = Authority(self.directory)
         self.etcdctl = etcdctl
         addresses = [f"127.0.0.{FIRST_ADDRESS + i}" for i in range(len(kinds))]
-        self.client_port, self.peer_port = free_everywhere(addresses), free_everywhere(addresses)
+        self.client_port, self.peer_port = free_port(*addresses), free_port(*addresses)
         super().__init__(kinds, peer_scheme="https",
                          credentials=Credentials(self.authority.cert, self.authority.issue("tests", names=())))
         for host in self.hosts:
@@ -219,22 +219,3 @@ class Site(Cluster):
         for host in self.hosts:
             host.wait_healthy()
         return self
-
-
-def free_everywhere(addresses):
-    """A port that is free on all of these."""
-    for _ in range(1000):
-        port = free_port(addresses[0])
-        if all(_is_free(address, port) for address in addresses[1:]):
-            return port
-    raise ClusterError(f"no port is free on all of {addresses}")
-
-
-def _is_free(address, port):
-    import socket
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-        return True

@@ -61,7 +61,7 @@ class Door:
         self.server = server
         self.token = None
 
-    def connect(self, timeout=20):
+    def connect(self, timeout=60):
         return http.client.HTTPConnection("127.0.0.1", self.server.client_port, timeout=timeout)
 
     def ask(self, path, body=None, method="POST", headers=None):

@@ -270,7 +270,7 @@ class Load:
 
     # The end
 
-    def finish(self, seconds=30):
+    def finish(self, seconds=60):
         """Ends the clients, writes the last revision, waits until every watcher has seen it."""
         self._stop.set()
         for thread in self._threads:

@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,12 +12,15 @@ import urllib.error
 import urllib.request
 
 import places
+from ports import free_port
 
 # A test that is killed takes its servers with it. Not by a function in the forked child: with gRPC's threads in the parent
 # that may hang.
 _DIE_WITH_THE_TEST = ("setpriv", "--pdeathsig", "KILL")
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 120
+# For etcdctl, which else gives up after 2 s and 5 s: that is not enough for every machine.
+PATIENT = ("--dial-timeout=30s", "--command-timeout=60s")
+STOP_SECONDS = 60
 
 
 class StartError(Exception):
@@ -28,20 +30,6 @@ class StartError(Exception):
         super().__init__(f"{text}\n--- last lines of its log ---\n{log[-4000:]}")
         self.log = log
         self.code = code
-
-
-_handed_out = set()
-
-
-def free_port():
-    """A port that nobody listens on and that was not handed out before, outside the kernel's own choice."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
 
 
 class Member:
@@ -124,7 +112,7 @@ class Member:
         raise StartError(f"{self.binary} {otherwise} after {seconds} s", log, None)
 
     def answers(self):
-        """It serves, and knows its cluster's version, whatever it says of its health."""
+        """It serves, and knows its cluster's version, whatever it says of its health. Before, etcd answers no call."""
         try:
             return "not_decided" not in self.http("/version")[1]
         except OSError:
@@ -132,7 +120,7 @@ class Member:
 
     def healthy(self):
         try:
-            return json.loads(self.http("/health")[1]).get("health") == "true"
+            return json.loads(self.http("/health")[1]).get("health") == "true" and self.answers()
         except (OSError, ValueError):
             return False
 
@@ -185,7 +173,7 @@ class Member:
         except FileNotFoundError:
             return ""
 
-    def http(self, path, timeout=5):
+    def http(self, path, timeout=30):
         """(status, body) of a GET; an error status is an answer too."""
         try:
             context = self.credentials.ssl_context() if self.credentials else None
@@ -194,13 +182,13 @@ class Member:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def ctl(self, *arguments, stdin=None, check=True, timeout=30):
+    def ctl(self, *arguments, stdin=None, check=True, timeout=90):
         """etcdctl (API version 3) against this member; a CompletedProcess with text in it."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
         environment["ETCDCTL_API"] = "3"
         secured = self.credentials.etcdctl() if self.credentials else []
-        result = subprocess.run([places.etcdctl(), "--endpoints", self.endpoint, *secured, *map(str, arguments)], input=stdin,
-                                capture_output=True, text=True, errors="replace", env=environment,
+        result = subprocess.run([places.etcdctl(), *PATIENT, "--endpoints", self.endpoint, *secured, *map(str, arguments)],
+                                input=stdin, capture_output=True, text=True, errors="replace", env=environment,
                                 timeout=timeout, check=False, cwd=self.root,
                                 stdin=None if stdin is not None else subprocess.DEVNULL)
         if check and result.returncode != 0:

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 
-START_SECONDS = 60
+START_SECONDS = 120
 # Ends of a process that Restart=on-failure does not count as failures.
 CLEAN_ENDS = (0, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE)
 _DIE_WITH_THE_TEST = ("setpriv", "--pdeathsig", "KILL")

@@ -23,7 +23,7 @@ def etcd_in_our_role():
     return os.path.basename(places.quorate()) == "etcd"
 
 
-def curl(url, credentials=None, *flags, timeout=20):
+def curl(url, credentials=None, *flags, timeout=60):
     secured = credentials.curl() if credentials else []
     result = subprocess.run(["curl", "--silent", "--show-error", "--max-time", str(timeout), "--noproxy", "*", *secured,
                              *flags, "--write-out", "\n%{http_code} %{http_version}", url],
@@ -36,7 +36,7 @@ def curl(url, credentials=None, *flags, timeout=20):
 def openssl(endpoint, *flags):
     """(whether the handshake was completed, what openssl s_client printed)."""
     result = subprocess.run(["openssl", "s_client", "-connect", endpoint, *map(str, flags)], capture_output=True, text=True,
-                            errors="replace", stdin=subprocess.DEVNULL, timeout=30, check=False)
+                            errors="replace", stdin=subprocess.DEVNULL, timeout=60, check=False)
     return result.returncode == 0, result.stdout + result.stderr
 
 
@@ -46,7 +46,7 @@ def handshake(endpoint, credentials, alpn=()):
     context = credentials.ssl_context()
     if alpn:
         context.set_alpn_protocols(list(alpn))
-    with socket.create_connection((host, int(port)), timeout=20) as plain:
+    with socket.create_connection((host, int(port)), timeout=60) as plain:
         with context.wrap_socket(plain, server_hostname=host) as secured:
             return secured.getpeercert(binary_form=True), secured.selected_alpn_protocol()
 
@@ -59,7 +59,7 @@ def serial(endpoint, credentials):
     return int(shown.decode().strip().partition("=")[2], 16)
 
 
-def put(endpoint, credentials, key="probe", timeout=15):
+def put(endpoint, credentials, key="probe", timeout=60):
     """A Put over gRPC on a connection of its own. The code's name when it fails, else "OK"."""
     with api.Api(endpoint, credentials) as service:
         try:
@@ -83,13 +83,13 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP/1.1 over a Unix socket, with TLS when there are credentials (whose names are not checked)."""
 
     def __init__(self, path, credentials=None):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self._path = path
         self._credentials = credentials
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(self._path)
         if self._credentials:
             self.sock = self._credentials.ssl_context().wrap_socket(self.sock, server_hostname="localhost")
