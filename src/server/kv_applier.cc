@@ -133,8 +133,10 @@ class KvApplier::TxnRun {
     std::string body;
     if (!writes) {
       QUORATE_RETURN_IF_ERROR(Execute(txn_, &body));
+      store_.CountReadTxn(reads_);
       header.revision = store_.current_revision();
     } else {
+      store_.CountReadTxn(reads_);  // The original reads for the compares in one of its own.
       write_.emplace(store_.BeginWrite());
       wanted_ = out != nullptr;
       const Status done = Execute(txn_, &body);
@@ -152,8 +154,10 @@ class KvApplier::TxnRun {
  private:
   // All compares are evaluated first, on the state before the transaction: the branches taken, in pre-order.
   void Choose(const TxnRequest& txn) {
-    const bool succeeded = std::all_of(txn.compare().begin(), txn.compare().end(),
-                                       [&](const Compare& c) { return Holds(store_, c); });
+    const bool succeeded = std::all_of(txn.compare().begin(), txn.compare().end(), [&](const Compare& c) {
+      ++reads_;
+      return Holds(store_, c);
+    });
     path_.push_back(succeeded);
     for (const RequestOp& op : Branch(txn, succeeded)) {
       if (op.has_request_txn()) Choose(op.request_txn());
@@ -221,6 +225,7 @@ class KvApplier::TxnRun {
     // Nobody waits and a range changes nothing.
     if (!wanted_) return absl::OkStatus();
     const auto options = ToRangeOptions(request);
+    if (!write_) ++reads_;
     auto result = write_ ? write_->Range(options) : store_.Range(options);
     QUORATE_RETURN_IF_ERROR(result.status());
     const int64_t revision = write_ ? write_->revision() : store_.current_revision();
@@ -288,7 +293,8 @@ class KvApplier::TxnRun {
   mvcc::Store& store_;
   const TxnRequest& txn_;
   std::vector<bool> path_;
-  size_t next_ = 0;  // Position in path_ of the walk under way.
+  size_t next_ = 0;   // Position in path_ of the walk under way.
+  size_t reads_ = 0;  // Ranges made outside of write_, for the figures.
   std::optional<mvcc::WriteTxn> write_;
   bool wanted_ = true;
 };
