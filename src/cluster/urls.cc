@@ -74,6 +74,18 @@ Status SplitScheme(std::string_view url, SplitUrl* out) {
   return absl::OkStatus();
 }
 
+// A host may have no escapes but those of bytes that are not ASCII, and "%25" before an IPv6 zone.
+Status CheckEscapes(std::string_view url, std::string_view host) {
+  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  for (size_t i = host.find('%'); i != std::string_view::npos; i = host.find('%', i + 1)) {
+    const std::string_view escape = host.substr(i, 3);
+    const bool whole = escape.size() == 3 && is_hex(escape[1]) && is_hex(escape[2]);
+    if (!whole || (escape[1] < '8' && escape != "%25"))
+      return ParseError(url, "invalid URL escape " + Quoted(escape));
+  }
+  return absl::OkStatus();
+}
+
 Status CheckHost(std::string_view url, std::string_view host) {
   for (const char c : host) {
     if (c == ' ' || c == '<' || c == '>' || c == '"' || c == '\\' || c == '^' || c == '`' || c == '{' ||
@@ -81,6 +93,7 @@ Status CheckHost(std::string_view url, std::string_view host) {
       return ParseError(url, "invalid character " + Quoted(std::string(1, c)) + " in host name");
     }
   }
+  if (!host.starts_with('[')) QUORATE_RETURN_IF_ERROR(CheckEscapes(url, host));
   const size_t bracket = host.rfind(']');
   if (host.starts_with('[') && bracket == std::string_view::npos)
     return ParseError(url, "missing ']' in host");

@@ -14,7 +14,8 @@ std::string Text(const Status& status) { return std::string(Message(status)); }
 
 TEST(UrlsTest, GoodOnes) {
   for (const char* good :
-       {"http://127.0.0.1:2379", "https://[::1]:2379", "unix://localhost:1234", "unixs://a:0", "http://a:"}) {
+       {"http://127.0.0.1:2379", "https://[::1]:2379", "unix://localhost:1234", "unixs://a:0",
+        "http://a:", "http://%C3%A9:1", "http://a%25b:1", "http://[fe80::1%25eth0]:1"}) {
     EXPECT_EQ(*ParseUrl(good), good);
   }
   EXPECT_EQ(*ParseUrl(" HTTP://Host:1 "), "http://Host:1");
@@ -39,6 +40,9 @@ TEST(UrlsTest, BadOnesWithEtcdsTexts) {
       {"http://a:1/", "URL must not contain a path: http://a:1/"},
       {"http://a:b", "parse \"http://a:b\": invalid port \":b\" after host"},
       {"http://a b:1", "parse \"http://a b:1\": invalid character \" \" in host name"},
+      {"http://a%20b:1", "parse \"http://a%20b:1\": invalid URL escape \"%20\""},
+      {"http://a%zz:1", "parse \"http://a%zz:1\": invalid URL escape \"%zz\""},
+      {"http://%4", "parse \"http://%4\": invalid URL escape \"%4\""},
       {"http://[::1:1", "parse \"http://[::1:1\": missing ']' in host"},
       {"http://a\x01:1", "parse \"http://a\x01:1\": net/url: invalid control character in URL"},
   };
