@@ -41,13 +41,17 @@ HttpService::HttpService(server::Member* member, HealthChecks* health, std::func
 // Guards against DNS rebinding (CVE-2018-5702): the name is compared without its port.
 bool HttpService::HostAllowed(std::string_view host) const {
   if (options_.host_whitelist.contains("*") || options_.host_whitelist.empty()) return true;
+  return options_.host_whitelist.contains(std::string(HostName(host)));
+}
+
+std::string_view HttpService::HostName(std::string_view host) {
   const size_t bracket = host.rfind(']');
   const size_t colon = host.rfind(':');
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
     host = host.substr(0, colon);
   }
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return options_.host_whitelist.contains(std::string(host));
+  return host;
 }
 
 net::HttpHeaders HttpService::CommonHeaders(const net::HttpRequest& request) const {
@@ -72,10 +76,15 @@ bool HttpService::ForMetrics(std::string_view path) {
 bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) {
   if (!request.secure && !HostAllowed(request.host)) {
     LOG_WARN_LIMITED("rejected HTTP request from untrusted host", {"host", request.host});
-    SendError(reply, CommonHeaders(request), 421,
-              "etcd received your request, but the Host header \"" + request.host +
-                  "\" is not allowed. Add it to --host-whitelist, or connect by an allowed name. This guards "
-                  "against DNS rebinding (CVE-2018-5702).");
+    SendError(reply, {}, 421,
+              "\netcd received your request, but the Host header was unrecognized.\n\n"
+              "To fix this, choose one of the following options:\n"
+              "- Enable TLS, then any HTTPS request will be allowed.\n"
+              "- Add the hostname you want to use to the whitelist in settings.\n"
+              "  - e.g. etcd --host-whitelist \"" +
+                  std::string(HostName(request.host)) +
+                  "\"\n\nThis requirement has been added to help prevent \"DNS Rebinding\" attacks "
+                  "(CVE-2018-5702).\n");
     return false;
   }
   if (request.method == "OPTIONS") reply.Send(200, CommonHeaders(request), {});

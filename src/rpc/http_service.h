@@ -60,6 +60,8 @@ class HttpService {
   bool AdmitPath(const net::HttpRequest& request, net::HttpReply& reply) const;
   void Serve(const net::HttpRequest& request, net::HttpReply reply);
   bool HostAllowed(std::string_view host) const;
+  // Without its port, and the brackets of an IPv6 address.
+  static std::string_view HostName(std::string_view host);
   net::HttpHeaders CommonHeaders(const net::HttpRequest& request) const;
   void ServeHealth(const net::HttpRequest& request, net::HttpReply reply);
   void ServeChecks(const net::HttpRequest& request, net::HttpReply reply, const std::string& type);
