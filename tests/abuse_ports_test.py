@@ -221,12 +221,26 @@ class MetricsPortTest(RawCase):
 
     def test_bodies(self):
         """It takes none, however large."""
+        block = b"".join(h2.literal(*field) for field in ((b":method", b"POST"), (b":scheme", b"http"),
+                                                          (b":path", b"/metrics"), (b":authority", b"127.0.0.1")))
+        part = b"x" * 16_000
+
         def attack():
-            for _ in range(20):
+            for _ in range(60):
                 one = self.connect((HOST, self.metrics_port),
                                    b"POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4000000\r\n\r\n")
                 self.tell(one, b"x" * 3_900_000)
-        self.under(attack, megabytes=200)
+                one = self.connect((HOST, self.metrics_port),
+                                   b"POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+                self.tell(one, (b"%x\r\n" % len(part) + part + b"\r\n") * 200)
+            one = self.attacker(port=self.metrics_port)
+            one.agree()
+            for _ in range(60):
+                number = one.stream()
+                if not one.send(frame(h2.HEADERS, h2.END_HEADERS, number, block) + frame(h2.DATA, 0, number, part) * 60):
+                    break
+                one.drain()
+        self.under(attack, megabytes=60)
 
 
 class UnixSocketTest(RawCase):

@@ -106,7 +106,7 @@ class Program {
         sync_failure_(&files_, config_.data_dir, config_.lost_log),
         server_(&loop_, ToNetOptions(options)),
         http_server_(&loop_, ToNetOptions(options)),
-        metrics_server_(&loop_, ToNetOptions(options)),
+        metrics_server_(&loop_, ToMetricsNetOptions(options)),
         transport_(&loop_, env_, {config_.advertise_peer_urls, config_.election_ticks * config_.tick_nanos}),
         peer_server_(&loop_, peer::PeerServerOptions()) {
     files_.set_on_failed_sync([this](const std::string& path) { sync_failure_.Set(path); });

@@ -86,6 +86,12 @@ net::ServerOptions ToNetOptions(const Options& o) {
   return n;
 }
 
+net::ServerOptions ToMetricsNetOptions(const Options& o) {
+  net::ServerOptions n = ToNetOptions(o);
+  n.http_body_bytes_max = 4096;  // Nothing that is served there has one.
+  return n;
+}
+
 // Settings that are taken and change nothing here; said once, so that nobody waits for them.
 std::string BuildInfoMetric() {
   return "# HELP quorate_build_info The version of Quorate. Always 1.\n# TYPE quorate_build_info gauge\n"

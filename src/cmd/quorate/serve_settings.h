@@ -13,6 +13,8 @@ namespace quorate::cmd {
 server::Config ToServerConfig(const Options& o);
 // Of the listeners for clients.
 net::ServerOptions ToNetOptions(const Options& o);
+// Of --listen-metrics-urls.
+net::ServerOptions ToMetricsNetOptions(const Options& o);
 // Which program this is, for /metrics: etcd_server_version goes by the cluster's version.
 std::string BuildInfoMetric();
 // Settings that are taken and change nothing here; said once, so that nobody waits for them.
