@@ -14,6 +14,8 @@
 namespace quorate::net {
 namespace {
 
+// Of a stream's buffer, while it is empty.
+constexpr size_t kKeepBytes = 4096;
 constexpr char kHexUpper[] = "0123456789ABCDEF";
 constexpr char kHexLower[] = "0123456789abcdef";
 
@@ -64,6 +66,8 @@ MessageReader::Result MessageReader::Next(std::string_view* input, size_t messag
   if (given_out_ > 0) {
     buffer_.Consume(given_out_);
     given_out_ = 0;
+    // A stream may stay for ever, and say nothing large again.
+    if (buffer_.empty()) buffer_.Recycle(kKeepBytes);
   }
   if (buffer_.empty() && input->size() >= kMessageHeaderBytes) {
     const size_t frame = FrameBytes(input->data(), message_bytes_max);
