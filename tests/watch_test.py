@@ -14,6 +14,9 @@ import member
 from api import rpc
 
 
+ETCD_IN_BOTH_ROLES = os.environ.get("QUORATE_BIN") == "etcd"
+
+
 class Stream:
     """One watch stream, driven by hand."""
 
@@ -190,6 +193,37 @@ class WatchTest(unittest.TestCase):
             for events in results.values():
                 self.assertEqual(events, results["late"])
             lazy.close()
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd keeps as many as memory holds")
+    def test_long_keys_have_a_bound(self):
+        """64 MB of keys are watched by one connection; what ends makes room: by a cancel, and by a compaction."""
+        long = b"k" * 1_000_000
+        with api.Api(self.servers[1].endpoint) as service, api.Api(self.servers[1].endpoint) as other:
+            service.KV.Put(rpc.PutRequest(key=b"old", value=b"v"))
+            revision = service.KV.Put(rpc.PutRequest(key=b"old", value=b"v")).header.revision
+            stream = Stream(service)
+            kept = [stream.create(key=b"%d" % i + long) for i in range(60)]
+            self.assertFalse(any(answer.canceled for answer in kept))
+            for i in range(20):
+                last = stream.create(key=b"more %d" % i + long)
+                if last.canceled:
+                    break
+            self.assertEqual((last.created, last.canceled, last.watch_id), (True, True, -1))
+            self.assertIn("too many bytes of keys and names are kept", last.cancel_reason)
+            stream.cancel(kept[0].watch_id)
+            self.assertTrue(stream.read().canceled)
+            self.assertFalse(stream.create(key=b"again" + long).canceled)
+            self.assertTrue(stream.create(key=b"once more" + long).canceled)
+            self.assertFalse(Stream(other).create(key=b"other" + long).canceled)
+            # Ended by a compaction.
+            stream.cancel(kept[1].watch_id)
+            self.assertTrue(stream.read().canceled)
+            service.KV.Compact(rpc.CompactionRequest(revision=revision))
+            stream.create(key=b"late" + long, start_revision=1)
+            self.assertEqual(stream.read().compact_revision, revision)
+            self.assertFalse(stream.create(key=b"instead" + long).canceled)
+            self.assertTrue(stream.create(key=b"too much" + long).canceled)
+            stream.close()
 
     def test_lease_expiry_is_an_event(self):
         for service in self.services():

@@ -91,7 +91,15 @@ void JsonExchange::Start(net::Server* server, const net::HttpRequest& request, n
   call_->HalfClose();
 }
 
-bool JsonExchange::Hold(size_t bytes) { return reply_.HoldRequest(kCallBytes + bytes); }
+bool JsonExchange::Hold(size_t bytes) {
+  held_ = bytes;
+  return reply_.HoldRequest(kCallBytes + held_ + held_by_call_);
+}
+
+bool JsonExchange::OnHeld(size_t bytes) {
+  held_by_call_ = bytes;
+  return Hold(held_);
+}
 
 void JsonExchange::DropCall() {
   if (call_ != nullptr) call_->Abandon();

@@ -34,6 +34,7 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
   bool full() override { return reply_.full(); }
   bool MayTake(size_t bytes) override { return reply_.MayTake(JsonBytes(bytes)); }
   void OnQueued(size_t bytes) override { reply_.HoldOutput(JsonBytes(bytes)); }
+  bool OnHeld(size_t bytes) override;
 
  protected:
   // Opens the call that the headers ask for. Without one the request was refused.
@@ -59,7 +60,9 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
   net::HttpHeaders headers_;
   Executor* const executor_;
   std::string response_;  // Of a method that has one, as it came.
-  bool begun_ = false;    // The head of a stream's answer is out.
+  size_t held_ = 0;       // Here, of the request.
+  size_t held_by_call_ = 0;
+  bool begun_ = false;  // The head of a stream's answer is out.
 };
 
 // The JSON of a response, which is a message of the route's type.

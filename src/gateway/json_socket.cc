@@ -80,7 +80,7 @@ bool JsonSocket::SendSome(JsonValues& values, Slice& slice) {
 void JsonSocket::Keep(std::string_view text) {
   kept_.emplace_back(text);
   kept_bytes_ += text.size();
-  if (!socket_->HoldRequest(kept_bytes_)) {
+  if (!CountHeld()) {
     return End(
         ErrorBody(Code::kResourceExhausted,
                   "transport: requests of " + std::to_string(kept_bytes_) +
@@ -89,6 +89,11 @@ void JsonSocket::Keep(std::string_view text) {
   }
   socket_->PauseReading(true);
   Want();
+}
+
+bool JsonSocket::OnHeld(size_t bytes) {
+  held_by_call_ = bytes;
+  return CountHeld();
 }
 
 void JsonSocket::Want() {
@@ -113,7 +118,7 @@ bool JsonSocket::Work(Slice& slice) {
   kept_bytes_ -= text.size();
   kept_.pop_front();
   front_sent_ = 0;
-  socket_->HoldRequest(kept_bytes_);
+  CountHeld();
   if (kept_.empty()) socket_->PauseReading(false);
   return wants_turn_ = !kept_.empty();
 }

@@ -36,6 +36,7 @@ class JsonSocket : public net::WebSocket::Receiver, public net::LocalCall::Recei
   bool full() override { return socket_->full(); }
   bool MayTake(size_t bytes) override { return socket_->MayTake(JsonBytes(bytes)); }
   void OnQueued(size_t bytes) override { socket_->HoldOutput(JsonBytes(bytes)); }
+  bool OnHeld(size_t bytes) override;
   // From the turns.
   bool Work(Slice& slice) override;
 
@@ -47,6 +48,8 @@ class JsonSocket : public net::WebSocket::Receiver, public net::LocalCall::Recei
   // Keeps it, and reads nothing further, until it has been sent.
   void Keep(std::string_view text);
   void Want();
+  // Of kept_, and by the call.
+  bool CountHeld() { return socket_->HoldRequest(kept_bytes_ + held_by_call_); }
   // With a last word, if there is one.
   void End(std::string_view text);
 
@@ -57,6 +60,7 @@ class JsonSocket : public net::WebSocket::Receiver, public net::LocalCall::Recei
   std::shared_ptr<net::LocalCall> call_;
   std::deque<std::string> kept_;  // Messages that are not sent yet, or not all of it.
   size_t kept_bytes_ = 0;
+  size_t held_by_call_ = 0;
   size_t front_sent_ = 0;             // Of the first.
   bool wants_turn_ = false;           // Waits for one.
   bool waits_ = false;                // For the client to take answers.

@@ -23,6 +23,8 @@ class CallCarrier {
   // Ends the call with a status after what is queued. The handler is not told.
   virtual void Finish(H2Stream* s, Code code, std::string_view message) = 0;
   virtual size_t pending_bytes(const H2Stream* s) const = 0;
+  // As CallHandle::HoldRequest().
+  virtual bool Hold(H2Stream* s, size_t bytes) = 0;
   virtual std::string_view peer() const = 0;
   // As CallHandle::tls_common_name().
   virtual std::string_view tls_common_name() const = 0;

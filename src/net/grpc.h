@@ -55,6 +55,9 @@ class CallHandle {
   std::string_view tls_common_name() const;
   // From grpc-timeout, on the scale of Loop::now(). When it passes, net ends the call with DEADLINE_EXCEEDED.
   std::optional<int64_t> deadline() const;
+  // What a service keeps of the call's requests, by now: it counts as held for the client until the call is
+  // over. False: this client makes us keep too much; what is asked now should be refused.
+  bool HoldRequest(size_t bytes);
   // As given to Server::RegisterUnary / RegisterStreaming. Stays when the call is over.
   uint32_t method_index() const { return method_index_; }
 

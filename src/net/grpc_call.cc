@@ -49,6 +49,11 @@ std::optional<int64_t> CallHandle::deadline() const {
   return s == nullptr || !s->has_timeout ? std::nullopt : std::optional<int64_t>(s->deadline);
 }
 
+bool CallHandle::HoldRequest(size_t bytes) {
+  H2Stream* s = live();
+  return s == nullptr || s->carrier->Hold(s, bytes);
+}
+
 void UnaryCall::Respond(std::string_view message) { Respond(std::span<const std::string_view>(&message, 1)); }
 
 void UnaryCall::Respond(std::span<const std::string_view> pieces) {

@@ -176,6 +176,7 @@ void Http2Connection::EndCall(H2Stream* s) {
   server_->loop_impl()->CancelTimer(&s->timer);
   s->on_cancel = nullptr;
   s->wants_writable = false;
+  HoldRequest(std::exchange(s->held_bytes, 0), 0);
   if (s->handler != nullptr) server_->Bury(std::move(s->handler));
 }
 

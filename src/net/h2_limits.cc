@@ -1,6 +1,7 @@
 // What a client may make us hold and do on one HTTP/2 connection, beyond what nghttp2 limits itself.
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "net/http2_connection.h"
 #include "net/loop_impl.h"
@@ -19,6 +20,9 @@ constexpr int64_t kIdleFramesPerAnswer = 2;
 // SETTINGS may change the window of every open stream: so many streams count as one frame more.
 constexpr size_t kStreamsPerIdleFrame = 64;
 constexpr std::string_view kTooManyIdleFrames = "too_many_idle_frames";
+// What a service keeps of one call's requests is not refused up to this size, however much others hold;
+// kStreamsHardMax of them are 50 MB.
+constexpr size_t kHeldAlwaysBytes = 1024;
 
 }  // namespace
 
@@ -26,6 +30,11 @@ constexpr std::string_view kTooManyIdleFrames = "too_many_idle_frames";
 void Http2Connection::HoldRequest(size_t before, size_t after) {
   request_bytes_ += after - before;
   server_->stats.request_bytes_held += after - before;
+}
+
+bool Http2Connection::Hold(H2Stream* s, size_t bytes) {
+  HoldRequest(std::exchange(s->held_bytes, bytes), bytes);
+  return bytes <= kHeldAlwaysBytes || !HoldsTooMuchRequest();
 }
 
 void Http2Connection::HoldOutput(size_t added) {

@@ -69,6 +69,7 @@ struct H2Stream {
 
   size_t head_bytes = 0;  // What the header fields below cost, as counted by the connection.
   size_t odd_bytes = 0;   // Of method_name, encoding and bad_timeout, which few requests have.
+  size_t held_bytes = 0;  // Kept by the service while `open`.
   H2HeaderRules header_rules;
   std::string header_bytes;
   std::vector<HeaderRef> headers;

@@ -64,6 +64,27 @@ class Source : public StreamHandler {
   size_t* pending_max_;
 };
 
+// Keeps what it is sent, unless that is too much.
+class Keeper : public StreamHandler {
+ public:
+  explicit Keeper(StreamCall call) : call_(call) {}
+  void OnMessage(std::string_view message) override {
+    if (message == "forget") kept_.clear();
+    if (!call_.HoldRequest(kept_.size() + message.size())) {
+      call_.HoldRequest(kept_.size());
+      return call_.Send("no");
+    }
+    kept_ += message;
+    call_.Send("yes");
+  }
+  void OnHalfClose() override { call_.Finish(Code::kOk, ""); }
+  void OnClosed(Code) override {}
+
+ private:
+  StreamCall call_;
+  std::string kept_;
+};
+
 class Http2Test : public testing::Test {
  protected:
   void Start(ServerOptions options = {}) {
@@ -90,6 +111,7 @@ class Http2Test : public testing::Test {
     server_->RegisterStreaming("/t.T/Source", [this](StreamCall call) {
       return std::make_unique<Source>(call, &left_, &pending_max_);
     });
+    server_->RegisterStreaming("/t.T/Keep", [](StreamCall call) { return std::make_unique<Keeper>(call); });
     const StatusOr<uint16_t> port = server_->Listen("127.0.0.1", 0);
     ASSERT_TRUE(port.ok()) << port.status();
     port_ = *port;

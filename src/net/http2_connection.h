@@ -20,7 +20,8 @@ namespace quorate::net {
 
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
 // (2) queued_bytes_ is the sum of out.size() over them; (3) request_bytes_ that of head_bytes,
-// reader.buffered_bytes(), body and part_bytes; (4) both are parts of the server's sums in ServerStats.
+// reader.buffered_bytes(), body, part_bytes and held_bytes; (4) both are parts of the server's sums in
+// ServerStats.
 class Http2Connection : public Protocol, public CallCarrier {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
@@ -41,6 +42,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   char* RespondInPlace(H2Stream* s, size_t size) override;
   char* SendInPlace(H2Stream* s, size_t size) override;
   bool Full(H2Stream* s) override;
+  bool Hold(H2Stream* s, size_t bytes) override;
   void Finish(H2Stream* s, Code code, std::string_view message) override;
   size_t pending_bytes(const H2Stream* s) const override {
     return s->out.size() + connection_->output_bytes();

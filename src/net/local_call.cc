@@ -14,6 +14,9 @@ namespace {
 constexpr std::string_view kUnread =
     "transport: too many bytes of responses wait to be read by this client: read them first";
 
+constexpr std::string_view kHeld =
+    "transport: too much is kept for requests of this client: wait for some to be answered";
+
 }  // namespace
 
 std::shared_ptr<LocalCall> LocalCall::Open(Server* server, Request request, Receiver* receiver) {
@@ -35,7 +38,11 @@ void LocalCall::Start(const Request& request) {
   s->carrier = this;
   s->open = true;
   s->method = server_->FindMethod(request.path);
-  for (const auto& [name, value] : request.metadata) s->AddHeader(name, value);
+  for (const auto& [name, value] : request.metadata) {
+    s->AddHeader(name, value);
+    metadata_bytes_ += name.size() + value.size();
+  }
+  if (!Hold(s, 0)) return Finish(s, Code::kResourceExhausted, kHeld);
   if (s->method == nullptr) {
     return Finish(s, Code::kUnimplemented, server_->UnknownMethodText(request.path));
   }
@@ -139,6 +146,10 @@ bool LocalCall::Full(H2Stream* s) {
   return true;
 }
 
+bool LocalCall::Hold(H2Stream*, size_t bytes) {
+  return receiver_ == nullptr || receiver_->OnHeld(metadata_bytes_ + bytes);
+}
+
 size_t LocalCall::pending_bytes(const H2Stream*) const {
   return queued_bytes_ + (receiver_ == nullptr ? 0 : receiver_->pending_bytes());
 }
@@ -164,6 +175,7 @@ void LocalCall::EndCall(Code code, std::string_view message) {
   server_->loop_impl()->CancelTimer(&s->timer);
   s->on_cancel = nullptr;
   s->wants_writable = false;
+  if (receiver_ != nullptr) receiver_->OnHeld(0);
   if (s->handler != nullptr) server_->Bury(std::move(s->handler));
   code_ = code;
   message_ = message;

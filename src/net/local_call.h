@@ -39,6 +39,9 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
     virtual bool MayTake(size_t bytes) = 0;
     // So many bytes of responses wait for it by now.
     virtual void OnQueued(size_t bytes) = 0;
+    // So much is kept of the request, and the messages that were sent, by now. False: its client makes us
+    // keep too much.
+    virtual bool OnHeld(size_t bytes) = 0;
   };
 
   struct Request {
@@ -67,6 +70,7 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   char* RespondInPlace(H2Stream* s, size_t size) override;
   char* SendInPlace(H2Stream* s, size_t size) override;
   bool Full(H2Stream* s) override;
+  bool Hold(H2Stream* s, size_t bytes) override;
   void Finish(H2Stream* s, Code code, std::string_view message) override;
   size_t pending_bytes(const H2Stream* s) const override;
   std::string_view peer() const override { return peer_; }
@@ -109,6 +113,7 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   H2Stream* stream_;
   std::deque<std::string> responses_;
   size_t queued_bytes_ = 0;
+  size_t metadata_bytes_ = 0;
   bool owed_ = false;      // In the server's list.
   bool overfull_ = false;  // A message was refused: the call is to be ended.
   bool end_told_ = false;  // To the receiver.

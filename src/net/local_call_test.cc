@@ -29,6 +29,7 @@ class Recorder : public LocalCall::Receiver {
   bool full() override { return is_full; }
   bool MayTake(size_t bytes) override { return queued + bytes <= room; }
   void OnQueued(size_t bytes) override { queued = bytes; }
+  bool OnHeld(size_t) override { return true; }
 
   std::vector<std::string> responses;
   size_t pending = 0;

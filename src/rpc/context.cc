@@ -40,6 +40,12 @@ Status MalformedRequest(std::string_view method) {
   return Internal("grpc: failed to unmarshal the received message: malformed " + std::string(method));
 }
 
+Status TooMuchKept() {
+  return ResourceExhausted(
+      "etcdserver: too many bytes of keys and names are kept for this connection's requests: end some of "
+      "them");
+}
+
 void Call::Finish(const Status& status, std::string_view response) {
   if (call_.closed()) {
     ++stats_->handled[static_cast<size_t>(net::Code::kCancelled)];

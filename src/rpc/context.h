@@ -46,6 +46,8 @@ class Call {
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
   std::string_view common_name() const { return call_.tls_common_name(); }
   std::string_view peer() const { return call_.peer(); }
+  // As net::CallHandle::HoldRequest(); refuse with TooMuchKept().
+  bool HoldRequest(size_t bytes) { return call_.HoldRequest(bytes); }
   net::UnaryCall& raw() { return call_; }
 
  private:
@@ -78,6 +80,8 @@ class Stream {
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
   std::string_view common_name() const { return call_.tls_common_name(); }
   std::string_view peer() const { return call_.peer(); }
+  // As net::CallHandle::HoldRequest(); refuse with TooMuchKept().
+  bool HoldRequest(size_t bytes) { return call_.HoldRequest(bytes); }
 
  private:
   void CountEnd(net::Code code);
@@ -173,6 +177,8 @@ class Context {
   EarlyCalls early_calls_;
 };
 
+// The error of a request that would have to be kept, for a client for whom too much is kept already.
+Status TooMuchKept();
 // The error of a request whose bytes are no such message.
 Status MalformedRequest(std::string_view method);
 

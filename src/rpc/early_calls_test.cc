@@ -132,6 +132,7 @@ class Client : public net::LocalCall::Receiver {
   bool full() override { return false; }
   bool MayTake(size_t) override { return true; }
   void OnQueued(size_t) override {}
+  bool OnHeld(size_t) override { return true; }
 
   std::vector<std::string> responses;
   bool ended = false;

@@ -59,6 +59,8 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
     auto who = context_.Identify(stream_);
     if (!who.ok()) return Finish(ThroughClient(who.status()));
     who_ = *std::move(who);
+    // Itself, the range that is watched, and the leader's key.
+    if (!stream_.HoldRequest(4 * request.name().size())) return Finish(TooMuchKept());
     name_ = request.name();
     member_.WhenLinearizable(
         [this, alive = std::weak_ptr(alive_)](const Status& status) {
@@ -183,6 +185,7 @@ void ElectionService::Campaign(Call call, std::string_view bytes) {
   // A lease may be made before any key is asked for: that is not for everybody.
   const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(ThroughClient(who.status()));
+  if (!call.HoldRequest(kCopiesWhileWaiting * bytes.size())) return call.Fail(TooMuchKept());
   const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), request.value(),

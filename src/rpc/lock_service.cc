@@ -23,6 +23,7 @@ void LockService::Lock(Call call, std::string_view bytes) {
   // A lease may be made before any key is asked for: that is not for everybody.
   const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(ThroughClient(who.status()));
+  if (!call.HoldRequest(kCopiesWhileWaiting * bytes.size())) return call.Fail(TooMuchKept());
   const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), {},

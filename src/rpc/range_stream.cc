@@ -28,6 +28,8 @@ class RangeStream : public net::StreamHandler, public std::enable_shared_from_th
     stream_.Received();
     if (started_) return;
     started_ = true;
+    // Itself, and the key to go on from.
+    if (!stream_.HoldRequest(2 * bytes.size())) return Finish(TooMuchKept());
     bytes_ = std::string(bytes);
     if (!server::Decode(bytes_, &request_)) return Finish(MalformedRequest("RangeRequest"));
     if (const Status bad = Check(); !bad.ok()) return Finish(bad);

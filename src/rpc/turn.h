@@ -68,6 +68,10 @@ class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink 
   std::unique_ptr<mvcc::WatchStream> watch_;
 };
 
+// Who waits for his turn keeps so many times the bytes of his request: it and its key here, and the key of
+// the one before him that is watched.
+constexpr size_t kCopiesWhileWaiting = 3;
+
 // NAME/LEASE.
 std::string ContenderKey(std::string_view name, int64_t lease);
 // The end of the range of all keys that begin with `prefix`.

@@ -26,6 +26,7 @@ class V2MemberChange : public net::LocalCall::Receiver, public std::enable_share
   bool full() override { return false; }
   bool MayTake(size_t) override { return true; }  // Answers of a few bytes.
   void OnQueued(size_t) override {}
+  bool OnHeld(size_t) override { return true; }  // Nothing that lasts.
 
  private:
   // What is to be called; false: the request was answered instead.

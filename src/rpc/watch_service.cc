@@ -1,5 +1,6 @@
 #include "rpc/watch_service.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -121,6 +122,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
   }
 
   void OnCompacted(mvcc::WatchId id, int64_t compact_revision) override {
+    recount_ = true;  // How much that was is gone with it.
     SendControl({.watch_id = id, .canceled = true, .compact_revision = compact_revision}, 0);
   }
 
@@ -151,9 +153,34 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
     options.prev_kv = request.prev_kv();
     options.fragment = request.fragment();
     options.progress_notify = request.progress_notify();
+    if (const Status kept = Keep(options); !kept.ok()) return Refuse(RpcErrorText(kept));
     const auto id = watches_->Create(options);
-    if (!id.ok()) return Refuse(Message(id.status()));
+    if (!id.ok()) {
+      Forget({.key = options.key, .range_end = options.range_end});
+      return Refuse(Message(id.status()));
+    }
     SendControl({.watch_id = *id, .created = true}, member_.store().current_revision());
+  }
+
+  // What is watched is kept for as long as it is.
+  Status Keep(const mvcc::WatchOptions& options) {
+    if (std::exchange(recount_, false)) {
+      kept_bytes_ = 0;
+      for (const mvcc::WatchStream::Watched& watched : watches_->AllWatched()) kept_bytes_ += Bytes(watched);
+    }
+    const mvcc::WatchStream::Watched watched = {.key = options.key, .range_end = options.range_end};
+    kept_bytes_ += Bytes(watched);
+    if (stream_.HoldRequest(kept_bytes_)) return absl::OkStatus();
+    Forget(watched);
+    return TooMuchKept();
+  }
+  void Forget(const mvcc::WatchStream::Watched& watched) {
+    kept_bytes_ -= Bytes(watched);
+    stream_.HoldRequest(kept_bytes_);
+  }
+  // An empty key is "\0" when it is watched.
+  static size_t Bytes(const mvcc::WatchStream::Watched& watched) {
+    return std::max<size_t>(watched.key.size(), 1) + watched.range_end.size();
   }
 
   // An empty key stands for "\0"; what is granted must be what is then watched.
@@ -189,7 +216,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
     }
     denied_.clear();
     for (const auto& [id, reason] : ended) {
-      watches_->Cancel(id);
+      CancelKept(id);
       SendControl({.watch_id = id, .canceled = true, .cancel_reason = reason},
                   member_.store().current_revision());
     }
@@ -203,8 +230,11 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
 
   void Cancel(int64_t id) {
     denied_.erase(id);
-    if (watches_->Cancel(id))
-      SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
+    if (CancelKept(id)) SendControl({.watch_id = id, .canceled = true}, member_.store().current_revision());
+  }
+  bool CancelKept(int64_t id) {
+    if (const auto watched = watches_->FindWatched(id)) Forget(*watched);
+    return watches_->Cancel(id);
   }
 
   std::string Head(int64_t watch_id, int64_t revision) {
@@ -240,6 +270,8 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
   int requests_unread_ = 0;
   std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
   std::string user_;                            // Empty: not known yet.
+  size_t kept_bytes_ = 0;                       // Of what is watched.
+  bool recount_ = false;                        // Less is.
   uint64_t checked_generation_;                 // Of the permissions that all watches have.
   absl::flat_hash_set<mvcc::WatchId> denied_;   // Have missed events since.
   PermissionSweep::Registration registration_;

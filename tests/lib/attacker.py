@@ -65,6 +65,15 @@ def grpc_headers(path, *extra):
     return b"".join(literal(name, value) for name, value in pairs)
 
 
+def varint(value):
+    """An integer of protobuf's."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value % 128 + 128)
+        value //= 128
+    return bytes(out) + bytes([value])
+
+
 def message(body, compressed=False):
     """A gRPC message frame."""
     return bytes([compressed]) + len(body).to_bytes(4, "big") + body
