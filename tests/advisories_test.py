@@ -174,7 +174,10 @@ class RequestAdvisories(AdvisoryCase):
         server = self.server("--host-whitelist", "127.0.0.1,good.example")
         for host, expected in (("127.0.0.1", 200), ("good.example:2379", 200), ("evil.example", 421),
                                ("evil.example:2379", 421), ("127.0.0.1.evil.example", 421)):
-            self.assertEqual(ask(server, "GET", "/version", {"Host": host})[0], expected, host)
+            status, text = ask(server, "GET", "/version", {"Host": host})
+            self.assertEqual(status, expected, host)
+            if status == 421:
+                self.assertIn(f"  - e.g. etcd --host-whitelist \"{host.removesuffix(':2379')}\"\n", text)
 
     def test_PR_9379_elections_without_a_leader(self):
         """Proclaim and Resign without their leader field ended the server."""
