@@ -5,6 +5,13 @@
 
 namespace quorate::net {
 
+// A stream may stay for ever, and be sent nothing large again.
+void H2Stream::ConsumeOutput(size_t bytes) {
+  constexpr size_t kKeepOutputBytes = 16 * 1024;
+  out.Consume(bytes);
+  if (out.empty()) out.Recycle(kKeepOutputBytes);
+}
+
 void H2Stream::AddHeader(std::string_view name, std::string_view value) {
   const auto at = static_cast<uint32_t>(header_bytes.size());
   ReserveWiping(&header_bytes, header_bytes.size() + name.size() + value.size());

@@ -90,6 +90,8 @@ struct H2Stream {
   std::unique_ptr<StreamHandler> handler;
   Http2Exchange* exchange = nullptr;
 
+  // So much of `out` is taken.
+  void ConsumeOutput(size_t bytes);
   void AddHeader(std::string_view name, std::string_view value);
   // Gives the header fields' memory back; they are gone.
   void DropHeaders();

@@ -35,8 +35,6 @@ constexpr std::string_view kTooManyPings = "too_many_pings";
 // No method of HTTP has as many bytes (https://www.iana.org/assignments/http-methods).
 constexpr size_t kMethodBytesMax = 32;
 constexpr size_t kOddBytesMax = 64;
-// Of a stream's output, while there is none.
-constexpr size_t kKeepBytes = 16 * 1024;
 // What a header costs beyond its bytes (RFC 9113, 6.5.2).
 constexpr size_t kHeaderOverheadBytes = 32;
 
@@ -425,9 +423,7 @@ int Http2Connection::SendData(nghttp2_session*, nghttp2_frame* frame, const uint
   char* out = c->fill_target_->Extend(kFrameHeadBytes + length);
   std::memcpy(out, head, kFrameHeadBytes);
   std::memcpy(out + kFrameHeadBytes, s->out.data(), length);
-  s->out.Consume(length);
-  // A stream may stay for ever, and be sent nothing large again.
-  if (s->out.empty()) s->out.Recycle(kKeepBytes);
+  s->ConsumeOutput(length);
   c->ReleaseOutput(length);
   return 0;
 }
