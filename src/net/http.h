@@ -39,7 +39,7 @@ struct HttpRequest {
   std::optional<std::string_view> header(std::string_view name) const;
   // The values of a query parameter, decoded, in order.
   std::vector<std::string> query_values(std::string_view name) const;
-  // Sets target, path and query.
+  // Sets target, path and query; and `host`, to that of an absolute target, else to nothing.
   void SetTarget(std::string_view t);
 };
 
