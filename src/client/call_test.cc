@@ -101,8 +101,10 @@ TEST(CallTest, AWriteThatTheServerMayHaveDoneIsUnknown) {
 TEST(CallTest, AWriteThatWasSentAndHadNoAnswerIsUnknown) {
   FakeServer silent;
   silent.On("KV/Put", [](ServerCall*, const grpc::ByteBuffer&) {});
+  silent.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
   const auto client = ConnectTo({silent.url()});
-  const Status status = client->kv().Put("k", "v", {}, {.timeout = milliseconds(300)}).status();
+  ASSERT_TRUE(client->kv().Get("k").ok());  // It is connected.
+  const Status status = client->kv().Put("k", "v", {}, {.timeout = milliseconds(500)}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
 }
@@ -157,7 +159,7 @@ TEST(CallTest, WithoutAConnectionTheErrorNamesEndpointAndReasonAndTheWriteDidNot
   FakeServer gone;
   gone.Stop();
   const auto client = ConnectTo({gone.url()});
-  const Status late = client->kv().Put("k", "v", {}, {.timeout = milliseconds(300)}).status();
+  const Status late = client->kv().Put("k", "v", {}, {.timeout = milliseconds(2000)}).status();
   EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(Text(late)),
               StartsWith("context deadline exceeded: no connection to " + gone.url()));
@@ -211,7 +213,7 @@ TEST(CallTest, TheDeadlineIsOfTheWholeCall) {
   Options options;
   options.max_attempts = 1000000;
   const auto client = ConnectTo({server.url()}, options);
-  const Status status = client->kv().Get("k", {}, {.timeout = milliseconds(200)}).status();
+  const Status status = client->kv().Get("k", {}, {.timeout = milliseconds(2000)}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(Text(status)), StartsWith("context deadline exceeded"));
   EXPECT_GT(server.count("KV/Range"), 1);

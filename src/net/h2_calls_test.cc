@@ -181,8 +181,8 @@ TEST_F(Http2Test, ResetLossAndDeadlineCancel) {
   Start();
   H2Client client(&loop_, port_);
   const int32_t reset = client.Grpc("/t.T/Wait", Frame("reset"));
-  const int32_t late = client.Grpc("/t.T/Wait", Frame("late"), {{"grpc-timeout", "20m"}});
-  const int32_t stream = client.Grpc("/t.T/Stream", Frame("x"), {{"grpc-timeout", "20m"}}, false);
+  const int32_t late = client.Grpc("/t.T/Wait", Frame("late"), {{"grpc-timeout", "500m"}});
+  const int32_t stream = client.Grpc("/t.T/Stream", Frame("x"), {{"grpc-timeout", "500m"}}, false);
   const int32_t lost = client.Grpc("/t.T/Wait", Frame("lost"));
   ASSERT_TRUE(client.Until([&] { return waiting_.size() == 3; }));
   client.Reset(reset);

@@ -193,8 +193,8 @@ TEST_F(Http1Test, ServicesThatForgetAndHeadersThatInject) {
 
 TEST_F(Http1Test, SilenceIsNotAwaitedForever) {
   ServerOptions options;
-  options.first_byte_timeout = milliseconds(10);
-  options.header_timeout = milliseconds(20);
+  options.first_byte_timeout = milliseconds(100);
+  options.header_timeout = milliseconds(200);
   Start(options);
   RawClient silent(&loop_, port_);
   EXPECT_EQ("", silent.ReadAll());
@@ -209,7 +209,7 @@ TEST_F(Http1Test, SilenceIsNotAwaitedForever) {
   idle.Write("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
   idle.ReadUntil("[GET ]");
   bool later = false;
-  loop_.After(milliseconds(50), [&] { later = true; });
+  loop_.After(milliseconds(500), [&] { later = true; });
   ASSERT_TRUE(TurnUntil(&loop_, [&] { return later; }));
   EXPECT_EQ(1u, server_->stats().connections_open);
 }

@@ -71,12 +71,12 @@ TEST(Loop, ATaskPostedByATaskOrAHookRunsWithoutWaiting) {
 TEST(Loop, TimersFireInOrderAndCancelledOnesDoNot) {
   Loop loop;
   std::string order;
-  loop.After(milliseconds(20), [&] {
+  loop.After(milliseconds(300), [&] {
     order += 'c';
     loop.Stop();
   });
-  loop.After(milliseconds(10), [&] { order += 'b'; });
-  const Loop::TimerId never = loop.After(milliseconds(5), [&] { order += 'x'; });
+  loop.After(milliseconds(150), [&] { order += 'b'; });
+  const Loop::TimerId never = loop.After(milliseconds(75), [&] { order += 'x'; });
   loop.After(milliseconds(1), [&] {
     order += 'a';
     loop.Cancel(never);

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -25,12 +26,15 @@
 
 namespace quorate::net {
 
-// A bound for "it never happens", not for how long it takes.
+// Bounds for "it never happens", not for how long it takes: so many rounds, and so much time on a busy
+// machine.
 constexpr int kRoundsMax = 200'000;
+constexpr std::chrono::seconds kTimeMin{60};
 
 // Turns the loop until the condition holds.
 inline bool TurnUntil(Loop* loop, const std::function<bool()>& condition) {
-  for (int i = 0; i < kRoundsMax; ++i) {
+  const auto end = std::chrono::steady_clock::now() + kTimeMin;
+  for (int i = 0; i < kRoundsMax || std::chrono::steady_clock::now() < end; ++i) {
     if (condition()) return true;
     loop->RunRound(false);
     if (i % 64 == 63) poll(nullptr, 0, 1);

@@ -188,7 +188,7 @@ TEST_F(WebSocketTest, PiecesOfAMessageCount) {
 
 TEST_F(WebSocketTest, AMessageHasTime) {
   ServerOptions options;
-  options.header_timeout = std::chrono::milliseconds(20);
+  options.header_timeout = std::chrono::milliseconds(300);
   Start(options);
   const auto idle = Connect();
   const auto raw = Connect();

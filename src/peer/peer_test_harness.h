@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,11 +30,14 @@
 
 namespace quorate::peer {
 
-// A bound for "it never happens", not for how long it takes.
+// Bounds for "it never happens", not for how long it takes: so many rounds, and so much time on a busy
+// machine.
 constexpr int kRoundsMax = 200'000;
+constexpr std::chrono::seconds kTimeMin{60};
 
 inline bool TurnUntil(net::Loop* loop, const std::function<bool()>& condition) {
-  for (int i = 0; i < kRoundsMax; ++i) {
+  const auto end = std::chrono::steady_clock::now() + kTimeMin;
+  for (int i = 0; i < kRoundsMax || std::chrono::steady_clock::now() < end; ++i) {
     if (condition()) return true;
     loop->RunRound(false);
     if (i % 16 == 15) poll(nullptr, 0, 1);

@@ -1,6 +1,7 @@
 #include "raft/datadriven_test.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -162,7 +163,7 @@ void RunScript(const std::string& path, const std::function<std::string(const Co
 }
 
 TEST(ReadScriptTest, UnderstandsTheFormat) {
-  const fs::path path = fs::path(testing::TempDir()) / "raft_script.txt";
+  const fs::path path = fs::path(testing::TempDir()) / ("raft_script." + std::to_string(getpid()));
   std::ofstream(path) << "# a comment\n\ncmd 1 a=b list=(1, 2,x)\ninput one\ninput two\n----\nout\n\n"
                          "other\n----\n----\nwith\n\nblank\n----\n----\n\nlast key=(v)\n----\n";
   const std::vector<Command> commands = ReadScript(path.string());

@@ -27,14 +27,17 @@ void Live(SimFileSystem& files, uint64_t seed, Told& told) {
   told.created = true;
   Wal& wal = **created;
   raft::Index index = 0;
+  raft::Index marked = 0;  // The newest snapshot in the log.
   raft::HardState state{1, 11, 0};
   for (uint64_t i = 0; i < kReadyCount; ++i) {
     const uint64_t count = random() % 4;
     wal.Append(MakeEntries(state.term, index + 1, count, random() % 300), state);
     index += count;
     if (random() % 3 == 0) continue;
-    const raft::Index snapshot = random() % 4 == 0 ? state.commit : 0;
+    // Never a second one at an index, perhaps with another term: an entry has one, and such a log is refused.
+    const raft::Index snapshot = random() % 4 == 0 && state.commit > marked ? state.commit : 0;
     if (snapshot != 0) wal.SaveSnapshotRecord({snapshot, state.term, {}});
+    marked = std::max(marked, snapshot);
     if (random() % 4 == 0 && !wal.PrepareSpare().ok()) return;
     const bool synced = wal.pending_must_sync();
     if (!wal.WriteAndSync(wal.TakeBatch()).ok()) return;

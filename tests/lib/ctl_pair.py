@@ -230,12 +230,17 @@ class Side:
         return self.members[0].api()
 
     def revision(self):
-        """Nothing when users keep it from us."""
-        try:
-            with self._api() as service:
-                return service.KV.Range(rpc.RangeRequest(key=b"x", count_only=True)).header.revision
-        except grpc.RpcError:
-            return None
+        """Nothing when users keep it from us. A server that is too busy is asked again."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while True:
+            try:
+                with self._api() as service:
+                    return service.KV.Range(rpc.RangeRequest(key=b"x", count_only=True)).header.revision
+            except grpc.RpcError as error:
+                if error.code().name in ("INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED"):
+                    return None
+                if time.monotonic() > deadline:
+                    raise
 
     def pad(self, count):
         with self._api() as service:
