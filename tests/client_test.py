@@ -9,10 +9,13 @@ import os
 import pathlib
 import re
 import shutil
+import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 import unittest
 
@@ -63,12 +66,60 @@ class Probe:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
+    def ask(self, order):
+        """The answer of one that obeys."""
+        self.process.stdin.write(order + "\n")
+        self.process.stdin.flush()
+        return self.line()
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+
+class ConnectProxy(socketserver.ThreadingTCPServer):
+    """An HTTP proxy for CONNECT, on a port of its own."""
+
+    daemon_threads = True
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            target = self.rfile.readline().split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            self.server.targets.append(target)
+            host, _, port = target.rpartition(":")
+            with socket.create_connection((host, int(port))) as server:
+                self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=self.copy, args=(server, self.connection), daemon=True)
+                back.start()
+                self.copy(self.connection, server)
+                back.join()
+
+        @staticmethod
+        def copy(source, sink):
+            try:
+                while data := source.recv(65536):
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.targets = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def environment(self):
+        return {**{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+                "http_proxy": f"http://127.0.0.1:{self.server_address[1]}"}
+
+    def __exit__(self, *arguments):
+        self.shutdown()
+        super().__exit__(*arguments)
 
 
 class DocumentTest(unittest.TestCase):
@@ -296,6 +347,47 @@ class EndpointsTest(unittest.TestCase):
             cluster.leader()
             result = run("client_probe", cluster.members[0].url, "members")
             self.assertEqual(sorted(result.stdout.split()), sorted(one.url for one in cluster.members))
+
+    def test_members_that_come_and_go_are_followed(self):
+        with Cluster(("quorate",)) as cluster:
+            cluster.start()
+            first = cluster.members[0]
+            first.put("k", "v")
+            with Probe("--auto-sync-ms", 100, "--timeout-ms", 60000, first.url, "obey") as probe:
+                self.assertEqual(probe.ask("endpoints"), first.url)
+                second = cluster.add("quorate")
+                both = {first.url, second.url}
+                wait(lambda: set(probe.ask("endpoints").split(",")) == both, "both members' endpoints", 60)
+                cluster.dismiss(first)
+                wait(lambda: probe.ask("endpoints") == second.url, "the second member's endpoint alone", 60)
+                first.kill()
+                self.assertEqual(probe.ask("get k"), "v")
+
+    def test_a_watch_leaves_a_member_that_has_stopped_answering(self):
+        """Nothing but keepalive tells: the connection stays, and the member says nothing on it for good."""
+        with Cluster(("quorate",) * 3) as cluster:
+            cluster.start()
+            cluster.leader()
+            silent, other, third = cluster.members
+            other.stop()
+            cluster.leader()
+            # So the watch is at the one that is there.
+            with Probe(f"{silent.url},{other.url}", "watch", "k") as probe:
+                self.assertEqual(probe.line(), "created")
+                other.start()
+                silent.pause()
+                cluster.leader()
+                cluster.wait(lambda: third.put("k/end", "x"), "a put")
+                self.assertEqual([line.split()[2] for line in probe.rest()], ["k/end"])
+
+    def test_a_proxy_is_for_those_who_ask(self):
+        with member.quorate() as server, ConnectProxy() as proxy:
+            server.start()
+            for flags, targets in (((), set()), (("--http-proxy",), {server.endpoint})):
+                with self.subTest(flags=flags):
+                    result = run("client_probe", *flags, server.url, "put", "k", "v", env=proxy.environment())
+                    self.assertEqual(result.stdout, "ok\n", result.stderr)
+                    self.assertEqual(set(proxy.targets), targets)
 
     def test_a_dead_endpoint_costs_nothing_but_the_error_names_it(self):
         with member.quorate() as server:

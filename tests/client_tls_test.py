@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import certificates
 import member
 import places
-from client_test import run
+import users
+from client_test import Probe, run
 
 
 class SecureTest(unittest.TestCase):
@@ -22,20 +23,23 @@ class SecureTest(unittest.TestCase):
     def setUp(self):
         directory = pathlib.Path(tempfile.mkdtemp(dir=places.scratch()))
         self.addCleanup(shutil.rmtree, directory)
+        self.directory = directory
         self.ca = certificates.Authority(directory)
         self.server = self.ca.issue("server")
         self.client = self.ca.issue("client")
         self.other = certificates.Authority(directory, "other")
         self.foreign = self.other.issue("foreign")
 
-    def start(self, make):
-        server = make(flags=["--client-cert-auth", "--trusted-ca-file", str(self.ca.cert), *self.server.flags()])
+    def start(self, make, ca=None, certificate=None):
+        certificate = certificate or self.server
+        server = make(flags=["--client-cert-auth", "--trusted-ca-file", str(ca or self.ca.cert), *certificate.flags()])
         self.addCleanup(server.remove)
-        url = f"https://{server.endpoint}"
-        # A later flag replaces an earlier one.
-        server.flags += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        server.credentials = self.ca.credentials(self.client)
         server.spawn()
-        return server, url
+        return server, server.url
+
+    def own(self):
+        return ["--cacert", self.ca.cert, "--cert", self.client.cert, "--key", self.client.key]
 
     def probe(self, url, *flags, **options):
         return run("client_probe", *flags, url, "put", "k", "v", **options)
@@ -48,7 +52,7 @@ class SecureTest(unittest.TestCase):
 
     def check(self, make):
         server, url = self.start(make)
-        ours = ["--cacert", self.ca.cert, "--cert", self.client.cert, "--key", self.client.key]
+        ours = self.own()
         # The first call waits for the server to start.
         self.assertEqual(self.probe(url, "--timeout-ms", 50_000, *ours).stdout, "ok\n", server.log())
         localhost = url.replace("127.0.0.1", "localhost")
@@ -71,11 +75,63 @@ class SecureTest(unittest.TestCase):
                 self.assertRegex(result.stdout, "^DEADLINE_EXCEEDED: context deadline exceeded|^UNAVAILABLE")
         mixed = self.probe(url, *ours[:4], "--key", self.foreign.key)
         self.assertIn(f"the key in {self.foreign.key} is not that of the certificate", mixed.stdout)
-        self.check_example(url)
+        # Authentication is not on, and a user is welcome.
+        self.assertRegex(self.example(url, "u", "p").stdout, r"^written at revision \d+\n$")
 
-    def check_example(self, url):
-        secure = run("example_secure", url, self.ca.cert, self.client.cert, self.client.key, "u", "p")
-        self.assertRegex(secure.stdout, r"^written at revision \d+\n$", secure.stderr)
+    def example(self, url, user, password):
+        return run("example_secure", url, self.ca.cert, self.client.cert, self.client.key, user, password)
+
+    def test_with_users(self):
+        for make in (member.etcd, member.quorate):
+            with self.subTest(make=make.__name__):
+                self.check_users(make)
+
+    def check_users(self, make):
+        server, url = self.start(make)
+        server.wait_healthy()
+        with server.api() as service:
+            users.add(service, "u", "p", [(users.READWRITE, b"secret/", b"secret0")])
+            users.add(service, "v", "p", [(users.READWRITE, b"else", b"")])
+            users.enable(service)
+        self.assertRegex(self.example(url, "u", "p").stdout, r"^written at revision \d+\n$")
+        denied = self.example(url, "v", "p").stdout
+        self.assertEqual(denied, "surely not written: PERMISSION_DENIED: etcdserver: permission denied\n")
+        wrong = self.example(url, "u", "no")
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("authentication failed, invalid user ID or password", wrong.stderr)
+        # A certificate is no user; this one names none, or as etcd has it, the user "".
+        nobody = self.probe(url, *self.own()).stdout
+        self.assertRegex(nobody, "etcdserver: (user name is empty|permission denied)\n$")
+        with Probe(*self.own(), "--user", "u:p", "--timeout-ms", 60000, url, "obey") as probe:
+            self.assertEqual(probe.ask("put secret/a 1"), "ok")
+            # It forgets its tokens.
+            server.stop()
+            server.start_with_alarm()
+            self.assertEqual(probe.ask("get secret/a"), "1")
+            self.assertEqual(probe.ask("put secret/a 2"), "ok")
+
+    def test_certificates_that_change(self):
+        for make in (member.etcd, member.quorate):
+            with self.subTest(make=make.__name__):
+                self.check_change(make)
+
+    def check_change(self, make):
+        """All is issued anew by another authority, which is the only one that each side trusts afterwards."""
+        directory = pathlib.Path(tempfile.mkdtemp(dir=self.directory))
+        servers, clients = (one.copy(directory / name) for one, name in ((self.server, "s"), (self.client, "c")))
+        ca = directory / "ca.pem"
+        shutil.copy(self.ca.cert, ca)
+        server, url = self.start(make, ca, servers)
+        flags = ["--cacert", ca, "--cert", clients.cert, "--key", clients.key, "--timeout-ms", 60000]
+        with Probe(*flags, url, "obey") as probe:
+            self.assertEqual(probe.ask("put k 1"), "ok")
+            server.stop()
+            servers.become(self.other.issue("new-server"))
+            clients.become(self.foreign)
+            shutil.copy(self.other.cert, directory / "new.pem")
+            os.replace(directory / "new.pem", ca)
+            server.spawn()
+            self.assertEqual(probe.ask("put k 2"), "ok")
 
 
 if __name__ == "__main__":

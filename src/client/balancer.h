@@ -30,6 +30,8 @@ class Balancer {
   // Nothing is changed when one of them is malformed.
   Status SetEndpoints(const std::vector<std::string>& urls);
   size_t size() const { return endpoints_.size(); }
+  // How many wait for a connection.
+  size_t waiting() const { return waiting_.size(); }
 
   // `picked` runs once, perhaps at once: with a connected endpoint, or when there was none until the deadline
   // with kDeadlineExceeded (kUnavailable with fail_fast) saying why. Not after Forget.

@@ -296,6 +296,42 @@ TEST(CallTest, SyncTakesTheVotersEndpoints) {
   EXPECT_EQ(client->endpoints(), std::vector<std::string>{server.url()});
 }
 
+TEST(CallTest, AutoSyncFollowsTheMembersAgainAndAgain) {
+  FakeServer first;
+  FakeServer second;
+  std::promise<void> asked;
+  std::once_flag once;
+  const auto list_second = [&](ServerCall* call) {
+    MemberListResponse response;
+    response.add_members()->set_name("b");
+    response.mutable_members(0)->add_clienturls(second.url());
+    call->Reply(response);
+  };
+  first.On("Cluster/MemberList", [&](ServerCall* call, const grpc::ByteBuffer&) { list_second(call); });
+  second.On("Cluster/MemberList", [&](ServerCall* call, const grpc::ByteBuffer&) {
+    std::call_once(once, [&] { asked.set_value(); });
+    list_second(call);
+  });
+  Options options;
+  options.auto_sync_interval = milliseconds(10);
+  const auto client = ConnectTo({first.url()}, options);
+  asked.get_future().wait();
+  EXPECT_EQ(client->endpoints(), std::vector<std::string>{second.url()});
+}
+
+TEST(CallTest, AnEndpointWithoutASchemeMayBeInClearText) {
+  FakeServer server;
+  server.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
+  const std::string endpoint = server.url().substr(std::string("http://").size());
+  Options options;
+  options.tls = TlsOptions{};
+  options.tls_without_scheme = false;
+  EXPECT_TRUE(ConnectTo({endpoint}, options)->kv().Get("k").ok());
+  options.tls_without_scheme = true;
+  EXPECT_FALSE(ConnectTo({endpoint}, options)->kv().Get("k", {}, {.timeout = milliseconds(300)}).ok());
+  EXPECT_EQ(server.count("KV/Range"), 1);
+}
+
 // Tokens: a server that knows one token at a time.
 
 class TokenServer : public FakeServer {
@@ -339,30 +375,34 @@ TEST(TokenTest, IsRenewedWhenTheServerForgetsIt) {
   EXPECT_EQ(server.tokens, 2);
 }
 
-// etcd up to 3.4 passes its inner errors on there.
-TEST(TokenTest, AStreamLogsInAgainOnlyWhenItIsRefused) {
-  Logins logins;
-  FakeServer server;
-  logins.ServeAt(&server);
-  server.On("Maintenance/Snapshot", [&](ServerCall* call, const grpc::ByteBuffer&) {
-    if (!logins.Knows(*call)) return call->End(grpc::UNKNOWN, "auth: invalid auth token");
-    etcdserverpb::SnapshotResponse response;
-    response.set_blob("x");
-    call->Reply(response);
+TEST(TokenTest, IsRenewedForTheNextCallWhenThereIsButOneAttempt) {
+  TokenServer server;
+  Options options = WithUser();
+  options.max_attempts = 1;
+  const auto client = ConnectTo({server.url()}, options);
+  server.expired = true;
+  EXPECT_TRUE(absl::IsUnauthenticated(client->kv().Put("k", "v").status()));
+  const Status next = client->kv().Put("k", "v").status();
+  EXPECT_TRUE(next.ok()) << next;
+  EXPECT_EQ(server.tokens, 2);
+}
+
+// Though nobody knows what became of the login.
+TEST(TokenTest, AWriteWhoseLoginFailsDidNotHappen) {
+  TokenServer server;
+  Options options = WithUser();
+  options.max_attempts = 2;
+  const auto client = ConnectTo({server.url()}, options);
+  server.On("Auth/Authenticate", [](ServerCall* call, const grpc::ByteBuffer&) {
+    call->End(grpc::UNAVAILABLE, "etcdserver: request timed out");
   });
-  const auto client = ConnectTo({server.url()}, WithUser());
-  const auto read_all = [&] {
-    const auto snapshot = client->maintenance().Snapshot();
-    etcdserverpb::SnapshotResponse part;
-    StatusOr<bool> more = snapshot->Next(&part);
-    while (more.ok() && *more) more = snapshot->Next(&part);
-    return more.status();
-  };
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(read_all().ok());
-  EXPECT_EQ(logins.count(), 1);
-  logins.Forget();
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(read_all().ok());
-  EXPECT_EQ(logins.count(), 2);
+  server.expired = true;
+  for (int i = 0; i < 2; ++i) {
+    const Status status = client->kv().Put("k", "v").status();
+    EXPECT_EQ(Text(status), "etcdserver: request timed out");
+    EXPECT_EQ(OutcomeOf(status), Outcome::kNotDone);
+  }
+  EXPECT_EQ(server.count("KV/Put"), 1);
 }
 
 TEST(TokenTest, OneLoginServesAllWhoNeedIt) {

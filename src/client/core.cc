@@ -54,15 +54,6 @@ void Core::Call(const Method& method, grpc::ByteBuffer request, CallOptions opti
   loop_->Post([call = std::move(call)] { call->Start(); });
 }
 
-void Core::PrepareStream(const CallOptions& options, Clock::time_point deadline, Opened opened) {
-  if (closed_) return opened(Closed());
-  token_.Ensure([this, options, deadline, opened = std::move(opened)](const Status& ensured) {
-    if (!ensured.ok()) return opened(ensured);
-    balancer_.Pick({.deadline = deadline, .endpoint = options.endpoint, .fail_fast = options.fail_fast},
-                   opened);
-  });
-}
-
 Clock::time_point Core::Deadline(const Method& method, const CallOptions& call) const {
   const auto timeout =
       call.timeout.value_or(method.bounded ? options_.request_timeout : std::chrono::milliseconds(0));

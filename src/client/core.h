@@ -43,14 +43,10 @@ class Core {
   Token& token() { return token_; }
   WatchHub& watches() { return watches_; }
   LeaseKeeper& leases() { return leases_; }
+  bool closed() const { return closed_; }
 
   // Any thread; `done` runs on the loop's.
   void Call(const Method& method, grpc::ByteBuffer request, CallOptions options, UnaryCall::Done done);
-
-  // With a token that was not refused, at a connected endpoint, waiting for one if there is none; not started
-  // yet. `opened` runs once.
-  using Opened = std::function<void(StatusOr<std::shared_ptr<Endpoint>>)>;
-  void PrepareStream(const CallOptions& options, Clock::time_point deadline, Opened opened);
 
   Clock::time_point Deadline(const Method& method, const CallOptions& call) const;
   void AddMetadata(grpc::ClientContext* context, bool require_leader, bool with_token) const;

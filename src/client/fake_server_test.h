@@ -196,8 +196,9 @@ class Logins {
   }
   int count() const { return count_; }
   void Forget() { forgotten_ = true; }
-  // The login gives a token that is not good either.
+  // The login gives a token that is not good either, until Remember.
   void ForgetAlways() { forgets_ = forgotten_ = true; }
+  void Remember() { forgets_ = false; }
 
  private:
   std::atomic<int> count_ = 0;

@@ -80,15 +80,13 @@ void LeaseKeeper::Close(const Status& why) {
 }
 
 void LeaseKeeper::Open() {
-  opening_ = true;
-  core_.PrepareStream({}, Clock::time_point::max(),
-                      [this, attempt = ++attempt_](StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-                        if (attempt == attempt_ && opening_) Opened(std::move(endpoint));
-                      });
+  opening_ = std::make_shared<StreamOpening>(
+      &core_, [this](StatusOr<std::shared_ptr<Endpoint>> endpoint) { Opened(std::move(endpoint)); });
+  opening_->Start({}, Clock::time_point::max());
 }
 
 void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-  opening_ = false;
+  opening_.reset();
   if (!endpoint.ok()) return OnEnded(endpoint.status());
   token_generation_ = core_.token().generation();
   stream_ = std::make_shared<Stream>(
@@ -105,8 +103,7 @@ void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
 }
 
 void LeaseKeeper::Interrupt() {
-  ++attempt_;
-  opening_ = false;
+  if (opening_) std::exchange(opening_, nullptr)->Cancel();
   pause_timer_.Cancel();
   timer_.Cancel();
   if (stream_) std::exchange(stream_, nullptr)->Cancel();

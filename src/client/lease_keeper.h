@@ -18,6 +18,7 @@
 
 #include "client/reopen_pause.h"
 #include "client/stream.h"
+#include "client/stream_opening.h"
 #include "rpc.pb.h"
 
 namespace quorate::client {
@@ -84,9 +85,8 @@ class LeaseKeeper {
   Core& core_;
   std::map<int64_t, Kept> kept_;
   std::shared_ptr<Stream> stream_;
-  bool opening_ = false;
-  uint64_t attempt_ = 0;
-  uint64_t token_generation_ = 0;  // Of the stream.
+  std::shared_ptr<StreamOpening> opening_;  // Null: not being opened.
+  uint64_t token_generation_ = 0;           // Of the stream.
   ReopenPause pause_;
   Timer pause_timer_;
   Timer timer_;

@@ -60,14 +60,15 @@ void PulledStream::Cancel() {
 void PulledStream::Open() {
   if (ended_) return;
   ++attempt_;
-  core_.PrepareStream(options_, deadline_,
-                      [self = shared_from_this()](StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-                        self->Opened(std::move(endpoint));
-                      });
+  opening_ = std::make_shared<StreamOpening>(
+      &core_, [self = shared_from_this()](StatusOr<std::shared_ptr<Endpoint>> endpoint) {
+        self->Opened(std::move(endpoint));
+      });
+  opening_->Start(options_, deadline_);
 }
 
 void PulledStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-  if (ended_) return;
+  opening_.reset();
   if (!endpoint.ok()) return End(endpoint.status());
   token_generation_ = core_.token().generation();
   const auto self = shared_from_this();
@@ -100,13 +101,14 @@ void PulledStream::OnMessage(const grpc::ByteBuffer& bytes) {
 
 void PulledStream::OnEnded(const Status& status) {
   const auto endpoint = stream_ ? &stream_->endpoint() : nullptr;
+  // Also when this stream ends here: the next one is not to go out with the same token.
+  if (WantsNewToken(status)) core_.token().Refused(token_generation_);
   if (status.ok() || received_ || Clock::now() >= deadline_) return End(status);
   if (endpoint != nullptr && absl::IsUnavailable(status)) endpoint->Failed(Clock::now());
   const FailedAttempt attempt{
       .repeatable = true, .has_user = core_.token().has_user(), .endpoints = core_.balancer().size()};
   const NextStep step = AfterFailure(status, attempt);
   if (step == NextStep::kGiveUp || attempt_ >= core_.options().max_attempts) return End(status);
-  if (step == NextStep::kRetryWithNewToken) core_.token().Refused(token_generation_);
   core_.Log(std::string("retrying ") + method_.path + ": " + status.ToString());
   stream_.reset();
   const Options& options = core_.options();
@@ -118,6 +120,7 @@ void PulledStream::OnEnded(const Status& status) {
 void PulledStream::End(const Status& status) {
   if (std::exchange(ended_, true)) return;
   wait_.Cancel();
+  if (opening_) std::exchange(opening_, nullptr)->Cancel();
   stream_.reset();
   on_stop_.reset();
   const std::lock_guard lock(mutex_);

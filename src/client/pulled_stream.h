@@ -11,6 +11,7 @@
 
 #include "client/retry.h"
 #include "client/stream.h"
+#include "client/stream_opening.h"
 #include "quorate/client/options.h"
 
 namespace quorate::client {
@@ -42,7 +43,8 @@ class PulledStream : public std::enable_shared_from_this<PulledStream> {
   const CallOptions options_;
   const Clock::time_point deadline_;
 
-  std::shared_ptr<Stream> stream_;  // Loop thread, with the next five.
+  std::shared_ptr<StreamOpening> opening_;  // Null: not being opened. Loop thread, with the next seven.
+  std::shared_ptr<Stream> stream_;
   uint64_t token_generation_ = 0;
   int attempt_ = 0;
   bool received_ = false;

@@ -19,7 +19,7 @@ Token::Token(Core* core, std::string username, std::string password, std::string
       value_(std::move(fixed)) {}
 
 void Token::Ensure(Done done) {
-  if (!has_user() || generation_ > refused_) {
+  if (!refused()) {
     done(absl::OkStatus());
     return;
   }

@@ -33,6 +33,8 @@ class Token {
   // Makes sure of a token that was not refused. Done runs perhaps at once. Without a user there is nothing to
   // do.
   void Ensure(Done done);
+  // Whether there is a user and no token of his that may be good.
+  bool refused() const { return has_user() && generation_ <= refused_; }
   // A server does not take the token of this generation.
   void Refused(uint64_t generation) { refused_ = std::max(refused_, generation); }
 

@@ -34,6 +34,8 @@ void UnaryCall::Start() {
       });
     });
   }
+  // One that was refused when no attempt was left to its call.
+  if (method_.with_token && core_.token().refused()) return RenewToken();
   Attempt();
 }
 
@@ -113,17 +115,24 @@ void UnaryCall::Failed(const Status& status) {
   if (late) return Finish(OutOfTime());
   last_error_ = Message(status);
   const NextStep step = AfterFailure(status, attempt);
+  // Also when this call ends here: the next one is not to go out with the same token.
+  if (step == NextStep::kRetryWithNewToken) core_.token().Refused(token_generation_);
   const bool retry = step != NextStep::kGiveUp && attempt_ < core_.options().max_attempts &&
                      !(options_.fail_fast && attempt_ > static_cast<int>(core_.balancer().size()));
   if (!retry) return Finish(perhaps_done_ ? MarkPerhapsDone(status) : status);
   core_.Log(std::string("retrying ") + method_.path + " after attempt " + std::to_string(attempt_) + " at " +
             endpoint_->address().url + ": " + status.ToString());
   if (step == NextStep::kRetry) return Retry();
-  core_.token().Refused(token_generation_);
+  RenewToken();
+}
+
+void UnaryCall::RenewToken() {
   core_.token().Ensure([self = shared_from_this()](const Status& renewed) {
     if (!self->done_) return;
-    if (!renewed.ok()) return self->Finish(self->perhaps_done_ ? MarkPerhapsDone(renewed) : renewed);
-    self->Retry();
+    if (renewed.ok()) return self->attempt_ == 0 ? self->Attempt() : self->Retry();
+    // What became of the login says nothing of this call.
+    const Status why = MakeStatus(renewed.code(), Message(renewed));
+    self->Finish(self->perhaps_done_ ? MarkPerhapsDone(why) : MarkNeverSent(why));
   });
 }
 

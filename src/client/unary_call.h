@@ -39,6 +39,8 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   Status AttemptStatus();
   void Failed(const Status& status);
   Status OutOfTime() const;
+  // Goes on with a new one.
+  void RenewToken();
   void Retry();
   void Finish(Status status);
 

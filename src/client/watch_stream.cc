@@ -67,15 +67,13 @@ void WatchStream::Close(const Status& why) {
 // The stream
 
 void WatchStream::Open() {
-  opening_ = true;
-  core_.PrepareStream({}, Clock::time_point::max(),
-                      [this, attempt = ++attempt_](StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-                        if (attempt == attempt_ && opening_) Opened(std::move(endpoint));
-                      });
+  opening_ = std::make_shared<StreamOpening>(
+      &core_, [this](StatusOr<std::shared_ptr<Endpoint>> endpoint) { Opened(std::move(endpoint)); });
+  opening_->Start({}, Clock::time_point::max());
 }
 
 void WatchStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
-  opening_ = false;
+  opening_.reset();
   if (!endpoint.ok())
     return absl::IsResourceExhausted(endpoint.status()) ? Reopen() : OnEnded(endpoint.status());
   token_generation_ = core_.token().generation();
@@ -92,8 +90,7 @@ void WatchStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
 }
 
 void WatchStream::Interrupt() {
-  ++attempt_;
-  opening_ = false;
+  if (opening_) std::exchange(opening_, nullptr)->Cancel();
   pause_timer_.Cancel();
   if (stream_) std::exchange(stream_, nullptr)->Cancel();
   by_id_.clear();
@@ -113,9 +110,10 @@ void WatchStream::OnEnded(const Status& status) {
   }
   Interrupt();
   if (watches_.empty()) return;
-  if (MayReopen(status)) return Reopen();
+  // Before the code, which may look like a passing trouble: etcd up to 3.4 has kUnknown for its inner errors.
   // Who is known by a certificate has no token to renew, but another try is right.
   if (IsBadToken(status) || (WantsNewToken(status) && core_.token().has_user())) return TokenRefused(status);
+  if (MayReopen(status)) return Reopen();
   for (const State& watch : std::exchange(watches_, {})) watch->End(status);
 }
 
@@ -219,15 +217,14 @@ void WatchStream::Deliver(const State& watch, etcdserverpb::WatchResponse respon
   watch->id = -1;
 }
 
-// The stream's token is of no use any more: all its watches go on with a new one.
+// The stream's token is of no use any more: all its watches go on with a new one; and if this was one refusal
+// too many, those that are started later.
 void WatchStream::TokenRefused(const Status& why) {
-  Interrupt();
-  if (++tokens_refused_ >= core_.options().max_attempts) {
-    for (const State& watch : std::exchange(watches_, {})) watch->End(why);
-    return;
-  }
   core_.token().Refused(token_generation_);
-  Reopen();
+  Interrupt();
+  if (++tokens_refused_ < core_.options().max_attempts) return Reopen();
+  tokens_refused_ = 0;
+  for (const State& watch : std::exchange(watches_, {})) watch->End(why);
 }
 
 // An older server refuses a watch on a stream whose token has run out with the words for missing rights. A

@@ -12,6 +12,7 @@
 
 #include "client/reopen_pause.h"
 #include "client/stream.h"
+#include "client/stream_opening.h"
 #include "client/watch_state.h"
 
 namespace quorate::client {
@@ -59,11 +60,10 @@ class WatchStream {
   std::deque<State> creating_;  // In the order in which they were sent; null: no longer wanted.
   std::map<int64_t, State> by_id_;
 
-  std::shared_ptr<Stream> stream_;  // Null: none, or being opened.
-  bool opening_ = false;
-  uint64_t attempt_ = 0;           // Tells an opening that is still wanted from older ones.
-  uint64_t token_generation_ = 0;  // Of the stream.
-  int tokens_refused_ = 0;         // In a row.
+  std::shared_ptr<Stream> stream_;          // Null: none, or being opened.
+  std::shared_ptr<StreamOpening> opening_;  // Null: not being opened.
+  uint64_t token_generation_ = 0;           // Of the stream.
+  int tokens_refused_ = 0;                  // In a row.
   ReopenPause pause_;
   Timer pause_timer_;
   bool progress_wanted_ = false;

@@ -3,7 +3,7 @@
 //   client_probe FLAG... ENDPOINTS TASK ARGUMENT...
 //
 // Flags: --user U:P, --cacert F, --cert F, --key F, --insecure-skip-verify, --server-name N, --timeout-ms N,
-// --read-attempt-timeout-ms N. Tasks:
+// --read-attempt-timeout-ms N, --auto-sync-ms N, --http-proxy. Tasks:
 //
 //   get KEY, put KEY VALUE     one call
 //   watch PREFIX               "created", "REVISION TYPE KEY VALUE" for each event, until PREFIX/end is put
@@ -15,6 +15,7 @@
 //   keep TTL                   "lease ID", after a line "status STATUS"
 //   members                    the endpoints that they advertise
 //   snapshot FILE
+//   obey                       answers each line of standard input: get KEY, put KEY VALUE, endpoints
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -165,10 +166,31 @@ int Snapshot(qc::Client& client, const Arguments& arguments) {
   return file.good() ? 0 : 1;
 }
 
+int Endpoints(qc::Client& client, const Arguments&) {
+  std::string line;
+  for (const std::string& endpoint : client.endpoints()) line += (line.empty() ? "" : ",") + endpoint;
+  std::cout << line << std::endl;
+  return 0;
+}
+
+int Obey(qc::Client& client, const Arguments&) {
+  const std::map<std::string, std::function<int(qc::Client&, const Arguments&)>> orders = {
+      {"get", Get}, {"put", Put}, {"endpoints", Endpoints}};
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    Arguments arguments;
+    for (std::string word; words >> word;) arguments.push_back(word);
+    const auto order = orders.at(arguments.at(0));
+    arguments.erase(arguments.begin());
+    order(client, arguments);
+  }
+  return 0;
+}
+
 const std::map<std::string, std::function<int(qc::Client&, const Arguments&)>> kTasks = {
     {"get", Get},   {"put", Put},         {"watch", Watch},       {"write", Write},
     {"read", Read}, {"lock", Lock},       {"elect", Elect},       {"trylock", TryLock},
-    {"keep", Keep}, {"members", Members}, {"snapshot", Snapshot},
+    {"keep", Keep}, {"members", Members}, {"snapshot", Snapshot}, {"obey", Obey},
 };
 
 // Takes the options off the front.
@@ -196,6 +218,10 @@ qc::Options ParseOptions(Arguments* arguments) {
       options.request_timeout = milliseconds(std::stoi(take()));
     } else if (flag == "--read-attempt-timeout-ms") {
       options.read_attempt_timeout = milliseconds(std::stoi(take()));
+    } else if (flag == "--auto-sync-ms") {
+      options.auto_sync_interval = milliseconds(std::stoi(take()));
+    } else if (flag == "--http-proxy") {
+      options.use_http_proxy = true;
     } else if (flag == "--user") {
       const std::string user = take();
       options.username = user.substr(0, user.find(':'));
@@ -203,7 +229,7 @@ qc::Options ParseOptions(Arguments* arguments) {
     } else {
       throw std::invalid_argument(flag);
     }
-    if (flag != "--user" && !flag.ends_with("-ms")) options.tls = tls;
+    if (flag != "--user" && flag != "--http-proxy" && !flag.ends_with("-ms")) options.tls = tls;
   }
   std::istringstream endpoints(take());
   for (std::string endpoint; std::getline(endpoints, endpoint, ',');) options.endpoints.push_back(endpoint);
