@@ -117,6 +117,8 @@ class Program {
       _exit(1);
     };
   }
+  // Where the start failed, too: what the threads do refers to the member.
+  ~Program() { executor_.Shutdown(); }
 
   int Run() {
     signals_.Start([this](int signal) { loop_.Post([this, signal] { OnSignal(signal); }); });
