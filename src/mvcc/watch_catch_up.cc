@@ -120,11 +120,11 @@ void WatchHub::StartCatchUp() {
 bool WatchHub::EndIfCompacted(Watcher* watcher) {
   const int64_t compacted = history_->compacted_revision();
   if (watcher->next_revision >= compacted) return false;
+  watcher->stream->sink_->OnCompacted(watcher->id, compacted);
   if (--watcher->group->watchers == 0) DropGroup(watcher->group);
   watcher->group = nullptr;
   watcher->place = WatcherPlace::kEnded;
   --stats_.watchers;
-  watcher->stream->sink_->OnCompacted(watcher->id, compacted);
   return true;
 }
 

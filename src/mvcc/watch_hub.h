@@ -64,7 +64,7 @@ class WatchSink {
   virtual void OnEvents(WatchId id, int64_t header_revision, std::shared_ptr<const WatchEvents> events,
                         bool fragment) = 0;
   // The watcher is over: canceled=true, compact_revision, no reason, header.revision 0. Its id stays taken
-  // until the client cancels it, as in the original.
+  // until the client cancels it, as in the original. WatchStream::FindWatched finds it a last time.
   virtual void OnCompacted(WatchId id, int64_t compact_revision) = 0;
   // An empty response that says: all up to `header_revision` was sent. id is kInvalidWatchId for a progress
   // request.

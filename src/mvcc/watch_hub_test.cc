@@ -150,10 +150,14 @@ TEST_F(WatchHubTest, CompactedStartIsEndedAndKeepsItsId) {
   history_.Compact(6);
   TestSink sink;
   auto stream = hub_->OpenStream(&sink);
+  std::string watched;
+  sink.on_compacted = [&](WatchId id) { watched = stream->FindWatched(id)->key; };
   const WatchId below = *stream->Create({.id = 7, .key = "k", .start_revision = 5});
   const WatchId at = *stream->Create({.key = "k", .start_revision = 6});
   Settle();
   EXPECT_THAT(sink.compacted, ElementsAre(std::pair(below, 6)));
+  EXPECT_EQ(watched, "k");
+  EXPECT_FALSE(stream->FindWatched(below).has_value());
   EXPECT_THAT(sink.Revisions(at), ElementsAre(6, 7, 8, 9, 10));
   EXPECT_FALSE(stream->Create({.id = 7, .key = "k"}).ok());
   EXPECT_EQ(hub_->stats().watchers, 1u);

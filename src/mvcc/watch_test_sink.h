@@ -82,6 +82,7 @@ class TestSink final : public WatchSink {
   }
   void OnCompacted(WatchId id, int64_t compact_revision) override {
     EXPECT_TRUE(compacted.emplace(id, compact_revision).second);
+    if (on_compacted) on_compacted(id);
   }
   void OnProgress(WatchId id, int64_t header_revision) override {
     progress.emplace_back(id, header_revision);
@@ -102,6 +103,7 @@ class TestSink final : public WatchSink {
   std::map<WatchId, int64_t> compacted;
   std::vector<std::pair<WatchId, int64_t>> progress;
   std::function<void(WatchId, int64_t)> on_progress;
+  std::function<void(WatchId)> on_compacted;
 
  private:
   int room_ = -1;  // -1: without end.

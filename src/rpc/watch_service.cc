@@ -122,7 +122,7 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
   }
 
   void OnCompacted(mvcc::WatchId id, int64_t compact_revision) override {
-    recount_ = true;  // How much that was is gone with it.
+    if (const auto watched = watches_->FindWatched(id)) Forget(*watched);
     SendControl({.watch_id = id, .canceled = true, .compact_revision = compact_revision}, 0);
   }
 
@@ -164,10 +164,6 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
 
   // What is watched is kept for as long as it is.
   Status Keep(const mvcc::WatchOptions& options) {
-    if (std::exchange(recount_, false)) {
-      kept_bytes_ = 0;
-      for (const mvcc::WatchStream::Watched& watched : watches_->AllWatched()) kept_bytes_ += Bytes(watched);
-    }
     const mvcc::WatchStream::Watched watched = {.key = options.key, .range_end = options.range_end};
     kept_bytes_ += Bytes(watched);
     if (stream_.HoldRequest(kept_bytes_)) return absl::OkStatus();
@@ -271,7 +267,6 @@ class WatchCall : public net::StreamHandler, public mvcc::WatchSink, private Per
   std::unique_ptr<mvcc::WatchStream> watches_;  // Null when the call is over.
   std::string user_;                            // Empty: not known yet.
   size_t kept_bytes_ = 0;                       // Of what is watched.
-  bool recount_ = false;                        // Less is.
   uint64_t checked_generation_;                 // Of the permissions that all watches have.
   absl::flat_hash_set<mvcc::WatchId> denied_;   // Have missed events since.
   PermissionSweep::Registration registration_;
