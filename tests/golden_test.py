@@ -16,8 +16,13 @@ import api
 import member
 import places
 import state
+import users
 from api import rpc
+from users import DENIED, EMPTY, OK, WRONG_PASSWORD, outcome
 
+# Of single and single-auth; their manifests name the users only.
+PASSWORDS = {"root": "rootpw", "alice": "alicepw", "nopw": None}
+NO_PASSWORD = ("UNKNOWN", "auth: authentication failed, password was given for no password user")
 
 def decoded(kv):
     """A manifest's key as (key, create revision, mod revision, version, lease, digest of the value)."""
@@ -106,29 +111,72 @@ class GoldenTest(unittest.TestCase):
         self.assertIn("false", body)
         self.then_etcd(server, "a1", flags, alarmed=True)
 
+    def check_users(self, service, expected):
+        """The users and roles of the manifest, each one's password and no other, and what a password opens."""
+        self.assertEqual(outcome(lambda: service.KV.Range(rpc.RangeRequest(key=b"a"))), EMPTY)
+        for name, right in PASSWORDS.items():
+            for wrong in ("", "x", f"{right}x", f"{right}\0", *(set(PASSWORDS.values()) - {right, None})):
+                with self.subTest(name, wrong=wrong):
+                    self.assertEqual(outcome(lambda n=name, w=wrong: service.login(n, w)),
+                                     WRONG_PASSWORD if right else NO_PASSWORD)
+        self.assertEqual(outcome(lambda: service.login("nobody", "x")), WRONG_PASSWORD)
+        service.login("alice", PASSWORDS["alice"])
+        for who, key, end, may_read, may_write in (
+                ("read", b"k/1", b"", True, False), ("read", b"k/", b"k0", True, False), ("read", b"k/", b"k1", False, False),
+                ("readwrite", b"txn/c", b"", True, True), ("write", b"leased/a0", b"", False, True),
+                ("nothing", b"leased/a1", b"", False, False), ("nothing", b"after-auth", b"", False, False)):
+            with self.subTest(who, key=key, end=end):
+                self.assertEqual(outcome(lambda k=key, e=end: service.KV.Range(rpc.RangeRequest(key=k, range_end=e))),
+                                 OK if may_read else DENIED)
+                # Nothing is written: permission is asked before it is seen that the transaction's compare fails.
+                never = rpc.Compare(target=rpc.Compare.VERSION, result=rpc.Compare.LESS, key=b"k/1", version=0)
+                put = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=b"x"))
+                if not end:
+                    self.assertEqual(outcome(lambda: service.KV.Txn(rpc.TxnRequest(compare=[never], success=[put]))),
+                                     OK if may_write else DENIED)
+        self.assertEqual(outcome(lambda: service.Auth.UserList(rpc.AuthUserListRequest())), DENIED)
+        service.login("root", PASSWORDS["root"])
+        self.assertEqual(set(service.Auth.UserList(rpc.AuthUserListRequest()).users), set(PASSWORDS))
+        self.assertEqual({name: list(service.Auth.UserGet(rpc.AuthUserGetRequest(name=name)).roles) for name in PASSWORDS},
+                         {name: user.get("roles", []) for name, user in expected["users"].items()})
+        self.assertEqual(set(service.Auth.RoleList(rpc.AuthRoleListRequest()).roles), set(expected["roles"]))
+        for name, role in expected["roles"].items():
+            self.assertEqual([(p.permType, p.key, p.range_end) for p in service.Auth.RoleGet(rpc.AuthRoleGetRequest(role=name)).perm],
+                             [(p.get("permType", 0), base64.b64decode(p["key"]), base64.b64decode(p.get("range_end", "")))
+                              for p in role.get("perm", [])])
+
     def test_single_auth(self):
-        """Enforced, or refused at start with a clear error: never served open."""
+        """Authentication as etcd left it: enforced, and every user's password works, no other."""
         manifest = state.manifest("single-auth")
+        self.assertEqual(set(PASSWORDS), set(manifest["expected"]["users"]))
         directory = state.unpack("single-auth", self.root) / "s1auth.etcd"
-        before = state.checksums(directory)
-        try:
-            server = self.open(places.quorate(), directory, "s1", alarmed=True)
-        except member.StartError as error:
-            self.assertIn("auth", error.log)
-            self.assertEqual(state.checksums(directory), before)
-            return
+        # Then etcd finds all of it again.
+        for binary in (places.quorate(), places.etcd()):
+            with self.subTest(binary):
+                server = self.open(binary, directory, "s1", alarmed=True)
+                with api.Api(server.endpoint) as service:
+                    self.check_users(service, manifest["expected"])
+                    answer = service.KV.Range(rpc.RangeRequest(key=b"\0", range_end=b"\0"))
+                    self.assertEqual([served(kv) for kv in answer.kvs],
+                                     [decoded(kv) for kv in manifest["expected"]["range_all"]["kvs"]])
+                    self.check_hashes(service, manifest["expected"]["hashkv"])
+                server.stop()
+
+    def test_users_while_authentication_is_off(self):
+        """The same users as in the other directory, before etcd was told to look: they work once ours is told."""
+        expected = state.manifest("single")["expected"]
+        directory = state.unpack("single", self.root) / "s1.etcd"
+        server = self.open(places.quorate(), directory, "s1")
         with api.Api(server.endpoint) as service:
-            with self.assertRaises(api.grpc.RpcError) as refused:
-                service.KV.Range(rpc.RangeRequest(key=b"a"))
-            self.assertEqual(api.code_and_text(refused.exception),
-                             ("INVALID_ARGUMENT", "etcdserver: user name is empty"))
-            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="rootpw")).token
-            answer = service.KV.Range(rpc.RangeRequest(key=b"\0", range_end=b"\0"), metadata=[("token", token)])
-            self.assertEqual([served(kv) for kv in answer.kvs],
-                             [decoded(kv) for kv in manifest["expected"]["range_all"]["kvs"]])
-            self.check_hashes(service, manifest["expected"]["hashkv"], [("token", token)])
+            self.assertEqual(outcome(lambda: service.login("alice", PASSWORDS["alice"])), users.NOT_ENABLED)
+            service.KV.Put(rpc.PutRequest(key=b"after-auth", value=b"1"))
+            service.Auth.AuthEnable(rpc.AuthEnableRequest())
+            self.check_users(service, expected)
         server.stop()
-        self.open(places.etcd(), directory, "s1", alarmed=True).stop()
+        again = self.open(places.etcd(), directory, "s1", alarmed=True)
+        with api.Api(again.endpoint) as service:
+            self.check_users(service, expected)
+        again.stop()
 
     def test_single_snapshot_restored(self):
         state.unpack("single-snapshot", self.root)

@@ -34,7 +34,9 @@ class SettingsTest(unittest.TestCase):
                           ["-heartbeat-interval=x"], ["--pre-vote=x"], ["--listen-client-urls", "x"],
                           ["--listen-client-urls", "127.0.0.1:1"], ["--listen-client-urls", "http://a:b"],
                           ["--max-wals", "99999999999999999999"], ["--initial-cluster-state", "x"],
-                          ["--grpc-keepalive-min-time", "5"], ["--max-concurrent-streams", "x"]):
+                          ["--grpc-keepalive-min-time", "5"], ["--max-concurrent-streams", "x"],
+                          ["--cors="], ["--cors=http://no.port"], ["--cors=http://a.example:1,*"], ["--cors=null"],
+                          ["--cors=http://a.example:1/"], ["--cors=x"]):
             with self.subTest(arguments):
                 etcd, ours = (run(binary, *arguments) for binary in (places.etcd(), places.quorate()))
                 self.assertEqual((etcd.returncode, etcd.stderr.splitlines()[0]),

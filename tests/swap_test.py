@@ -108,32 +108,42 @@ class SwapTest(unittest.TestCase):
                     service.Maintenance.Alarm(rpc.AlarmRequest(action=2, alarm=1, memberID=expected["members"][0][0]))
                     service.KV.Put(rpc.PutRequest(key=b"more", value=b"x"))
 
-    def test_auth_is_enforced(self):
-        """etcd enables authentication; whoever opens the directory next enforces it, or refuses to serve it."""
-        with member.etcd() as server:
-            server.start()
-            for line in ("user add root:secret", "user grant-role root root", "role add r", "put k v",
-                         "role grant-permission r read k", "user add reader:pw", "user grant-role reader r",
-                         "auth enable"):
-                server.ctl(*line.split())
-            server.stop()
-            server.binary = places.quorate()
-            try:
-                server.start_with_alarm()
-            except member.StartError as error:
-                self.assertIn("auth", error.log)
-                return
-            self.assertNotEqual(server.ctl("get", "k", check=False).returncode, 0)
-            self.assertEqual(server.ctl("--user", "reader:pw", "get", "k").stdout, "k\nv\n")
-            self.assertIn("permission denied",
-                          server.ctl("--user", "reader:pw", "put", "k", "w", check=False).stderr)
-            self.assertIn("invalid user ID or password",
-                          server.ctl("--user", "reader:wrong", "get", "k", check=False).stderr)
-            server.ctl("--user", "root:secret", "put", "k", "w")
-            server.stop()
-            server.binary = places.etcd()
-            server.start_with_alarm()
-            self.assertEqual(server.ctl("--user", "reader:pw", "get", "k").stdout, "k\nw\n")
+    def check_users(self, server, value, written):
+        """Each user by his own password, with his own permissions, and by no other; k becomes `written`."""
+        def ctl(user, *arguments):
+            result = server.ctl(*(("--user", user) if user else ()), *arguments, check=False)
+            return result.returncode, result.stdout, result.stderr
+
+        self.assertNotEqual(ctl(None, "get", "k")[0], 0)
+        for user in ("reader:pw", "writer:pw2", "root:secret"):
+            self.assertEqual(ctl(user, "get", "k")[:2], (0, f"k\n{value}\n"), user)
+        for user in ("reader:wrong", "reader:pw2", "writer:pw", "root:pw", "root:secret ", "nobody:pw"):
+            code, _, text = ctl(user, "get", "k")
+            self.assertNotEqual(code, 0, user)
+            self.assertIn("authentication failed, invalid user ID or password", text, user)
+        self.assertIn("password was given for no password user", ctl("nopw:pw", "get", "k")[2])
+        for user, arguments in (("reader:pw", ("put", "k", "w")), ("reader:pw", ("get", "other")), ("writer:pw2", ("put", "l", "x")),
+                                ("writer:pw2", ("user", "list"))):
+            self.assertIn("permission denied", ctl(user, *arguments)[2], (user, arguments))
+        self.assertEqual(ctl("writer:pw2", "put", "k", written)[:2], (0, "OK\n"))
+        self.assertEqual(ctl("root:secret", "user", "list")[:2], (0, "nopw\nreader\nroot\nwriter\n"))
+
+    def test_users_are_kept(self):
+        """One enables authentication; whoever opens the directory next enforces it, passwords included."""
+        for first, second in ((places.etcd(), places.quorate()), (places.quorate(), places.etcd())):
+            with self.subTest(first=first), member.Member(first) as server:
+                server.start()
+                for line in ("user add root:secret", "user grant-role root root", "role add r", "put k v", "put other v",
+                             "role grant-permission r read k", "user add reader:pw", "user grant-role reader r",
+                             "role add w", "role grant-permission w readwrite k", "user add writer:pw2",
+                             "user grant-role writer w", "user add nopw --no-password", "user grant-role nopw r",
+                             "auth enable"):
+                    server.ctl(*line.split())
+                for turn, binary in enumerate((second, first)):
+                    server.stop()
+                    server.binary = binary
+                    server.start_with_alarm()
+                    self.check_users(server, f"w{turn}" if turn else "v", f"w{turn + 1}")
 
 
 if __name__ == "__main__":

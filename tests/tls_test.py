@@ -16,12 +16,9 @@ import member
 import places
 import tls_probe
 from certificates import Authority, Credentials, self_signed
-from tls_probe import curl
+from tls_probe import OTHER_SUITE, SUITE, curl
 
 SEED = int(os.environ.get("QUORATE_TEST_SEED", str(int.from_bytes(os.urandom(4), "big"))))
-# The suites of TLS 1.2 by the original's names, and what openssl calls them.
-SUITE = ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256")
-OTHER_SUITE = ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384")
 
 
 class TlsCase(unittest.TestCase):

@@ -16,6 +16,10 @@ import api
 import places
 from api import rpc
 
+# Suites of TLS 1.2 by the original's names, and what openssl calls them.
+SUITE = ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256")
+OTHER_SUITE = ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384")
+
 Answer = collections.namedtuple("Answer", "exit status version body error")  # Of curl; version: "1.1", "2".
 
 
@@ -34,10 +38,18 @@ def curl(url, credentials=None, *flags, timeout=60):
 
 
 def openssl(endpoint, *flags):
-    """(whether the handshake was completed, what openssl s_client printed)."""
-    result = subprocess.run(["openssl", "s_client", "-connect", endpoint, *map(str, flags)], capture_output=True, text=True,
+    """(whether the handshake was completed, what openssl s_client printed). The endpoint may be a Unix socket's path."""
+    connect = "-unix" if endpoint.startswith("/") else "-connect"
+    result = subprocess.run(["openssl", "s_client", connect, endpoint, *map(str, flags)], capture_output=True, text=True,
                             errors="replace", stdin=subprocess.DEVNULL, timeout=60, check=False)
     return result.returncode == 0, result.stdout + result.stderr
+
+
+def certificate_in(text):
+    """The server's certificate, as DER, in what openssl s_client printed; None when it was shown none."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    _, found, rest = text.partition(begin)
+    return ssl.PEM_cert_to_DER_cert(begin + rest.partition(end)[0] + end) if found else None
 
 
 def handshake(endpoint, credentials, alpn=()):
