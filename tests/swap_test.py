@@ -16,8 +16,10 @@ import api
 import member
 import places
 import state
+import users
 from api import rpc
 from generator import Call, Generator
+from users import DENIED, EMPTY, OK, WRONG_PASSWORD, outcome
 
 SEED = int(os.environ.get("QUORATE_TEST_SEED", str(int.from_bytes(os.urandom(4), "big"))))
 
@@ -108,42 +110,43 @@ class SwapTest(unittest.TestCase):
                     service.Maintenance.Alarm(rpc.AlarmRequest(action=2, alarm=1, memberID=expected["members"][0][0]))
                     service.KV.Put(rpc.PutRequest(key=b"more", value=b"x"))
 
-    def check_users(self, server, value, written):
+    def check_users(self, service, value, written):
         """Each user by his own password, with his own permissions, and by no other; k becomes `written`."""
-        def ctl(user, *arguments):
-            result = server.ctl(*(("--user", user) if user else ()), *arguments, check=False)
-            return result.returncode, result.stdout, result.stderr
-
-        self.assertNotEqual(ctl(None, "get", "k")[0], 0)
-        for user in ("reader:pw", "writer:pw2", "root:secret"):
-            self.assertEqual(ctl(user, "get", "k")[:2], (0, f"k\n{value}\n"), user)
-        for user in ("reader:wrong", "reader:pw2", "writer:pw", "root:pw", "root:secret ", "nobody:pw"):
-            code, _, text = ctl(user, "get", "k")
-            self.assertNotEqual(code, 0, user)
-            self.assertIn("authentication failed, invalid user ID or password", text, user)
-        self.assertIn("password was given for no password user", ctl("nopw:pw", "get", "k")[2])
-        for user, arguments in (("reader:pw", ("put", "k", "w")), ("reader:pw", ("get", "other")), ("writer:pw2", ("put", "l", "x")),
-                                ("writer:pw2", ("user", "list"))):
-            self.assertIn("permission denied", ctl(user, *arguments)[2], (user, arguments))
-        self.assertEqual(ctl("writer:pw2", "put", "k", written)[:2], (0, "OK\n"))
-        self.assertEqual(ctl("root:secret", "user", "list")[:2], (0, "nopw\nreader\nroot\nwriter\n"))
+        read = lambda key=b"k": outcome(lambda: service.KV.Range(rpc.RangeRequest(key=key)))
+        write = lambda key: outcome(lambda: service.KV.Put(rpc.PutRequest(key=key, value=written)))
+        login = lambda name, password: outcome(lambda: service.login(name, password))
+        self.assertEqual(read(), EMPTY)
+        for name, password in (("reader", "wrong"), ("reader", "pw2"), ("reader", ""), ("writer", "pw"), ("root", "pw"),
+                               ("root", "rootpw "), ("nobody", "pw")):
+            self.assertEqual(login(name, password), WRONG_PASSWORD, (name, password))
+        self.assertEqual(login("nopw", "pw")[1], "auth: authentication failed, password was given for no password user")
+        self.assertEqual(login("reader", "pw"), OK)
+        self.assertEqual(service.KV.Range(rpc.RangeRequest(key=b"k")).kvs[0].value, value)
+        self.assertEqual((read(b"other"), write(b"k")), (DENIED, DENIED))
+        self.assertEqual(outcome(lambda: service.Auth.UserList(rpc.AuthUserListRequest())), DENIED)
+        self.assertEqual(login("writer", "pw2"), OK)
+        self.assertEqual((read(), read(b"other"), write(b"other"), write(b"k")), (OK, DENIED, DENIED, OK))
+        self.assertEqual(login("root", "rootpw"), OK)
+        self.assertEqual((read(b"other"), write(b"other")), (OK, OK))
+        self.assertEqual(list(service.Auth.UserList(rpc.AuthUserListRequest()).users), ["nopw", "reader", "root", "writer"])
 
     def test_users_are_kept(self):
         """One enables authentication; whoever opens the directory next enforces it, passwords included."""
         for first, second in ((places.etcd(), places.quorate()), (places.quorate(), places.etcd())):
             with self.subTest(first=first), member.Member(first) as server:
                 server.start()
-                for line in ("user add root:secret", "user grant-role root root", "role add r", "put k v", "put other v",
-                             "role grant-permission r read k", "user add reader:pw", "user grant-role reader r",
-                             "role add w", "role grant-permission w readwrite k", "user add writer:pw2",
-                             "user grant-role writer w", "user add nopw --no-password", "user grant-role nopw r",
-                             "auth enable"):
-                    server.ctl(*line.split())
+                with server.api() as service:
+                    service.KV.Put(rpc.PutRequest(key=b"k", value=b"0"))
+                    users.add(service, "reader", "pw", ((users.READ, b"k", b""),))
+                    users.add(service, "writer", "pw2", ((users.READWRITE, b"k", b""),))
+                    service.Auth.UserAdd(rpc.AuthUserAddRequest(name="nopw", options={"no_password": True}))
+                    users.enable(service)
                 for turn, binary in enumerate((second, first)):
                     server.stop()
                     server.binary = binary
                     server.start_with_alarm()
-                    self.check_users(server, f"w{turn}" if turn else "v", f"w{turn + 1}")
+                    with server.api() as service:
+                        self.check_users(service, b"%d" % turn, b"%d" % (turn + 1))
 
 
 if __name__ == "__main__":

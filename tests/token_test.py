@@ -3,11 +3,13 @@
 take etcd's."""
 
 import base64
+import hmac
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -21,6 +23,7 @@ from cluster import Cluster
 from users import DENIED, INVALID_TOKEN, OK, OLD_REVISION, READ, outcome
 
 ETCD_IN_OUR_ROLE = os.environ.get("QUORATE_BIN") == "etcd"
+CHEAP_PASSWORDS = ("--bcrypt-cost", "4")
 VERIFY_ONLY = ("UNKNOWN", "auth: token signing attempted with verify-only key")
 
 _KEYS = {
@@ -33,17 +36,27 @@ _KEYS = {
 }
 
 
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+def openssl(*arguments, stdin=None):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, input=stdin).stdout
+
+
+METHODS = tuple(f"{family}{bits}" for family in ("RS", "PS", "ES", "HS") for bits in (256, 384, 512))
+if not ETCD_IN_OUR_ROLE:
+    METHODS += ("EdDSA",)  # Since 3.5.
 
 
 class Keys:
-    """A pair of key files for a method."""
+    """The key files for a method: a pair, or one shared secret (HS...)."""
 
-    def __init__(self, directory, method):
+    def __init__(self, directory, method, name=""):
         self.method = method
-        self.private = os.path.join(directory, f"{method}.key")
-        self.public = os.path.join(directory, f"{method}.pub")
+        self.private = os.path.join(directory, f"{method}{name}.key")
+        self.public = None
+        if method.startswith("HS"):
+            with open(self.private, "wb") as file:
+                file.write(os.urandom(48))
+            return
+        self.public = os.path.join(directory, f"{method}{name}.pub")
         openssl(*(_KEYS.get(method) or _KEYS[method[:2]]), "-out", self.private)
         openssl("pkey", "-in", self.private, "-pubout", "-out", self.public)
 
@@ -51,6 +64,37 @@ class Keys:
         parts = {"pub-key": self.public, "priv-key": self.private, "sign-method": self.method, "ttl": ttl}
         names = names or ("pub-key", "priv-key", "sign-method", "ttl")
         return ",".join(["jwt"] + [f"{name}={parts[name]}" for name in names if parts[name]])
+
+    def token(self, claims, method=None):
+        """A token of these claims, made without any etcd; `method` is another one for the same key."""
+        method = method or self.method
+        text = f"{encoded(json.dumps({'alg': method, 'typ': 'JWT'}))}.{encoded(json.dumps(claims))}"
+        return f"{text}.{encoded(self._signature(text.encode(), method))}"
+
+    def _signature(self, text, method):
+        digest = f"sha{method[2:]}"
+        if method.startswith("HS"):
+            with open(self.private, "rb") as file:
+                return hmac.new(file.read(), text, digest).digest()
+        with tempfile.NamedTemporaryFile(dir=os.path.dirname(self.private)) as file:
+            file.write(text)
+            file.flush()
+            if method == "EdDSA":
+                return openssl("pkeyutl", "-sign", "-rawin", "-inkey", self.private, "-in", file.name)
+            padding = ("-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest") if method.startswith("PS") else ()
+            signature = openssl("dgst", f"-{digest}", "-sign", self.private, *padding, file.name)
+        if not method.startswith("ES"):
+            return signature
+        # Two numbers in ASN.1; a token has them side by side, each as long as the curve's.
+        numbers = [int(line.rpartition(":")[2], 16) for line in openssl("asn1parse", "-inform", "DER", stdin=signature).decode().splitlines()
+                   if "INTEGER" in line]
+        length = {"ES256": 32, "ES384": 48, "ES512": 66}[method]
+        return b"".join(number.to_bytes(length, "big") for number in numbers)
+
+
+def encoded(data):
+    data = data.encode() if isinstance(data, str) else data
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def part(token, number):
@@ -65,7 +109,7 @@ class TokenTest(unittest.TestCase):
         self.directory = directory.name
 
     def server(self, option, start=True):
-        server = member.quorate(flags=["--auth-token", option])
+        server = member.quorate(flags=["--auth-token", option, *CHEAP_PASSWORDS])
         self.addCleanup(server.remove)
         if start:
             server.start()
@@ -82,8 +126,7 @@ class TokenTest(unittest.TestCase):
         users.enable(service)
 
     def test_every_method(self):
-        newer = () if ETCD_IN_OUR_ROLE else ("EdDSA",)
-        for method in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", *newer):
+        for method in METHODS:
             with self.subTest(method=method):
                 server = self.server(Keys(self.directory, method).option(ttl="10m"))
                 service = self.service(server)
@@ -113,6 +156,57 @@ class TokenTest(unittest.TestCase):
                 root.Auth.RoleAdd(rpc.AuthRoleAddRequest(name="y"))
                 self.assertEqual(outcome(lambda s=service: s.KV.Range(rpc.RangeRequest(key=b"r1"))), OLD_REVISION)
                 server.remove()
+
+    def test_tokens_made_elsewhere(self):
+        """By who has the key: as good as the server's own. By anybody else: nothing."""
+        for method in METHODS:
+            with self.subTest(method=method):
+                keys, others = Keys(self.directory, method), Keys(self.directory, method, "-other")
+                server = self.server(keys.option())
+                service = self.service(server)
+                self.set_up(service)
+                claims = part(service.login("alice", "pw"), 1) | {"exp": int(time.time()) + 3600}
+                self.check_made(service, keys, others, claims)
+                if keys.public:
+                    server.stop()
+                    server.flags = ["--auth-token", keys.option("pub-key", "sign-method")]
+                    server.start_with_alarm()
+                    service = self.service(server)
+                    self.assertEqual((self.read(service, keys.token(claims)), self.read(service, others.token(claims))),
+                                     (OK, INVALID_TOKEN))
+                server.remove()
+
+    @staticmethod
+    def read(service, token, key=b"r1"):
+        return outcome(lambda: service.KV.Range(rpc.RangeRequest(key=key), metadata=(("token", token),)))
+
+    def check_made(self, service, keys, others, claims):
+        read = lambda token, key=b"r1": self.read(service, token, key)
+        token = keys.token(claims)
+        self.assertEqual((read(token), read(token, b"secret")), (OK, DENIED))
+        root = keys.token(claims | {"username": "root"})
+        self.assertEqual(outcome(lambda: service.KV.Put(rpc.PutRequest(key=b"secret"), metadata=(("token", root),))), OK)
+        self.assertEqual(read(keys.token({name: claims[name] for name in ("username", "revision")})), OK, "it has no end")
+        self.assertEqual(read(keys.token(claims | {"revision": claims["revision"] - 1})), OLD_REVISION)
+        head, body, signature = token.split(".")
+        of_root, unsigned = encoded(json.dumps(claims | {"username": "root"})), encoded('{"alg":"none","typ":"JWT"}')
+        bad = {"signed by another": others.token(claims), "expired": keys.token(claims | {"exp": int(time.time()) - 10}),
+               "not yet good": keys.token(claims | {"nbf": int(time.time()) + 3600}),
+               "other claims": f"{head}.{of_root}.{signature}", "no signature": f"{head}.{body}.", "none": f"{unsigned}.{body}.",
+               "none, with a signature": f"{unsigned}.{body}.{signature}"}
+        if keys.method[:2] in ("RS", "PS", "HS"):  # Their keys fit other methods, too.
+            for other in METHODS:
+                if other != keys.method and (other[:2] == keys.method[:2] or {other[:2], keys.method[:2]} == {"RS", "PS"}):
+                    bad[f"by {other}"] = keys.token(claims, other)
+        if keys.public:  # What everybody knows is no secret.
+            with open(keys.public, "rb") as file:
+                known = file.read()
+            for bits in (256, 512):
+                text = f"{encoded(json.dumps({'alg': f'HS{bits}', 'typ': 'JWT'}))}.{body}"
+                bad[f"the public key as secret of HS{bits}"] = f"{text}.{encoded(hmac.new(known, text.encode(), f'sha{bits}').digest())}"
+        for what, one in bad.items():
+            with self.subTest(what):
+                self.assertEqual(read(one), INVALID_TOKEN)
 
     def test_a_token_expires(self):
         keys = Keys(self.directory, "ES256")
