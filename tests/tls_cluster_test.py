@@ -7,18 +7,23 @@ QUORATE_TEST_SEED replays the load's choices.
 import os
 import pathlib
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+import member
 import places
 import tls_probe
 from api import rpc
 from certificates import Authority, Credentials, self_signed
 from cluster import Cluster
-from tls_probe import curl
+from tls_probe import OTHER_SUITE, SUITE, curl
 
 SEED = int(os.environ.get("QUORATE_TEST_SEED", str(int.from_bytes(os.urandom(4), "big"))))
 MIXES = (("etcd", "quorate", "quorate"), ("etcd", "etcd", "quorate"))
@@ -239,6 +244,88 @@ class PeerCertificateTest(TlsClusterCase):
             cluster.start()
             cluster.leader().put("k", "v")
             cluster.agree()
+
+
+class Called:
+    """A listener on the peer port of a member that isn't there; `outcomes` are those of the handshakes: (version, suite), or
+    why there was none."""
+
+    def __init__(self, certificate, limit):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate.cert, certificate.key)
+        limit(context)
+        self.outcomes = []
+        self._context = context
+        self._socket = socket.create_server(("127.0.0.1", member.free_port()))
+        self.url = f"https://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._answer)
+        self._thread.start()
+
+    def _answer(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # Shut down.
+            with connection:
+                connection.settimeout(60)
+                try:
+                    with self._context.wrap_socket(connection, server_side=True) as secured:
+                        self.outcomes.append((secured.version(), secured.cipher()[0]))
+                except ssl.SSLError as error:
+                    self.outcomes.append(error.reason)
+                except OSError:
+                    pass  # It hung up without a word, as the last caller does.
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+
+class OutgoingTest(TlsClusterCase):
+    """What a member offers to those that it calls."""
+
+    def outcome(self, limit, *flags):
+        """Of its first call to a peer whose TLS is limited so."""
+        certificate = self.ca.issue("peer")
+        peer = Called(certificate, limit)
+        self.addCleanup(peer.close)
+        one = member.quorate(flags=[*certificate.flags("peer-"), "--peer-trusted-ca-file", str(self.ca.cert), *flags])
+        self.addCleanup(one.remove)
+        one.peer_scheme = "https"
+        one.flags += ["--initial-cluster", f"m=https://127.0.0.1:{one.peer_port},other={peer.url}"]
+        one.spawn()
+        deadline = time.monotonic() + member.START_SECONDS
+        while not peer.outcomes:
+            self.assertLess(time.monotonic(), deadline, one.log()[-2000:])
+            time.sleep(0.02)
+        one.kill()
+        return peer.outcomes[0]
+
+    @staticmethod
+    def only(version, suites=None):
+        def limit(context):
+            context.minimum_version = context.maximum_version = version
+            if suites:
+                context.set_ciphers(suites)
+        return limit
+
+    def test_cipher_suites(self):
+        flags = ("--cipher-suites", f"{SUITE[0]},TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
+        of_1_2 = ssl.TLSVersion.TLSv1_2
+        self.assertEqual(self.outcome(self.only(of_1_2, f"{OTHER_SUITE[1]}:{SUITE[1]}"), *flags), ("TLSv1.2", SUITE[1]))
+        self.assertEqual(self.outcome(self.only(of_1_2, OTHER_SUITE[1]), *flags), "NO_SHARED_CIPHER")
+        self.assertEqual(self.outcome(self.only(of_1_2, OTHER_SUITE[1])), ("TLSv1.2", OTHER_SUITE[1]), "without the flag")
+
+    def test_versions(self):
+        self.needs("--tls-min-version")
+        of_1_2, of_1_3 = self.only(ssl.TLSVersion.TLSv1_2), self.only(ssl.TLSVersion.TLSv1_3)
+        for flags, served, version, refused in ((("--tls-min-version", "TLS1.3"), of_1_3, "TLSv1.3", of_1_2),
+                                                (("--tls-max-version", "TLS1.2"), of_1_2, "TLSv1.2", of_1_3)):
+            with self.subTest(flags):
+                self.assertEqual(self.outcome(served, *flags)[0], version)
+                self.assertEqual(self.outcome(refused, *flags), "UNSUPPORTED_PROTOCOL")
 
 
 class LifeOfClusterTest(TlsClusterCase):

@@ -38,7 +38,6 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
 TIMEOUT_SECONDS = 60
@@ -77,13 +76,15 @@ def message_class(descriptor):
 
 
 class Api:
-    """A channel to one endpoint with all services on it; with TLS when there are certificates.Credentials."""
+    """A channel to one endpoint with all services on it; with TLS when there are certificates.Credentials. `connect_ms`: after
+    that time without a connection, handshake included, it tries again, and calls fail."""
 
-    def __init__(self, endpoint, credentials=None, metadata=None):
+    def __init__(self, endpoint, credentials=None, metadata=None, connect_ms=2000):
+        options = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", connect_ms)]
         if credentials:
-            self.channel = grpc.secure_channel(endpoint, credentials.grpc(), options=_OPTIONS)
+            self.channel = grpc.secure_channel(endpoint, credentials.grpc(), options=options)
         else:
-            self.channel = grpc.insecure_channel(endpoint, options=_OPTIONS)
+            self.channel = grpc.insecure_channel(endpoint, options=options)
         self.metadata = metadata  # Of every call that brings none of its own.
         for module in (rpc, lock, election, health):
             for name, descriptor in module.DESCRIPTOR.services_by_name.items():

@@ -73,7 +73,7 @@ def serial(endpoint, credentials):
 
 def put(endpoint, credentials, key="probe", timeout=60):
     """A Put over gRPC on a connection of its own. The code's name when it fails, else "OK"."""
-    with api.Api(endpoint, credentials) as service:
+    with api.Api(endpoint, credentials, connect_ms=timeout * 1000) as service:
         try:
             service.KV.Put(rpc.PutRequest(key=key.encode(), value=b"x"), timeout=timeout)
         except grpc.RpcError as error:
