@@ -3,7 +3,6 @@
 #include <absl/strings/escaping.h>
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -234,11 +233,11 @@ class Converter {
     std::vector<YAML::Node> maps;
     if (node.IsSequence()) {
       for (const YAML::Node& item : node) maps.push_back(item);
-      std::reverse(maps.begin(), maps.end());
     } else {
       maps.push_back(node);
     }
-    for (const YAML::Node& map : maps) {
+    for (auto it = maps.rbegin(); it != maps.rend(); ++it) {
+      const YAML::Node& map = *it;
       if (!map.IsMap()) return BadYaml("map merge requires map or sequence of maps as the value");
       if (++values_ > kValuesMax) return TooLarge(source_);
       QUORATE_RETURN_IF_ERROR(Enter(map));
