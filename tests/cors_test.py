@@ -141,7 +141,7 @@ class HostsTest(CorsCase):
                     self.assertEqual([answer[:2] for answer in answers], [(200, answers[-1][1])] * len(servers))
                     self.assert_allowed(answers[-1][1], {cors} if cors else EVERYBODY, origin)
                 else:
-                    self.assertEqual([answer[0] for answer in answers], [421] * len(servers))
+                    self.assertEqual([answer[:2] for answer in answers], [(421, [])] * len(servers))
                     for answer in answers:
                         self.assertIn("--host-whitelist", answer[2])
                         self.assertNotIn("etcdserver", answer[2])
