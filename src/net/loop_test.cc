@@ -38,8 +38,13 @@ TEST(Loop, TasksFromManyThreadsAllRunInEachThreadsOrder) {
 
 TEST(Loop, StopFromAnotherThreadEndsAWaitingLoop) {
   Loop loop;
-  std::thread stopper([&] { loop.Stop(); });
+  std::atomic<bool> asked = false;
+  std::thread stopper([&] {
+    asked = true;
+    loop.Stop();
+  });
   loop.Run();
+  EXPECT_TRUE(asked);  // It ends for nothing else.
   stopper.join();
 }
 
