@@ -2,6 +2,7 @@
 """The client of the second generation: the same command lines with Debian's etcdctl and with ours, at the same servers, must end
 with the same status and print the same, the curl lines of --debug included. In clear text and with mutual TLS."""
 
+import concurrent.futures
 import os
 import re
 import socket
@@ -132,6 +133,16 @@ class NoServerTest(Comparison):
                          "--total-timeout 300ms --no-sync member list", "--timeout 300ms cluster-health",
                          "--timeout 300ms --debug member list"):
                 self.same(*here, *line.split())
+
+    def test_the_end_of_the_time_for_all_is_told_from_that_for_a_request(self):
+        """Also where the library's timer is a little early."""
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(128)
+            line = ("--endpoints", "http://127.0.0.1:%d" % silent.getsockname()[1], "--total-timeout", "300ms", "member", "list")
+            with concurrent.futures.ThreadPoolExecutor(10) as pool:
+                for ours in pool.map(lambda _: run(places.quoratectl(), line), range(40)):
+                    self.assertEqual(ours.lines, (2, "", "Error:  context deadline exceeded\n"))
 
     def test_commands_of_the_v2_store(self):
         for line in ("ls", "get /a", "set /a b", "mk /a b", "rm /a", "watch /a", "backup", "user list", "auth enable"):

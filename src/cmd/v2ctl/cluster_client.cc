@@ -117,17 +117,21 @@ std::variant<HttpReply, HttpFailure> ClusterClient::Ask(const std::string& endpo
     HttpLimits limits;
     limits.connect = options_.connect;
     if (options_.request.count() > 0) limits.answer = RoundUp(options_.request);
+    bool until_deadline = false;
     if (deadline) {
       const nanoseconds left = *deadline - std::chrono::steady_clock::now();
       if (left.count() <= 0) return HttpFailure{Kind::kTimeout, ""};
-      if (limits.answer.count() == 0 || left < limits.answer) limits.answer = RoundUp(left);
+      until_deadline = limits.answer.count() == 0 || left < limits.answer;
+      if (until_deadline) limits.answer = RoundUp(left);
     }
     auto outcome = http_.Do(request, limits);
     if (auto* const failure = std::get_if<HttpFailure>(&outcome)) {
-      if (deadline && std::chrono::steady_clock::now() >= *deadline) {
+      const bool timed_out = failure->kind == Kind::kTimeout || failure->text.ends_with("timeout");
+      // The library may end a request a little before its time, so the clock alone does not tell which limit
+      // it was.
+      if ((until_deadline && timed_out) || (deadline && std::chrono::steady_clock::now() >= *deadline)) {
         failure->kind = Kind::kTimeout;
-      } else if (failure->kind == Kind::kTimeout ||
-                 (failure->text.ends_with("timeout") && limits.answer < limits.connect)) {
+      } else if (failure->kind == Kind::kTimeout || (timed_out && limits.answer < limits.connect)) {
         *failure = {Kind::kOther, "client: endpoint " + endpoint + " exceeded header timeout"};
       }
       return outcome;
