@@ -1,5 +1,7 @@
 #include "net/h2_stream.h"
 
+#include <cstring>
+
 #include "base/check.h"
 #include "base/wipe.h"
 
@@ -29,9 +31,10 @@ void H2Stream::DropHeaders() {
 }
 
 std::optional<std::string_view> H2Stream::FindHeader(std::string_view name) const {
-  const std::string_view bytes = header_bytes;
+  const char* const bytes = header_bytes.data();
   for (const HeaderRef& h : headers) {
-    if (bytes.substr(h.name, h.name_size) == name) return bytes.substr(h.value, h.value_size);
+    if (h.name_size != name.size() || std::memcmp(bytes + h.name, name.data(), name.size()) != 0) continue;
+    return std::string_view(bytes + h.value, h.value_size);
   }
   return std::nullopt;
 }
