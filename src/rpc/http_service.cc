@@ -7,6 +7,7 @@
 #include "base/logging.h"
 #include "rpc/clean_path.h"
 #include "rpc/debug_vars.h"
+#include "rpc/metrics_answer.h"
 #include "server/storage_version.h"
 #include "server/version_monitor.h"
 
@@ -146,8 +147,7 @@ void HttpService::Serve(const net::HttpRequest& request, net::HttpReply reply) {
     return reply.Send(200, headers, DebugVarsJson(member_));
   }
   if (path == "/metrics") {
-    Add(headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    return reply.Send(200, headers, metrics_());
+    return SendMetrics(member_.env().executor, metrics_(), request, std::move(reply), std::move(headers));
   }
   ServeChecks(request, std::move(reply), path.starts_with("/livez") ? "livez" : "readyz");
 }
