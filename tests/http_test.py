@@ -343,7 +343,7 @@ class HttpTest(unittest.TestCase):
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def test_heads_that_are_odd(self):
-        """Hosts, expectations, targets and bare line feeds: the status is etcd's, and who was refused is shown the door."""
+        """Hosts, expectations, lengths, targets and bare line feeds: the status is etcd's, and who was refused is shown the door."""
         close = b"Connection: close\r\n"
         for request in (b"GET /health HTTP/1.1\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
                         b"GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", b"GET /health HTTP/1.0\r\nHost: a/b\r\n\r\n",
@@ -352,6 +352,13 @@ class HttpTest(unittest.TestCase):
                         b"GET http://b/health HTTP/1.1\r\n\r\n",
                         b"GET /health HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n",
                         b"GET /health HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + close + b"\r\n",
+                        b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
+                        *(b"GET /health HTTP/1.1\r\nHost: a\r\n" + close + length + b"\r\n\r\n{}" for length in (
+                            b"Content-Length: 2\r\nContent-Length: 2", b"Content-Length: 2\r\ncontent-length:\t2 ",
+                            b"Content-Length: 02", b"Content-Length: 2, 2", b"Content-Length: 2,2", b"Content-Length: 2,",
+                            b"Content-Length: 2\r\nContent-Length: 02", b"Content-Length: 2\r\nContent-Length: 3",
+                            b"Content-Length: 2\r\nContent-Length: 2\r\nContent-Length: 2, 2", b"Content-Length: +2",
+                            b"Content-Length: 9223372036854775808")),
                         b"GET /health HTTP/1.0\n\n", b"GET /health HTTP/1.1\nHost: a\nConnection: close\n\n",
                         b"GET /health HTTP/1.1\nHost: a b\n\n"):
             with self.subTest(request=request):

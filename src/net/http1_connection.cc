@@ -294,7 +294,8 @@ HttpRequest Http1Connection::BuildRequest() {
 
 HttpReply Http1Connection::BeginExchange(const HttpRequest& request) {
   const auto& message = parser_->beast.get();
-  keep_alive_ = message.keep_alive() && EndIsSure(message) && !draining_;
+  // The message knows the first of several Connection fields only; the parser counts Proxy-Connection, too.
+  keep_alive_ = message.keep_alive() && parser_->beast.keep_alive() && EndIsSure(message) && !draining_;
   http10_ = request.version < 11;
   head_request_ = request.method == "HEAD";
   wants_writable_ = false;

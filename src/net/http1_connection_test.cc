@@ -70,6 +70,10 @@ TEST_F(Http1Test, ConnectionCloseHttp10AndHead) {
   EXPECT_NE(std::string::npos,
             Ask("GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("Connection: close\r\n"));
   EXPECT_TRUE(Ask("GET /x HTTP/1.0\r\n\r\n").ends_with("[GET ]"));
+  EXPECT_NE(std::string::npos,
+            Ask("GET /x HTTP/1.1\r\nHost: h\r\nConnection: x, keep-alive\r\nConnection: close\r\n\r\n")
+                .find("Connection: close\r\n"));
+  EXPECT_TRUE(Ask("GET /x HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n").ends_with("[GET ]"));
   const std::string head = Ask("HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   EXPECT_NE(std::string::npos, head.find("Content-Length: 7\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n\r\n"));

@@ -4,6 +4,9 @@
 #include <boost/beast/http/rfc7230.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 
@@ -36,6 +39,17 @@ bool IsTarget(std::string_view target) {
          });
 }
 
+// One number, spelled the same however often it is said. (Beast takes lists of it, and 2 beside 02.)
+bool LengthIsOne(const Http1Head& head) {
+  const auto [begin, end] = head.equal_range(http::field::content_length);
+  if (begin == end) return true;
+  const std::string_view length = StdView(begin->value());
+  int64_t number = 0;
+  const auto [rest, error] = std::from_chars(length.data(), length.data() + length.size(), number);
+  return error == std::errc() && rest == length.data() + length.size() && number >= 0 &&
+         std::all_of(begin, end, [&](const auto& field) { return StdView(field.value()) == length; });
+}
+
 }  // namespace
 
 std::optional<Http1Refusal> CheckHead(const Http1Head& head) {
@@ -44,7 +58,7 @@ std::optional<Http1Refusal> CheckHead(const Http1Head& head) {
   constexpr int kNotImplemented = 501;
   if (!IsTarget(StdView(head.target()))) return Http1Refusal{kBadRequest};
   const size_t hosts = head.count(http::field::host);
-  if (hosts > 1) return Http1Refusal{kBadRequest};
+  if (hosts > 1 || !LengthIsOne(head)) return Http1Refusal{kBadRequest};
   // Where another coding's body ends can't be known: what follows might be taken for a request (RFC
   // 9112, 6.3).
   const auto coding = head.find(http::field::transfer_encoding);

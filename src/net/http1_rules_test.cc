@@ -147,6 +147,12 @@ TEST_F(Http1RulesTest, WhereABodyEndsIsNeverInDoubt) {
            "Content-Length: 0\r\nContent-Length: 40\r\n\r\n",
            "Content-Length: 40\r\ncontent-length: 0\r\n\r\n",
            "Content-Length: 0, 40\r\n\r\n",
+           "Content-Length: 0, 0\r\n\r\n",
+           "Content-Length: 0,0\r\n\r\n",
+           "Content-Length: 0,\r\n\r\n",
+           "Content-Length: 0\r\nContent-Length: 00\r\n\r\n",
+           "Content-Length: 0\r\nContent-Length: 0\r\nContent-Length: 0, 0\r\n\r\n",
+           "Content-Length: -0\r\n\r\n",
            "Content-Length: +0\r\n\r\n",
            "Content-Length: 0x0\r\n\r\n",
            "Content-Length:\r\n\r\n",
@@ -172,6 +178,13 @@ TEST_F(Http1RulesTest, WhereABodyEndsIsNeverInDoubt) {
         << coding;
     EXPECT_TRUE(requests_.empty()) << coding;
   }
+  // The same number again leaves no doubt, as for Go.
+  EXPECT_EQ(
+      kOk,
+      StatusOf("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\ncontent-length:\t2 "
+               "\r\n\r\nab"));
+  ASSERT_EQ(1u, requests_.size());
+  EXPECT_EQ("ab", requests_[0].body);
   // Chunks of a version that has none: for others the body may be empty.
   EXPECT_EQ(kOk, StatusOf("POST /x HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: "
                           "chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n" +
@@ -195,6 +208,7 @@ TEST_F(Http1RulesTest, MalformedInputGetsOneErrorAndTheDoor) {
       {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc", "400"},
       {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
       {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413"},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9223372036854775808\r\n\r\n", "400"},
       {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(2'000'000, 'x') + "\r\n\r\n", "431"},
       {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n", "431"},
       {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(65'534, 'x') + "\r\n\r\n", "431"},
