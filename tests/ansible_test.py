@@ -67,7 +67,7 @@ class AnsibleTest(unittest.TestCase):
                                     "PATH": f"{self.home}/bin:{os.environ['PATH']}"}
         done = subprocess.run(["ansible-playbook", "-i", self.home / "hosts", "-e", f"quorate_packages={self.home}",
                                "-e", "quorate_health_retries=1", *arguments, "swap.yml"], cwd=role, capture_output=True, text=True,
-                              check=False, timeout=120, env=environment)
+                              check=False, timeout=400, env=environment)
         calls = self.home / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         steps = [line for line in lines if re.search(r"^apt-get|systemctl (start|stop)|snapshot save", line)]
@@ -78,7 +78,7 @@ class AnsibleTest(unittest.TestCase):
 
     def test_syntax(self):
         done = subprocess.run(["ansible-playbook", "--syntax-check", "-i", self.home / "hosts", "swap.yml"], cwd=ROLE,
-                              capture_output=True, text=True, check=False, timeout=120, env=os.environ | {"HOME": str(self.home)})
+                              capture_output=True, text=True, check=False, timeout=400, env=os.environ | {"HOME": str(self.home)})
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_swap(self):
@@ -108,7 +108,7 @@ class AnsibleTest(unittest.TestCase):
         done, steps = self.play(installed=["quorate-server"])
         self.assertEqual((done.returncode, steps), (0, []), done.stdout)
         done = subprocess.run(["ansible-playbook", "-i", self.home / "hosts", "-e", "quorate_direction=sideways", "swap.yml"],
-                              cwd=ROLE, capture_output=True, text=True, check=False, timeout=120,
+                              cwd=ROLE, capture_output=True, text=True, check=False, timeout=400,
                               env=os.environ | {"HOME": str(self.home), "ANSIBLE_NOCOLOR": "1"})
         self.assertIn("quorate_direction is 'sideways'; it must be 'forth' or 'back'", done.stdout)
 

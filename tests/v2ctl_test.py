@@ -129,8 +129,8 @@ class NoServerTest(Comparison):
             silent.bind(("127.0.0.1", 0))
             silent.listen(128)  # Nobody takes them, so all that come have to wait here.
             here = ("--endpoints", "http://127.0.0.1:%d" % silent.getsockname()[1])
-            for line in ("--timeout 300ms member list", "--timeout 300ms --no-sync member list", "--total-timeout 300ms member list",
-                         "--total-timeout 300ms --no-sync member list", "--timeout 300ms cluster-health",
+            for line in ("--timeout 300ms member list", "--timeout 300ms --no-sync member list", "--total-timeout 1900ms member list",
+                         "--total-timeout 1900ms --no-sync member list", "--timeout 300ms cluster-health",
                          "--timeout 300ms --debug member list"):
                 self.same(*here, *line.split())
 
@@ -239,27 +239,27 @@ class ServerTest(Comparison):
                 with getattr(member, kind)(flags=[*ETCD_FLAGS, *server.flags()]) as one:
                     one.credentials = ca.credentials()
                     one.start()
-                    here = ("--endpoints", one.url)
+                    here = ("--timeout", "30s", "--endpoints", one.url)
                     for trusted in ((), ("--ca-file", other.cert), ("--ca-file", "/etc/passwd")):
                         self.same(*here, *trusted, "cluster-health")
                         self.same(*here, *trusted, "member", "list")
                     # By a name that is not in the certificate.
                     wrong = f"https://ip6-localhost:{one.client_port}"
-                    theirs, ours = self.both("--endpoints", wrong, "--ca-file", ca.cert, "cluster-health")
+                    theirs, ours = self.both("--timeout", "30s", "--endpoints", wrong, "--ca-file", ca.cert, "cluster-health")
                     self.assertEqual(theirs.code, ours.code)
                     # Clear text to a port of TLS.
-                    theirs, ours = self.both("--endpoints", one.url.replace("https", "http"), "cluster-health")
+                    theirs, ours = self.both("--timeout", "30s", "--endpoints", one.url.replace("https", "http"), "cluster-health")
                     self.assertEqual((theirs.code, theirs.out), (ours.code, ours.out))
 
     def test_found_by_its_flags_alone(self):
         """The runbook's line, where ETCDCTL_API says nothing."""
         with member.quorate() as one:
             one.start()
-            line = ("--endpoints", one.url, "--debug", "cluster-health")
+            line = ("--timeout", "30s", "--endpoints", one.url, "--debug", "cluster-health")
             theirs, ours = run(places.etcdctl(), line), run(places.quoratectl(), line, api_version=None)
             self.assertEqual(theirs.lines, ours.lines)
             self.assertIn("cURL Command: curl -X GET", ours.err)
-            line = ("--endpoints", one.url, "--no-sync", "member", "list")
+            line = ("--timeout", "30s", "--endpoints", one.url, "--no-sync", "member", "list")
             self.assertEqual(run(places.etcdctl(), line).lines, run(places.quoratectl(), line, api_version=None).lines)
 
     @unittest.skipIf(os.environ.get("QUORATE_BIN") == "etcd", "etcd 3.4 asks its v2 users here, not those of v3")

@@ -50,6 +50,7 @@ struct SplitUrl {
   std::string scheme;     // Lower case; empty when there is none.
   std::string_view rest;  // Behind the scheme's colon.
   std::string_view host;  // Behind "//" and user info.
+  std::string decoded_host;
   std::string_view path;
 };
 
@@ -74,49 +75,87 @@ Status SplitScheme(std::string_view url, SplitUrl* out) {
   return absl::OkStatus();
 }
 
-// A host may have no escapes but those of bytes that are not ASCII, and "%25" before an IPv6 zone.
-Status CheckEscapes(std::string_view url, std::string_view host) {
-  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
-  for (size_t i = host.find('%'); i != std::string_view::npos; i = host.find('%', i + 1)) {
-    const std::string_view escape = host.substr(i, 3);
-    const bool whole = escape.size() == 3 && is_hex(escape[1]) && is_hex(escape[2]);
-    if (!whole || (escape[1] < '8' && escape != "%25"))
-      return ParseError(url, "invalid URL escape " + Quoted(escape));
-  }
-  return absl::OkStatus();
+enum class Part { kHost, kZone, kOther };
+
+bool AllowedInHost(char c) {
+  constexpr std::string_view kMarks = "-_.~!$&'()*+,;=:[]<>\"";
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || kMarks.find(c) != std::string_view::npos;
 }
 
-Status CheckHost(std::string_view url, std::string_view host) {
-  for (const char c : host) {
-    if (c == ' ' || c == '<' || c == '>' || c == '"' || c == '\\' || c == '^' || c == '`' || c == '{' ||
-        c == '}' || c == '|') {
-      return ParseError(url, "invalid character " + Quoted(std::string(1, c)) + " in host name");
+// Go's url.unescape. A host may have no escapes but those of bytes that are not ASCII, and "%25"; the zone of
+// an IPv6 address those of what may stand in a host, and of spaces.
+StatusOr<std::string> Unescaped(std::string_view url, std::string_view text, Part part) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  const auto is_hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c != '%') {
+      if (part != Part::kOther && static_cast<unsigned char>(c) < 0x80 && !AllowedInHost(c))
+        return ParseError(url, "invalid character " + Quoted(std::string(1, c)) + " in host name");
+      out.push_back(c);
+      continue;
     }
+    const std::string_view escape = text.substr(i, 3);
+    const bool whole = escape.size() == 3 && is_hex(escape[1]) && is_hex(escape[2]);
+    const int byte = whole ? digit(escape[1]) * 16 + digit(escape[2]) : 0;
+    bool allowed = whole;
+    if (escape != "%25" && part == Part::kHost) allowed = whole && byte >= 0x80;
+    if (escape != "%25" && part == Part::kZone)
+      allowed = whole && (byte == ' ' || AllowedInHost(static_cast<char>(byte)));
+    if (!allowed) return ParseError(url, "invalid URL escape " + Quoted(escape));
+    out.push_back(static_cast<char>(byte));
+    i += 2;
   }
-  if (!host.starts_with('[')) QUORATE_RETURN_IF_ERROR(CheckEscapes(url, host));
+  return out;
+}
+
+// Go's url.parseHost.
+StatusOr<std::string> DecodedHost(std::string_view url, std::string_view host) {
+  const bool bracketed = host.starts_with('[');
   const size_t bracket = host.rfind(']');
-  if (host.starts_with('[') && bracket == std::string_view::npos)
-    return ParseError(url, "missing ']' in host");
+  if (bracketed && bracket == std::string_view::npos) return ParseError(url, "missing ']' in host");
   const size_t colon = host.rfind(':');
-  const std::string_view port = host.starts_with('[')             ? host.substr(bracket + 1)
+  const std::string_view port = bracketed                         ? host.substr(bracket + 1)
                                 : colon == std::string_view::npos ? std::string_view()
                                                                   : host.substr(colon);
   const bool digits = std::all_of(port.begin() + (port.empty() ? 0 : 1), port.end(),
                                   [](char c) { return c >= '0' && c <= '9'; });
-  if (!port.empty() && (port[0] != ':' || !digits)) {
+  if (!port.empty() && (port[0] != ':' || !digits))
     return ParseError(url, "invalid port " + Quoted(port) + " after host");
-  }
-  return absl::OkStatus();
+  const size_t zone = bracketed ? host.substr(0, bracket).find("%25") : std::string_view::npos;
+  if (zone == std::string_view::npos) return Unescaped(url, host, Part::kHost);
+  QUORATE_ASSIGN_OR_RETURN(std::string out, Unescaped(url, host.substr(0, zone), Part::kHost));
+  QUORATE_ASSIGN_OR_RETURN(const std::string name,
+                           Unescaped(url, host.substr(zone, bracket - zone), Part::kZone));
+  QUORATE_ASSIGN_OR_RETURN(const std::string end, Unescaped(url, host.substr(bracket), Part::kHost));
+  return out.append(name).append(end);
 }
 
+Status CheckUser(std::string_view url, std::string_view user) {
+  constexpr std::string_view kMarks = "-._:~!$&'()*+,;=%@";
+  for (const char c : user) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && kMarks.find(c) == std::string_view::npos)
+      return ParseError(url, "net/url: invalid userinfo");
+  }
+  return Unescaped(url, user, Part::kOther).status();
+}
+
+// Go's url.Parse. What it refuses may not pass here: members that run etcd read the URLs of the others
+// again, and end on one that they can't read.
 StatusOr<SplitUrl> Split(std::string_view url) {
+  const size_t hash = std::min(url.find('#'), url.size());
+  const std::string_view fragment = url.substr(hash);
+  const std::string_view whole = url;
+  url = url.substr(0, hash);
   for (const char c : url) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
       return ParseError(url, "net/url: invalid control character in URL");
   }
   SplitUrl split;
   QUORATE_RETURN_IF_ERROR(SplitScheme(url, &split));
-  std::string_view rest = split.rest.substr(0, split.rest.find_first_of("?#"));
+  std::string_view rest = split.rest.substr(0, split.rest.find('?'));
+  split.rest = whole.substr(url.size() - split.rest.size());
   if (!rest.starts_with('/')) {
     const std::string_view segment = rest.substr(0, rest.find('/'));
     if (split.scheme.empty() && segment.find(':') != std::string_view::npos) {
@@ -128,11 +167,17 @@ StatusOr<SplitUrl> Split(std::string_view url) {
     rest.remove_prefix(2);
     const size_t slash = std::min(rest.find('/'), rest.size());
     split.host = rest.substr(0, slash);
-    if (const size_t at = split.host.rfind('@'); at != std::string_view::npos)
+    std::string_view user;
+    if (const size_t at = split.host.rfind('@'); at != std::string_view::npos) {
+      user = split.host.substr(0, at);
       split.host.remove_prefix(at + 1);
+    }
     rest.remove_prefix(slash);
-    QUORATE_RETURN_IF_ERROR(CheckHost(url, split.host));
+    QUORATE_ASSIGN_OR_RETURN(split.decoded_host, DecodedHost(url, split.host));
+    QUORATE_RETURN_IF_ERROR(CheckUser(url, user));
   }
+  QUORATE_RETURN_IF_ERROR(Unescaped(url, rest, Part::kOther).status());
+  QUORATE_RETURN_IF_ERROR(Unescaped(whole, fragment, Part::kOther).status());
   split.path = rest;
   return split;
 }
@@ -141,9 +186,13 @@ StatusOr<SplitUrl> Split(std::string_view url) {
 bool HasPort(std::string_view host) {
   const size_t colon = host.rfind(':');
   if (colon == std::string_view::npos) return false;
-  const std::string_view name = host.substr(0, colon);
-  if (name.starts_with('[')) return name.ends_with(']');
-  return name.find_first_of(":[]") == std::string_view::npos;
+  std::string_view name = host.substr(0, colon);
+  if (name.starts_with('[')) {
+    if (name.find(']') != name.size() - 1) return false;
+    name = name.substr(1, name.size() - 2);
+    return name.find('[') == std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+  }
+  return name.find(':') == std::string_view::npos && host.find_first_of("[]") == std::string_view::npos;
 }
 
 bool IsAddress(std::string_view host) {
@@ -200,7 +249,7 @@ StatusOr<std::string> ParseUrl(std::string_view text) {
   if (scheme != "http" && scheme != "https" && scheme != "unix" && scheme != "unixs") {
     return InvalidArgument("URL scheme must be http, https, unix, or unixs: " + std::string(text));
   }
-  if (!HasPort(split.host)) {
+  if (!HasPort(split.decoded_host)) {
     return InvalidArgument("URL address does not have the form \"host:port\": " + std::string(text));
   }
   if (!split.path.empty()) return InvalidArgument("URL must not contain a path: " + std::string(text));

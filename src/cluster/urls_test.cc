@@ -15,7 +15,8 @@ std::string Text(const Status& status) { return std::string(Message(status)); }
 TEST(UrlsTest, GoodOnes) {
   for (const char* good :
        {"http://127.0.0.1:2379", "https://[::1]:2379", "unix://localhost:1234", "unixs://a:0",
-        "http://a:", "http://%C3%A9:1", "http://a%25b:1", "http://[fe80::1%25eth0]:1"}) {
+        "http://a:", "http://%C3%A9:1", "http://a%25b:1", "http://[fe80::1%25eth0]:1",
+        "http://[fe80::1%25a%20b]:1", "http://u:p%20w@a:1", "http://a:1#b%20c"}) {
     EXPECT_EQ(*ParseUrl(good), good);
   }
   EXPECT_EQ(*ParseUrl(" HTTP://Host:1 "), "http://Host:1");
@@ -44,6 +45,12 @@ TEST(UrlsTest, BadOnesWithEtcdsTexts) {
       {"http://a%zz:1", "parse \"http://a%zz:1\": invalid URL escape \"%zz\""},
       {"http://%4", "parse \"http://%4\": invalid URL escape \"%4\""},
       {"http://[::1:1", "parse \"http://[::1:1\": missing ']' in host"},
+      {"http://[fe80::1%eth0]:1", "parse \"http://[fe80::1%eth0]:1\": invalid URL escape \"%et\""},
+      {"http://[fe80::1%25a%2fb]:1", "parse \"http://[fe80::1%25a%2fb]:1\": invalid URL escape \"%2f\""},
+      {"http://[[::1]]:1", "URL address does not have the form \"host:port\": http://[[::1]]:1"},
+      {"http://u%zz@a:1", "parse \"http://u%zz@a:1\": invalid URL escape \"%zz\""},
+      {"http://u[@a:1", "parse \"http://u[@a:1\": net/url: invalid userinfo"},
+      {"http://a:1#%zz", "parse \"http://a:1#%zz\": invalid URL escape \"%zz\""},
       {"http://a\x01:1", "parse \"http://a\x01:1\": net/url: invalid control character in URL"},
   };
   for (const Case& c : cases) EXPECT_EQ(Text(ParseUrl(c.url).status()), c.error) << c.url;

@@ -37,6 +37,7 @@ class HeldExecutor : public Executor {
 };
 
 // Answers each request with one response a message, and ends by the words "end" and "fail" as keys.
+// "keep" is kept.
 class FakeWatch : public net::StreamHandler {
  public:
   FakeWatch(net::StreamCall call, std::vector<std::string>* log, int* asked)
@@ -49,6 +50,7 @@ class FakeWatch : public net::StreamHandler {
     if (key == "fail") return call_.Finish(net::Code::kNotFound, "no <such> thing");
     etcdserverpb::WatchResponse response;
     response.set_watch_id(request.create_request().watch_id());
+    if (key == "keep") call_.HoldRequest(1000);
     if (key == "flood") {
       response.set_cancel_reason(std::string(1000, 'f'));
       for (int i = 0; i < 1000; ++i) call_.Send(response.SerializeAsString());
@@ -93,9 +95,11 @@ class JsonGatewayTest : public testing::Test {
       }
       call.Respond(response.SerializeAsString());
     });
-    server_->RegisterStreaming("/etcdserverpb.Watch/Watch", [this](net::StreamCall call) {
-      return std::make_unique<FakeWatch>(call, &log_, &asked_);
-    });
+    server_->RegisterStreaming("/etcdserverpb.Watch/Watch",
+                               [this](net::StreamCall call) -> std::unique_ptr<net::StreamHandler> {
+                                 if (other_watch_) return other_watch_(call);
+                                 return std::make_unique<FakeWatch>(call, &log_, &asked_);
+                               });
     gateway_ = std::make_unique<JsonGateway>(server_.get(), &executor_, [this] { return era_; });
     server_->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
       if (!JsonGateway::Owns(request.path)) return reply.Send(200, {}, "not ours");
@@ -150,6 +154,8 @@ class JsonGatewayTest : public testing::Test {
   Era era_ = Era::k34;
   std::vector<std::string> log_;
   int asked_ = 0;  // Requests that a stream has answered.
+  // Instead of FakeWatch.
+  std::function<std::unique_ptr<net::StreamHandler>(net::StreamCall)> other_watch_;
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<JsonGateway> gateway_;
   uint16_t port_ = 0;

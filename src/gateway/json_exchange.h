@@ -35,13 +35,15 @@ class JsonExchange : public net::LocalCall::Receiver, public std::enable_shared_
   bool MayTake(size_t bytes) override { return reply_.MayTake(JsonBytes(bytes)); }
   void OnQueued(size_t bytes) override { reply_.HoldOutput(JsonBytes(bytes)); }
   bool OnHeld(size_t bytes) override;
+  void OnWaitOver() override { OnRoom(); }
 
  protected:
   // Opens the call that the headers ask for. Without one the request was refused.
   void Open(net::Server* server, const net::HttpRequest& request, net::HttpReply reply);
-  // What is kept of the request, beside the call itself, by now. False: its client makes us keep too much.
+  // What is kept of the request, beside the call itself, by now. False: its client makes us keep too much;
+  // never for what is no more than before.
   bool Hold(size_t bytes);
-  // The reply was full, and is not any more.
+  // The reply was full, or the service had to wait, and is not any more.
   virtual void OnRoom() {}
   void DropCall();
   // The answer is this error, if none has begun; else it ends with it.

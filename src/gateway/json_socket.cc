@@ -51,7 +51,7 @@ void JsonSocket::Open(const Route& route, Era era, net::Server* server, JsonTurn
 
 void JsonSocket::OnMessage(std::string_view text) {
   const std::shared_ptr<JsonSocket> self = self_;
-  if (!kept_.empty()) return Keep(text);
+  if (!kept_.empty() || (call_ != nullptr && call_->waits())) return Keep(text);
   JsonValues values(text);
   Slice slice;
   if (SendSome(values, slice)) Keep(values.rest());
@@ -104,7 +104,7 @@ bool JsonSocket::Work(Slice& slice) {
   const std::shared_ptr<JsonSocket> self = self_;
   wants_turn_ = false;
   if (call_ == nullptr || kept_.empty()) return false;
-  if (socket_->full()) {
+  if (socket_->full() || call_->waits()) {
     waits_ = true;
     return false;
   }

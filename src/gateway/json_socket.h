@@ -37,6 +37,7 @@ class JsonSocket : public net::WebSocket::Receiver, public net::LocalCall::Recei
   bool MayTake(size_t bytes) override { return socket_->MayTake(JsonBytes(bytes)); }
   void OnQueued(size_t bytes) override { socket_->HoldOutput(JsonBytes(bytes)); }
   bool OnHeld(size_t bytes) override;
+  void OnWaitOver() override { OnWritable(); }
   // From the turns.
   bool Work(Slice& slice) override;
 

@@ -97,7 +97,7 @@ void JsonStream::OnRoom() {
 bool JsonStream::Work(Slice& slice) {
   wants_turn_ = false;
   if (over()) return false;
-  if (reply_.full()) {
+  if (reply_.full() || call_->waits()) {
     waits_ = true;
     return false;
   }
@@ -110,7 +110,7 @@ bool JsonStream::Work(Slice& slice) {
 // what the client says, and it gets what it has asked for before.
 void JsonStream::SendSome(Slice& slice) {
   JsonValues values(text_.view().substr(0, whole_));
-  while (!values.AtEnd() && !slice.over()) {
+  while (!values.AtEnd() && !slice.over() && !call_->waits()) {
     const size_t before = values.rest().size();
     const auto value = values.Next();
     Secret bytes;
@@ -130,9 +130,9 @@ void JsonStream::SendSome(Slice& slice) {
 
 void JsonStream::HalfClose() {
   said_all_ = true;
+  call_->HalfClose();
   text_.Recycle(0);
   SetWhole(0);
-  call_->HalfClose();
 }
 
 }  // namespace quorate::gateway

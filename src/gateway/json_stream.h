@@ -57,7 +57,7 @@ class JsonStream : public JsonExchange, public JsonTurns::Body, public net::Http
   bool any_sent_ = false;  // To the call.
   bool said_all_ = false;
   bool wants_turn_ = false;  // Waits for one.
-  bool waits_ = false;       // For the client to take answers.
+  bool waits_ = false;       // For the client to take answers, or for the service.
   bool paused_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -167,6 +168,32 @@ TEST_F(JsonGatewayTest, BodiesThatWaitCountForTheirConnection) {
   EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
+// Others of its connection may come in between a mistake and its turn, and hold more than they should.
+TEST_F(JsonGatewayTest, AMistakeIsToldWhileTooMuchOfOthersIsHeld) {
+  net::ServerOptions options;
+  options.request_bytes_max = 100'000;
+  Start(options);
+  net::H2Client client(&loop_, port_);
+  const int32_t id = client.Request(PostTo("/v3/watch"), R"({"create_request":{"watch_id":1}})", false);
+  std::vector<int32_t> keepers;
+  for (int i = 0; i < 30; ++i) keepers.push_back(client.Grpc("/etcdserverpb.Watch/Watch", "", {}, false));
+  client.Request(PostTo("/v3/kv/range"), std::string(80'000, ' '), false);
+  ASSERT_TRUE(client.Until(
+      [&] { return !client.answer(id).data.empty() && server_->stats().request_bytes_held > 80'000; }));
+  ASSERT_LT(server_->stats().request_bytes_held, 100'000u);
+  client.MoreBody(id, "{x", false);
+  etcdserverpb::WatchRequest keep;
+  keep.mutable_create_request()->set_key("keep");
+  const std::string message = keep.SerializeAsString();
+  for (const int32_t keeper : keepers) {
+    client.MoreBody(keeper, std::string("\0\0\0\0", 4) + static_cast<char>(message.size()) + message, false);
+  }
+  ASSERT_TRUE(client.Until([&] { return asked_ == 31 && !log_.empty(); }));
+  EXPECT_GT(server_->stats().request_bytes_held, 100'000u);
+  EXPECT_EQ((std::vector<std::string>{"half-close"}), log_);
+  EXPECT_FALSE(client.answer(id).closed);
+}
+
 // An open call has its price, whatever its client says or not.
 TEST_F(JsonGatewayTest, OpenCallsCount) {
   net::ServerOptions options;
@@ -237,6 +264,58 @@ TEST_F(JsonGatewayTest, ABodyWaitsForItsAnswersToBeRead) {
     raw.Close();
     EXPECT_TRUE(net::TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
     EXPECT_EQ(0u, server_->stats().request_bytes_held);
+  }
+}
+
+// Answers as long as its client has room.
+class PatientWatch : public net::StreamHandler {
+ public:
+  PatientWatch(net::StreamCall call, int* answered, int* waiting_most)
+      : call_(call), answered_(*answered), waiting_most_(*waiting_most) {}
+  void OnMessage(std::string_view) override {
+    ++waiting_;
+    OnWritable();
+    waiting_most_ = std::max(waiting_most_, waiting_);
+  }
+  void OnWritable() override {
+    etcdserverpb::WatchResponse response;
+    response.set_cancel_reason(std::string(300, 'w'));
+    for (; waiting_ > 0 && !call_.full(); --waiting_, ++answered_) call_.Send(response.SerializeAsString());
+  }
+  void OnHalfClose() override {}
+  void OnClosed(net::Code) override {}
+
+ private:
+  net::StreamCall call_;
+  int waiting_ = 0;
+  int& answered_;
+  int& waiting_most_;
+};
+
+// A service that waits for its client to take answers is sent no more, also while it has taken a few.
+TEST_F(JsonGatewayTest, AServiceThatWaitsIsSentNothing) {
+  constexpr int kRequests = 100'000;
+  int answered = 0;
+  int waiting_most = 0;
+  other_watch_ = [&](net::StreamCall call) {
+    return std::make_unique<PatientWatch>(call, &answered, &waiting_most);
+  };
+  const std::string body = Repeated(R"({"create_request":{}})", kRequests);
+  for (const std::string& request : {Request("/v3/watch", body), Upgrade() + Text(body)}) {
+    answered = waiting_most = 0;
+    net::RawClient raw(&loop_, port_, 4096);
+    std::string_view rest = request;
+    int rounds_without = 0;
+    ASSERT_TRUE(net::TurnUntil(&loop_, [&, before = 0]() mutable {
+      rest.remove_prefix(raw.SendSome(rest));
+      raw.Read();
+      if (answered == before) ++rounds_without;
+      before = answered;
+      return answered == kRequests || raw.ended();
+    }));
+    EXPECT_GT(rounds_without, 100);
+    EXPECT_EQ(kRequests, answered);
+    EXPECT_LE(waiting_most, 2 * static_cast<int>(Slice::kRequestsMax));
   }
 }
 

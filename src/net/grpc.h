@@ -56,7 +56,8 @@ class CallHandle {
   // From grpc-timeout, on the scale of Loop::now(). When it passes, net ends the call with DEADLINE_EXCEEDED.
   std::optional<int64_t> deadline() const;
   // What a service keeps of the call's requests, by now: it counts as held for the client until the call is
-  // over. False: this client makes us keep too much; what is asked now should be refused.
+  // over. False: this client makes us keep too much; what is asked now should be refused. Never for what is
+  // no more than before.
   bool HoldRequest(size_t bytes);
   // As given to Server::RegisterUnary / RegisterStreaming. Stays when the call is over.
   uint32_t method_index() const { return method_index_; }

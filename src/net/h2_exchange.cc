@@ -10,6 +10,8 @@
 namespace quorate::net {
 namespace {
 
+constexpr std::string_view kUnread = "too much of what was answered is not read yet: read that first\n";
+
 nghttp2_nv Header(std::string_view name, std::string_view value) {
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
@@ -44,21 +46,20 @@ HttpReply Http2Connection::BeginExchange(H2Stream* s) {
 
 void Http2Connection::DispatchHttp(H2Stream* s) {
   if (!server_->http_handler) return RefuseHttp(s, 404, "404 page not found\n");
-  if (HoldsTooMuchOutput(0)) {
-    return RefuseHttp(s, 503, "too much of what was answered is not read yet: read that first\n");
-  }
+  if (HoldsTooMuchOutput(0)) return RefuseHttp(s, 503, kUnread);
   HttpRequest request = BuildHttp(*s);
   HoldRequest(s->body.size(), 0);
   request.body = std::exchange(s->body, {});
   server_->http_handler(std::move(request), BeginExchange(s));
 }
 
-// Who holds too much goes the other way, and is refused there.
 void Http2Connection::OfferBody(H2Stream* s) {
-  if (!server_->http_body_handler || !s->post || HoldsTooMuchOutput(0)) return;
+  if (!server_->http_body_handler || !s->post) return;
   const std::shared_ptr<HttpBodySink> sink = server_->http_body_handler(BuildHttp(*s));
   if (sink == nullptr) return;
   s->sink = sink;
+  // Refused at its head: the body may have no end. Without an exchange the sink gets nothing of it.
+  if (HoldsTooMuchOutput(0)) return RefuseHttp(s, 503, kUnread);
   sink->OnBegin(BeginExchange(s));
 }
 
@@ -193,8 +194,9 @@ size_t Http2Exchange::pending_bytes() const {
 
 bool Http2Exchange::HoldRequest(size_t bytes) {
   if (stream_ == nullptr) return true;
-  connection_->HoldRequest(std::exchange(held_request_, bytes), bytes);
-  return !connection_->HoldsTooMuchRequest();
+  const size_t before = std::exchange(held_request_, bytes);
+  connection_->HoldRequest(before, bytes);
+  return bytes <= before || !connection_->HoldsTooMuchRequest();
 }
 
 void Http2Exchange::HoldOutput(size_t bytes) {

@@ -33,8 +33,9 @@ void Http2Connection::HoldRequest(size_t before, size_t after) {
 }
 
 bool Http2Connection::Hold(H2Stream* s, size_t bytes) {
-  HoldRequest(std::exchange(s->held_bytes, bytes), bytes);
-  return bytes <= kHeldAlwaysBytes || !HoldsTooMuchRequest();
+  const size_t before = std::exchange(s->held_bytes, bytes);
+  HoldRequest(before, bytes);
+  return bytes <= std::max(before, kHeldAlwaysBytes) || !HoldsTooMuchRequest();
 }
 
 void Http2Connection::HoldOutput(size_t added) {

@@ -62,7 +62,8 @@ TEST_F(HeldRequestTest, AUnaryCallKeepsUntilItIsAnswered) {
   EXPECT_TRUE(waiting_[0].HoldRequest(20'000));
   EXPECT_TRUE(waiting_[1].HoldRequest(20'000));
   EXPECT_FALSE(waiting_[2].HoldRequest(20'000));
-  EXPECT_TRUE(waiting_[3].HoldRequest(1'000));  // So little always may be kept.
+  EXPECT_TRUE(waiting_[1].HoldRequest(19'999));  // Too much in all, but no more than before.
+  EXPECT_TRUE(waiting_[3].HoldRequest(1'000));   // So little always may be kept.
   EXPECT_TRUE(waiting_[2].HoldRequest(2'000));
   EXPECT_TRUE(waiting_[0].HoldRequest(5'000));
   for (UnaryCall& call : waiting_) call.Respond("done");

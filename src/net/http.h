@@ -90,7 +90,7 @@ class HttpReply {
   bool closed() const;
   // What a service keeps for this exchange outside of it counts as its connection's, like what the connection
   // keeps itself, until the exchange is over. Each says how much it is by now.
-  // Of the request; false: the client makes us keep too much.
+  // Of the request; false: the client makes us keep too much. Never for what is no more than before.
   bool HoldRequest(size_t bytes);
   // Of the answer, before it is written.
   void HoldOutput(size_t bytes);

@@ -390,10 +390,10 @@ bool Http1Connection::Full() {
 }
 
 bool Http1Connection::HoldRequest(size_t bytes) {
-  held_request_ = bytes;
+  const size_t before = std::exchange(held_request_, bytes);
   CountHeld();
-  return !server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
-                             server_->options().request_bytes_in_all_max);
+  return bytes <= before || !server_->OverShare(counted_request_bytes_, server_->stats.request_bytes_held,
+                                                server_->options().request_bytes_in_all_max);
 }
 
 void Http1Connection::HoldOutput(size_t bytes) {

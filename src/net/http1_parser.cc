@@ -15,7 +15,26 @@ size_t Http1Parser::Put(std::string_view input, boost::system::error_code& error
     }
   }
   if (lines_ == Lines::kLf && !beast.is_header_done()) return PutBareHead(input, error_code);
-  return beast.put(boost::asio::const_buffer(input.data(), input.size()), error_code);
+  if (lines_ == Lines::kCrLf && !beast.is_header_done() && HasBareLine(input, &searched_)) {
+    return error_code = error::bad_line_ending, 0;
+  }
+  const size_t taken = beast.put(boost::asio::const_buffer(input.data(), input.size()), error_code);
+  // What is left is the head of a chunk, or the trailers, without their end.
+  if (error_code == error::need_more && beast.is_header_done()) {
+    size_t searched = 0;
+    if (HasBareLine(input.substr(taken), &searched)) return error_code = error::bad_line_ending, 0;
+  }
+  return taken;
+}
+
+// Whether a line ends without '\r', from *searched on and up to an empty line. Beast would wait for the end
+// of such a line.
+bool Http1Parser::HasBareLine(std::string_view lines, size_t* searched) {
+  for (size_t at; (at = lines.find('\n', *searched)) != std::string_view::npos; *searched = at + 1) {
+    if (at == 0 || lines[at - 1] != '\r') return true;
+    if (lines.substr(0, at + 1).ends_with("\r\n\r\n")) break;
+  }
+  return false;
 }
 
 // Go takes lines that end in a bare LF, which checks made with printf and nc have; Beast does not. They are

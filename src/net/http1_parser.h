@@ -75,11 +75,12 @@ class Http1Parser {
   // How the lines of the head end.
   enum class Lines : uint8_t { kUnknown, kCrLf, kLf };
 
+  static bool HasBareLine(std::string_view lines, size_t* searched);
   size_t PutBareHead(std::string_view input, boost::system::error_code& error);
 
   const size_t header_bytes_max_;
   Lines lines_ = Lines::kUnknown;
-  size_t searched_ = 0;  // Of the head, for its first line's end, or its own.
+  size_t searched_ = 0;  // Of the head, for the ends of its lines, or its own.
 };
 
 }  // namespace quorate::net

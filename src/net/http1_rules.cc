@@ -50,6 +50,10 @@ bool LengthIsOne(const Http1Head& head) {
          std::all_of(begin, end, [&](const auto& field) { return StdView(field.value()) == length; });
 }
 
+bool SaysContinue(const Http1Head& head) {
+  return http::token_list(head[http::field::expect]).exists("100-continue");
+}
+
 }  // namespace
 
 std::optional<Http1Refusal> CheckHead(const Http1Head& head) {
@@ -71,13 +75,12 @@ std::optional<Http1Refusal> CheckHead(const Http1Head& head) {
   if (hosts == 1 && !IsHost(StdView(head[http::field::host]))) {
     return Http1Refusal{kBadRequest, "malformed Host header"};
   }
-  if (!head[http::field::expect].empty() && !ExpectsContinue(head)) return Http1Refusal{kExpectationFailed};
+  if (!head[http::field::expect].empty() && !SaysContinue(head)) return Http1Refusal{kExpectationFailed};
   return std::nullopt;
 }
 
-bool ExpectsContinue(const Http1Head& head) {
-  return http::token_list(head[http::field::expect]).exists("100-continue");
-}
+// A client of HTTP/1.0 knows no 100, whatever it says (RFC 9110, 10.1.1).
+bool ExpectsContinue(const Http1Head& head) { return head.version() >= kHttp11 && SaysContinue(head); }
 
 // HTTP/1.0 has no chunks: a proxy of that version may have taken their bytes for another request (RFC 9112,
 // 6.1).

@@ -84,6 +84,9 @@ TEST_F(Http1RulesTest, WhoWaitsIsToldToGoOn) {
   raw.ReadUntil("HTTP/1.1 100 Continue\r\n\r\n");
   raw.Write("ok");
   raw.ReadUntil("[POST ok]");
+  // But not in a version that has no such answer.
+  EXPECT_EQ("HTTP/1.1 200 OK",
+            StatusOf("POST /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok"));
 }
 
 TEST_F(Http1RulesTest, LinesThatEndInABareLineFeed) {
@@ -118,8 +121,18 @@ TEST_F(Http1RulesTest, LinesOfBothKindsAreRefused) {
            "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\nbc\r\n0\r\n\r\n",
            "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2;a=\nb\r\nbc\r\n0\r\n\r\n",
            "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbc\n0\r\n\r\n",
+           "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\nbc\n0\n\n",
+           "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbc\r\n0\r\nX: y\n\n",
        }) {
     EXPECT_EQ("HTTP/1.1 400 Bad Request", StatusOf(request)) << request;
+    RawClient raw(&loop_, port_);
+    std::string answer;
+    for (const char* c = request; *c != 0 && answer.empty(); ++c) {  // A byte at a time.
+      raw.Write({c, 1});
+      answer = raw.Read();
+    }
+    if (answer.empty()) answer = raw.ReadAll();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 Bad Request\r\n")) << request << answer;
     EXPECT_TRUE(requests_.empty()) << request;
   }
   const std::string line = "X: " + std::string(1000, 'x') + "\n";

@@ -215,6 +215,7 @@ void LocalCall::Deliver(Round* left) {
   if (WritableDue()) {
     stream_->wants_writable = false;
     stream_->handler->OnWritable();
+    if (stream_->open && !waits() && receiver_ != nullptr) receiver_->OnWaitOver();
   }
   if (stream_->open && stream_->wants_writable) Owe();
 }

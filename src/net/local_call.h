@@ -42,6 +42,8 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
     // So much is kept of the request, and the messages that were sent, by now. False: its client makes us
     // keep too much.
     virtual bool OnHeld(size_t bytes) = 0;
+    // waits() has ended: the service goes on.
+    virtual void OnWaitOver() {}
   };
 
   struct Request {
@@ -62,6 +64,9 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   // A request message; a unary method takes one. After the call's end nothing happens.
   void Send(std::string_view message);
   void HalfClose();
+  // The service was told that it should wait for the answers to be taken: who can should send it nothing more
+  // meanwhile.
+  bool waits() const { return stream_->wants_writable; }
   // The receiver goes, and is not called any more; a call that has not ended is cancelled. To be called
   // before the pointer is dropped: the call itself may be in the middle of Deliver().
   void Abandon();

@@ -140,6 +140,22 @@ TEST_F(OpenBodyTest, WhatIsKeptOfItIsHeld) {
   EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
+// It could not be refused at its end, which may never come.
+TEST_F(OpenBodyTest, IsRefusedAtItsHeadWhileAnswersAreNotRead) {
+  StartSinks({.output_bytes_max = 100'000});
+  H2Client client(&loop_, port_, 0, true);
+  for (int i = 0; i < 2; ++i) client.Request(PostTo("/other"), std::string(90'000, 'b'));
+  ASSERT_TRUE(client.Until([&] { return server_->stats().output_bytes_held > 100'000; }));
+  const int32_t id = client.Request(PostTo("/sink"), "one\n", false);
+  ASSERT_TRUE(client.Until([&] { return client.answer(id).get(":status") == "503"; }));
+  client.MoreBody(id, "two\n", true);
+  for (int i = 0; i < 10; ++i) client.Step();
+  client.raw().Close();
+  ASSERT_TRUE(TurnUntil(&loop_, [this] { return server_->stats().connections_open == 0; }));
+  EXPECT_EQ((Log{"gone"}), log_);
+  EXPECT_EQ(0u, server_->stats().request_bytes_held);
+}
+
 TEST_F(OpenBodyTest, AnAnswerMayEndBeforeIt) {
   StartSinks();
   H2Client client(&loop_, port_);

@@ -126,12 +126,15 @@ std::variant<HttpReply, HttpFailure> ClusterClient::Ask(const std::string& endpo
     }
     auto outcome = http_.Do(request, limits);
     if (auto* const failure = std::get_if<HttpFailure>(&outcome)) {
-      const bool timed_out = failure->kind == Kind::kTimeout || failure->text.ends_with("timeout");
+      // Of connecting the text tells; it has a limit of its own.
+      const bool not_connected = failure->text.ends_with("timeout") && failure->kind != Kind::kTimeout;
+      const bool timed_out =
+          failure->kind == Kind::kTimeout || (not_connected && limits.answer <= limits.connect);
       // The library may end a request a little before its time, so the clock alone does not tell which limit
       // it was.
       if ((until_deadline && timed_out) || (deadline && std::chrono::steady_clock::now() >= *deadline)) {
         failure->kind = Kind::kTimeout;
-      } else if (failure->kind == Kind::kTimeout || (timed_out && limits.answer < limits.connect)) {
+      } else if (timed_out) {
         *failure = {Kind::kOther, "client: endpoint " + endpoint + " exceeded header timeout"};
       }
       return outcome;
