@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import member
 import places
 import tls_probe
+from api import rpc
 from certificates import Authority, Certificate, Credentials
 from tls_probe import curl, get_unix
 
@@ -34,11 +35,11 @@ class ListenersCase(unittest.TestCase):
         if tls_probe.etcd_in_our_role():
             self.skipTest(f"etcd 3.4.23 has no {flag}")
 
-    def server(self, *flags, tls=False, **options):
+    def server(self, *flags, tls=False, make=member.quorate, **options):
         """With tls, its client port wants certificates."""
         if tls:
             flags = (*self.certificate.flags(), "--client-cert-auth", "--trusted-ca-file", self.ca.cert, *flags)
-        one = member.quorate(flags=list(map(str, flags)), **options)
+        one = make(flags=list(map(str, flags)), **options)
         self.addCleanup(one.remove)
         one.credentials = self.trusted if tls else None
         return one
@@ -137,6 +138,37 @@ class OneAddressForBothTest(ListenersCase):
             with socket.create_connection((one.endpoint.rsplit(":", 1)[0], one.client_port)):
                 self.assertEqual(tls_probe.put(one.endpoint, None, "meanwhile"), "OK")
             one.stop()
+
+
+class ContentTypeTest(ListenersCase):
+    """The subtype of a gRPC call's content comes back in the answer, whatever it is: as from grpc-go, which writes it
+    otherwise in clear text than with TLS."""
+
+    def answered(self, one, sent, request):
+        """(content type, gRPC status) of a Put, by curl."""
+        body = self.directory / "request"
+        message = request.SerializeToString()
+        body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+        head = self.directory / "head"
+        answer = curl(one.url + "/etcdserverpb.KV/Put", one.credentials,
+                      "--http2" if one.credentials else "--http2-prior-knowledge", "--header", f"Content-Type: {sent}", "--header",
+                      "TE: trailers", "--data-binary", f"@{body}", "--dump-header", head, "--output", self.directory / "answer")
+        self.assertEqual(answer.exit, 0, answer)
+        fields = dict(line.split(": ", 1) for line in head.read_text().splitlines() if ": " in line)
+        return fields["content-type"], fields["grpc-status"]
+
+    def test_beside_etcd(self):
+        for tls in (False, True):
+            etcd, ours = self.server(tls=tls, make=member.etcd).start(), self.server(tls=tls).start()
+            for sent in ("application/grpc", "application/grpc+proto", "application/grpc+json", "application/grpc+PROTO",
+                         "application/grpc;foo", "application/grpc; charset=utf-8", "application/grpc+", "application/grpc;"):
+                for request, status in ((rpc.PutRequest(key=b"k"), "0"), (rpc.PutRequest(), "3")):
+                    with self.subTest(tls=tls, sent=sent, status=status):
+                        answered = self.answered(ours, sent, request)
+                        self.assertEqual(answered, self.answered(etcd, sent, request))
+                        self.assertEqual(answered[1], status)
+            etcd.stop()
+            ours.stop()
 
 
 class UnixSocketsTest(ListenersCase):

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "net/grpc.h"
@@ -27,7 +28,7 @@ class CallCarrier {
   virtual bool Hold(H2Stream* s, size_t bytes) = 0;
   virtual std::string_view peer() const = 0;
   // As CallHandle::tls_common_name().
-  virtual std::string_view tls_common_name() const = 0;
+  virtual std::optional<std::string_view> tls_common_name() const = 0;
 };
 
 }  // namespace quorate::net

@@ -30,6 +30,11 @@ constexpr size_t kReadBytesBegin = 16 * 1024;
 // to read.
 constexpr int64_t kLingerNanos = 1'000'000'000;
 
+std::optional<std::string> CommonNameOf(const TlsStream* tls) {
+  if (tls == nullptr || !tls->has_peer_certificate()) return std::nullopt;
+  return tls->peer_names().common_name;
+}
+
 }  // namespace
 
 Connection::Connection(ServerImpl* server, int fd, std::string peer, std::unique_ptr<TlsStream> tls)
@@ -37,7 +42,7 @@ Connection::Connection(ServerImpl* server, int fd, std::string peer, std::unique
       peer_(std::move(peer)),
       descriptor_(server->loop_impl(), fd, this),
       tls_(std::move(tls)),
-      tls_common_name_(tls_ == nullptr ? std::string() : tls_->peer_names().common_name),
+      tls_common_name_(CommonNameOf(tls_.get())),
       stream_(tls_ == nullptr ? static_cast<ByteStream*>(&descriptor_) : tls_.get()),
       read_bytes_(kReadBytesBegin) {
   if (tls_ != nullptr) tls_->set_below(&descriptor_);

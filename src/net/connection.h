@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -69,7 +70,8 @@ class Connection : public Descriptor::Events {
 
   const std::string& peer() const { return peer_; }
   bool secure() const { return tls_ != nullptr; }
-  const std::string& tls_common_name() const { return tls_common_name_; }
+  // As CallHandle::tls_common_name().
+  const std::optional<std::string>& tls_common_name() const { return tls_common_name_; }
   ServerImpl* server() const { return server_; }
   // Taken from the protocol, and not yet by the socket; as of the last write. Counted in the server's sum.
   size_t output_bytes() const { return output_bytes_; }
@@ -98,7 +100,7 @@ class Connection : public Descriptor::Events {
   const std::string peer_;
   Descriptor descriptor_;
   const std::unique_ptr<TlsStream> tls_;
-  const std::string tls_common_name_;
+  const std::optional<std::string> tls_common_name_;
   ByteStream* const stream_;
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;  // While detecting.

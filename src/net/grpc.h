@@ -50,9 +50,9 @@ class CallHandle {
   std::optional<std::string_view> metadata(std::string_view name) const;
   // "192.0.2.1:4321", "[2001:db8::1]:4321" or "unix:PATH". Same lifetime.
   std::string_view peer() const;
-  // The common name (CN) of the client's certificate, if the connection has one that was verified; else
-  // empty. Same lifetime.
-  std::string_view tls_common_name() const;
+  // The common name (CN) of the client's certificate, which was verified; empty if it has none. Nothing if
+  // the client has shown no certificate. Same lifetime.
+  std::optional<std::string_view> tls_common_name() const;
   // From grpc-timeout, on the scale of Loop::now(). When it passes, net ends the call with DEADLINE_EXCEEDED.
   std::optional<int64_t> deadline() const;
   // What a service keeps of the call's requests, by now: it counts as held for the client until the call is

@@ -39,9 +39,9 @@ std::string_view CallHandle::peer() const {
   return s == nullptr ? std::string_view() : s->carrier->peer();
 }
 
-std::string_view CallHandle::tls_common_name() const {
+std::optional<std::string_view> CallHandle::tls_common_name() const {
   const H2Stream* s = live();
-  return s == nullptr ? std::string_view() : s->carrier->tls_common_name();
+  return s == nullptr ? std::nullopt : s->carrier->tls_common_name();
 }
 
 std::optional<int64_t> CallHandle::deadline() const {

@@ -14,6 +14,8 @@
 namespace quorate::net {
 
 constexpr size_t kMessageHeaderBytes = 5;
+// Of requests it may have a subtype, behind "+" or ";".
+constexpr std::string_view kGrpcContentType = "application/grpc";
 // Of one answer, as with etcd (v3rpc/grpc.go: maxSendBytes). No client takes more.
 constexpr size_t kAnswerBytesMax = 0x7fffffff;
 // What a call ends with whose answer would be larger, with RESOURCE_EXHAUSTED.

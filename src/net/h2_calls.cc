@@ -14,6 +14,8 @@ namespace {
 
 // Of a dispatched unary call.
 constexpr size_t kKeptRequestBytes = 4096;
+// A longer one is not said again.
+constexpr size_t kContentTypeBytesMax = 64;
 
 constexpr uint8_t kStatic = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 
@@ -33,7 +35,11 @@ std::string_view CodeText(Code code) {
 }
 
 const nghttp2_nv kStatusOk = Header(":status", "200", kStatic);
-const nghttp2_nv kContentType = Header("content-type", "application/grpc", kStatic);
+
+nghttp2_nv ContentType(const H2Stream& s) {
+  return s.content_type.empty() ? Header("content-type", kGrpcContentType, kStatic)
+                                : Header("content-type", s.content_type, NGHTTP2_NV_FLAG_NONE);
+}
 
 }  // namespace
 
@@ -44,6 +50,14 @@ void Http2Connection::Dispatch(H2Stream* s) {
     s->kind = H2Stream::Kind::kHttp;
     OfferBody(s);
   }
+}
+
+// It is said again in the answer, as by grpc-go: with TLS in the client's words, in clear text after a plus.
+void Http2Connection::TakeSubtype(H2Stream* s, std::string_view content_type) {
+  const size_t empty = connection_->secure() ? kGrpcContentType.size() : kGrpcContentType.size() + 1;
+  if (content_type.size() <= empty || content_type.size() > kContentTypeBytesMax) return;
+  TakeOdd(s, &s->content_type, content_type);
+  if (!connection_->secure()) s->content_type[kGrpcContentType.size()] = '+';
 }
 
 void Http2Connection::DispatchGrpc(H2Stream* s) {
@@ -273,7 +287,7 @@ void Http2Connection::ResumeData(H2Stream* s) {
 
 void Http2Connection::SubmitHead(H2Stream* s) {
   s->head_sent = true;
-  const std::array<nghttp2_nv, 2> head = {kStatusOk, kContentType};
+  const std::array<nghttp2_nv, 2> head = {kStatusOk, ContentType(*s)};
   nghttp2_data_provider provider;
   provider.source.ptr = s;
   provider.read_callback = &Http2Connection::ReadData;
@@ -282,7 +296,7 @@ void Http2Connection::SubmitHead(H2Stream* s) {
 
 void Http2Connection::SubmitTrailersOnly(H2Stream* s) {
   s->head_sent = true;
-  std::array<nghttp2_nv, 5> head = {kStatusOk, kContentType,
+  std::array<nghttp2_nv, 5> head = {kStatusOk, ContentType(*s),
                                     Header("grpc-status", CodeText(s->code), kStatic)};
   size_t n = 3;
   if (!s->message.empty()) head[n++] = Header("grpc-message", s->message, NGHTTP2_NV_FLAG_NO_INDEX);

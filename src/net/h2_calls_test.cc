@@ -39,6 +39,36 @@ TEST_F(Http2Test, UnaryAnswersInHeadDataAndTrailers) {
   EXPECT_EQ(5u, server_->stats().grpc_sent_bytes);
 }
 
+// In clear text; with TLS see TlsServerTest.
+TEST_F(Http2Test, TheSubtypeOfTheContentComesBack) {
+  Start();
+  H2Client client(&loop_, port_);
+  const struct {
+    const char* sent;
+    const char* back;
+  } cases[] = {
+      {"application/grpc+proto", "application/grpc+proto"},
+      {"application/grpc+json", "application/grpc+json"},
+      {"application/grpc;foo", "application/grpc+foo"},
+      {"application/grpc+", "application/grpc"},
+      {"application/grpc;", "application/grpc"},
+      {"application/grpc", "application/grpc"},
+  };
+  for (const auto& c : cases) {
+    for (const char* path : {"/t.T/Echo", "/t.T/Stream", "/t.T/Fail", "/t.T/Nosuch"}) {
+      H2Client::Headers headers = H2Client::GrpcHeaders(path);
+      headers.back().second = c.sent;
+      EXPECT_EQ(c.back, client.Await(client.Request(headers, Frame("x"))).get("content-type"))
+          << c.sent << path;
+    }
+  }
+  H2Client::Headers headers = H2Client::GrpcHeaders("/t.T/Echo");
+  headers.back().second = "application/grpc+" + std::string(1000, 'x');
+  const auto& answer = client.Await(client.Request(headers, Frame("x")));
+  EXPECT_EQ("application/grpc", answer.get("content-type"));
+  EXPECT_EQ("0", answer.get("grpc-status"));
+}
+
 TEST_F(Http2Test, InputMayBeSplitAnywhere) {
   Start();
   H2Client client(&loop_, port_);

@@ -27,7 +27,7 @@ HttpRequest Http2Connection::BuildHttp(const H2Stream& s) const {
   request.SetTarget(s.path);
   request.peer = connection_->peer();
   request.secure = connection_->secure();
-  request.tls_common_name = connection_->tls_common_name();
+  request.tls_common_name = connection_->tls_common_name().value_or("");
   const std::string_view bytes = s.header_bytes;
   for (const H2Stream::HeaderRef& h : s.headers) {
     const std::string_view name = bytes.substr(h.name, h.name_size);

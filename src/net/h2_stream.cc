@@ -24,7 +24,7 @@ void H2Stream::AddHeader(std::string_view name, std::string_view value) {
 
 void H2Stream::DropHeaders() {
   Wipe(&header_bytes);
-  for (std::string* text : {&header_bytes, &path, &method_name, &encoding, &bad_timeout})
+  for (std::string* text : {&header_bytes, &path, &method_name, &encoding, &content_type, &bad_timeout})
     *text = std::string();
   headers = {};
   odd_bytes = 0;
@@ -69,8 +69,8 @@ void StreamPool::Release(H2Stream* s) {
   // They may have carried credentials.
   Wipe(&s->header_bytes);
   Wipe(&s->body);
-  for (std::string* text :
-       {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->bad_timeout, &s->body, &s->message}) {
+  for (std::string* text : {&s->header_bytes, &s->path, &s->method_name, &s->encoding, &s->content_type,
+                            &s->bad_timeout, &s->body, &s->message}) {
     if (text->capacity() > kKeepBytes) {
       *text = std::string();
     } else {

@@ -68,7 +68,7 @@ struct H2Stream {
   Timer timer;
 
   size_t head_bytes = 0;  // What the header fields below cost, as counted by the connection.
-  size_t odd_bytes = 0;   // Of method_name, encoding and bad_timeout, which few requests have.
+  size_t odd_bytes = 0;   // Of method_name to bad_timeout, which few requests have.
   size_t held_bytes = 0;  // Kept by the service while `open`.
   H2HeaderRules header_rules;
   std::string header_bytes;
@@ -76,6 +76,7 @@ struct H2Stream {
   std::string path;
   std::string method_name;
   std::string encoding;
+  std::string content_type;  // Of the answer; empty: kGrpcContentType.
   std::string bad_timeout;
   MessageReader reader;
   // Of a plain HTTP request: the body, or who takes it and what he keeps of it.

@@ -32,7 +32,7 @@ struct HttpRequest {
   std::string body;
   std::string peer;             // As CallHandle::peer().
   bool secure = false;          // Came over TLS.
-  std::string tls_common_name;  // As CallHandle::tls_common_name().
+  std::string tls_common_name;  // Of the client's certificate; empty if there is none.
   int version = 11;             // 10, 11 or 20.
 
   // The first header of that name, compared without case.

@@ -282,7 +282,7 @@ HttpRequest Http1Connection::BuildRequest() {
   request.version = static_cast<int>(message.version());
   request.peer = connection_->peer();
   request.secure = connection_->secure();
-  request.tls_common_name = connection_->tls_common_name();
+  request.tls_common_name = connection_->tls_common_name().value_or("");
   request.headers.reserve(static_cast<size_t>(std::distance(message.begin(), message.end())));
   for (const auto& field : message) {
     request.headers.emplace_back(StdView(field.name_string()), StdView(field.value()));

@@ -282,11 +282,10 @@ void Http2Connection::TakeHeader(H2Stream* s, std::string_view name, std::string
       break;
     case 12:
       if (name == "content-type") {
-        constexpr std::string_view kGrpc = "application/grpc";
-        s->grpc_content =
-            value.substr(0, kGrpc.size()) == kGrpc &&
-            (value.size() == kGrpc.size() || value[kGrpc.size()] == '+' || value[kGrpc.size()] == ';');
-        if (s->grpc_content) return;
+        constexpr size_t kSize = kGrpcContentType.size();
+        s->grpc_content = value.substr(0, kSize) == kGrpcContentType &&
+                          (value.size() == kSize || value[kSize] == '+' || value[kSize] == ';');
+        if (s->grpc_content) return TakeSubtype(s, value);
       } else if (name == "grpc-timeout") {
         const std::optional<int64_t> timeout = ParseGrpcTimeout(value);
         s->has_timeout = true;

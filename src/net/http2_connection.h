@@ -48,7 +48,7 @@ class Http2Connection : public Protocol, public CallCarrier {
     return s->out.size() + connection_->output_bytes();
   }
   std::string_view peer() const override { return connection_->peer(); }
-  std::string_view tls_common_name() const override { return connection_->tls_common_name(); }
+  std::optional<std::string_view> tls_common_name() const override { return connection_->tls_common_name(); }
 
   // The exchanges' side.
   void BeginHttp(H2Stream* s, int status, const HttpHeaders& headers, std::optional<size_t> length);
@@ -89,6 +89,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
   void TakePath(H2Stream* s, std::string_view path);
   void TakeOdd(H2Stream* s, std::string* field, std::string_view value);
+  void TakeSubtype(H2Stream* s, std::string_view content_type);
   void RefuseStream(H2Stream* s, uint32_t error);
   void OnPing(const nghttp2_ping& ping, bool ack);
   void OnTimer();

@@ -79,7 +79,7 @@ class LocalCall : public CallCarrier, public std::enable_shared_from_this<LocalC
   void Finish(H2Stream* s, Code code, std::string_view message) override;
   size_t pending_bytes(const H2Stream* s) const override;
   std::string_view peer() const override { return peer_; }
-  std::string_view tls_common_name() const override { return {}; }
+  std::optional<std::string_view> tls_common_name() const override { return std::nullopt; }
 
   // What may be delivered in what is left of a round, by all calls. One response of any size may go beyond
   // it.

@@ -52,7 +52,7 @@ class TlsServerTest : public testing::Test {
                      std::to_string(request.body.size()) + "\n");
     });
     server_.RegisterUnary("/t.T/Who", [](UnaryCall call, std::string_view request) {
-      call.Respond(std::string(call.tls_common_name()) + ":" + std::string(request));
+      call.Respond(std::string(call.tls_common_name().value_or("nothing")) + ":" + std::string(request));
     });
   }
   TlsSettings Settings(const TestSubject& subject, const std::string& name) {
@@ -129,6 +129,26 @@ class TlsServerTest : public testing::Test {
     return Ask(&client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   }
 
+  // The answer to a gRPC call.
+  H2Session::Answer AskWho(const std::string& content_type = "application/grpc") {
+    Client client = Connect(reinterpret_cast<const unsigned char*>("\x08http/1.1\x02h2"), 12);
+    EXPECT_TRUE(Shake(&client));
+    EXPECT_EQ("h2", Alpn(client));
+    H2Session session;
+    H2Session::Headers headers = H2Session::GrpcHeaders("/t.T/Who");
+    headers.back().second = content_type;
+    const int32_t id = session.Request(headers, Frame("hello"));
+    EXPECT_TRUE(TurnUntil(&loop_, [&] {
+      const std::string out = session.TakeOutput();
+      if (!out.empty()) client.tls->Write(out.data(), out.size());
+      std::string bytes;
+      Read(&client, &bytes);
+      session.Take(bytes);
+      return session.answer(id).closed || client.ended;
+    }));
+    return session.answer(id);
+  }
+
   Loop loop_;
   Server server_;
   TestDirectory directory_;
@@ -162,22 +182,23 @@ TEST_F(TlsServerTest, CommonNameReachesHttpAndGrpc) {
   Listen();
   UseClient({.common_name = "alice"});
   EXPECT_THAT(Get(), HasSubstr("secure:alice:0\n"));
+  EXPECT_EQ("alice:hello", AskWho().message());
+  UseClient({.alternative_names = "DNS:nameless"});
+  EXPECT_THAT(Get(), HasSubstr("secure::0\n"));
+  EXPECT_EQ(":hello", AskWho().message());
+}
 
-  Client client = Connect(reinterpret_cast<const unsigned char*>("\x08http/1.1\x02h2"), 12);
-  ASSERT_TRUE(Shake(&client));
-  EXPECT_EQ("h2", Alpn(client));
-  H2Session session;
-  const int32_t id = session.Grpc("/t.T/Who", Frame("hello"));
-  std::string got;
-  EXPECT_TRUE(TurnUntil(&loop_, [&] {
-    const std::string out = session.TakeOutput();
-    if (!out.empty()) client.tls->Write(out.data(), out.size());
-    std::string bytes;
-    Read(&client, &bytes);
-    session.Take(bytes);
-    return session.answer(id).closed || client.ended;
-  }));
-  EXPECT_EQ("alice:hello", session.answer(id).message());
+TEST_F(TlsServerTest, WithoutACertificateThereIsNoName) {
+  Listen();
+  EXPECT_EQ("nothing:hello", AskWho().message());
+}
+
+TEST_F(TlsServerTest, TheContentTypeComesBack) {
+  Listen();
+  for (const char* type :
+       {"application/grpc", "application/grpc+proto", "application/grpc;foo", "application/grpc+"}) {
+    EXPECT_EQ(type, AskWho(type).get("content-type"));
+  }
 }
 
 TEST_F(TlsServerTest, ProtocolsByAlpn) {

@@ -24,6 +24,9 @@
 
 namespace quorate::rpc {
 
+// Who has said nothing of himself. A certificate without a common name says something, and has a revision.
+inline bool IsNobody(const auth::AuthInfo& who) { return who.username.empty() && who.revision == 0; }
+
 // A unary call that knows its place in the metrics. Copyable.
 class Call {
  public:
@@ -44,7 +47,7 @@ class Call {
 
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
-  std::string_view common_name() const { return call_.tls_common_name(); }
+  std::optional<std::string_view> common_name() const { return call_.tls_common_name(); }
   std::string_view peer() const { return call_.peer(); }
   // As net::CallHandle::HoldRequest(); refuse with TooMuchKept().
   bool HoldRequest(size_t bytes) { return call_.HoldRequest(bytes); }
@@ -78,7 +81,7 @@ class Stream {
   bool full() const { return call_.full(); }
   bool closed() const { return call_.closed(); }
   std::optional<std::string_view> metadata(std::string_view name) const { return call_.metadata(name); }
-  std::string_view common_name() const { return call_.tls_common_name(); }
+  std::optional<std::string_view> common_name() const { return call_.tls_common_name(); }
   std::string_view peer() const { return call_.peer(); }
   // As net::CallHandle::HoldRequest(); refuse with TooMuchKept().
   bool HoldRequest(size_t bytes) { return call_.HoldRequest(bytes); }
@@ -119,15 +122,16 @@ class Context {
                     CallType type, Streaming handler);
 
   // Who makes the call: the user whom its token belongs to; without one, and with --client-cert-auth, the one
-  // whom the certificate of the connection names. Nobody when authentication is off or the call says nothing.
+  // whom the certificate of the connection names, be it nobody's name. Nobody when authentication is off or
+  // the call says nothing.
   template <typename AnyCall>
   StatusOr<auth::AuthInfo> Identify(const AnyCall& call) {
     if (!member_.auth().enabled()) return auth::AuthInfo{};
     if (const auto token = Token(call)) return member_.Identify(*token);
     // A gateway of etcd's kind passes on the calls of many over a connection of its own (CVE-2018-16886).
     if (!member_.config().common_name_auth || call.metadata("grpcgateway-accept")) return auth::AuthInfo{};
-    const std::string_view name = call.common_name();
-    return name.empty() ? auth::AuthInfo{} : auth::AuthInfo{std::string(name), member_.auth().revision()};
+    const std::optional<std::string_view> name = call.common_name();
+    return name ? auth::AuthInfo{std::string(*name), member_.auth().revision()} : auth::AuthInfo{};
   }
   // As the call carries it. The view holds until control returns to the loop.
   template <typename AnyCall>
@@ -139,7 +143,7 @@ class Context {
   template <typename AnyCall>
   StatusOr<auth::AuthInfo> RequireIdentity(const AnyCall& call) {
     auto who = Identify(call);
-    if (who.ok() && who->username.empty() && member_.auth().enabled()) return auth::ErrUserEmpty();
+    if (who.ok() && IsNobody(*who) && member_.auth().enabled()) return auth::ErrUserEmpty();
     return who;
   }
 

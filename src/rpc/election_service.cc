@@ -108,7 +108,7 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
   // The same user, whatever has been changed about users meanwhile.
   void OnPermissionsChanged() override {
     auth::AuthInfo who = who_;
-    if (!who.username.empty()) who.revision = member_.auth().revision();
+    if (!IsNobody(who)) who.revision = member_.auth().revision();
     if (const Status denied = Permitted(who); !over_ && !denied.ok()) Finish(ThroughClient(denied));
   }
 

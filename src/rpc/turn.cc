@@ -80,7 +80,7 @@ void Turn::PutKey() {
 
 // The same user, whatever has been changed about users meanwhile.
 auth::AuthInfo Turn::Who() const {
-  return who_.username.empty() ? who_ : auth::AuthInfo{who_.username, member_.auth().revision()};
+  return IsNobody(who_) ? who_ : auth::AuthInfo{who_.username, member_.auth().revision()};
 }
 
 void Turn::OnKeyPut(const Status& status, std::string_view response) {
