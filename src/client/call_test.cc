@@ -405,6 +405,23 @@ TEST(TokenTest, AWriteWhoseLoginFailsDidNotHappen) {
   EXPECT_EQ(server.count("KV/Put"), 1);
 }
 
+// The end of the login is the end of those who wait for it, which nobody else holds. (One to find with a
+// sanitizer.)
+TEST(TokenTest, TheEndOfTheClientEndsCallsThatWaitForALogin) {
+  TokenServer server;
+  Options options = WithUser();
+  options.dial_timeout = options.request_timeout = milliseconds(0);
+  auto client = ConnectTo({server.url()}, options);
+  std::promise<void> asked;
+  server.On("Auth/Authenticate", [&](ServerCall*, const grpc::ByteBuffer&) { asked.set_value(); });
+  server.tokens = 10;  // The client's is old.
+  std::vector<Future<PutResponse>> puts;
+  for (int i = 0; i < 8; ++i) puts.push_back(client->kv().PutAsync("k", "v"));
+  asked.get_future().wait();
+  client.reset();
+  for (auto& put : puts) EXPECT_TRUE(absl::IsCancelled(put.get().status()));
+}
+
 TEST(TokenTest, OneLoginServesAllWhoNeedIt) {
   TokenServer server;
   const auto client = ConnectTo({server.url()}, WithUser());

@@ -39,11 +39,13 @@ void Core::Close() {
   watches_.Close(Closed());
   leases_.Close(Closed());
   balancer_.Close();
-  for (UnaryCall* call : std::vector<UnaryCall*>(calls_.begin(), calls_.end())) call->Cancel(Closed());
+  // The end of one may be that of others, too: a login's is that of all who wait for its token.
+  const std::vector<std::shared_ptr<UnaryCall>> calls(calls_.begin(), calls_.end());
+  for (const auto& call : calls) call->Cancel(Closed());
   for (Stream* stream : std::vector<Stream*>(streams_.begin(), streams_.end())) stream->CancelWith(Closed());
 }
 
-void Core::Add(std::shared_ptr<UnaryCall> call) { calls_.insert(call.get()); }
+void Core::Add(std::shared_ptr<UnaryCall> call) { calls_.insert(std::move(call)); }
 
 void Core::Add(const std::shared_ptr<Stream>& stream) { streams_.insert(stream.get()); }
 

@@ -65,7 +65,7 @@ class Core {
 
   // What is under way and has to be ended with the client.
   void Add(std::shared_ptr<UnaryCall> call);
-  void Remove(UnaryCall* call) { calls_.erase(call); }
+  void Remove(const std::shared_ptr<UnaryCall>& call) { calls_.erase(call); }
   void Add(const std::shared_ptr<Stream>& stream);
   void Remove(Stream* stream) { streams_.erase(stream); }
 
@@ -77,7 +77,7 @@ class Core {
   std::mt19937_64 random_;
   Balancer balancer_;
   Token token_;
-  std::unordered_set<UnaryCall*> calls_;
+  std::unordered_set<std::shared_ptr<UnaryCall>> calls_;
   std::unordered_set<Stream*> streams_;
   WatchHub watches_;
   LeaseKeeper leases_;

@@ -164,7 +164,7 @@ void UnaryCall::Finish(Status status) {
   const auto self = shared_from_this();
   wait_.Cancel();
   on_stop_.reset();
-  core_.Remove(this);
+  core_.Remove(self);
   const Done done = std::exchange(done_, nullptr);
   done(std::move(status), std::move(response_));
 }
