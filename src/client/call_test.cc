@@ -207,6 +207,39 @@ TEST(CallTest, AReadLeavesAnEndpointThatIsSilent) {
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(client->kv().Get("k").ok());
 }
 
+// Etcd up to 3.4, whose timer may run out before ours, says so without a code.
+TEST(CallTest, AReadLeavesAnEndpointThatTellsTheEndOfItsTimeFirst) {
+  FakeServer late;
+  late.On("KV/Range", FailFirst(1000000, grpc::UNKNOWN, "context deadline exceeded", OneKey("v")));
+  FakeServer server;
+  server.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
+  Options options;
+  options.read_attempt_timeout = std::chrono::minutes(10);
+  options.request_timeout = milliseconds(0);
+  const auto client = ConnectTo({late.url(), server.url()}, options);
+  // A pinned call connects each of them first.
+  for (FakeServer* one : {&late, &server}) {
+    one->On("KV/Put", FailFirst(0, grpc::OK, "", PutResponse()));
+    EXPECT_TRUE(client->kv().Put("k", "v", {}, {.endpoint = one->url()}).ok());
+  }
+  for (int i = 0; i < 5; ++i) {
+    const Status status = client->kv().Get("k").status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_GT(late.count("KV/Range"), 0);
+}
+
+TEST(CallTest, TheEndOfItsTimeIsTheSameWhoeverTellsIt) {
+  FakeServer late;
+  late.On("KV/Put", FailFirst(1000000, grpc::UNKNOWN, "context deadline exceeded", PutResponse()));
+  const auto client = ConnectTo({late.url()});
+  const Status status = client->kv().Put("k", "v", {}, {.timeout = std::chrono::minutes(1)}).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_EQ(Text(status), "context deadline exceeded");
+  EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
+  EXPECT_EQ(late.count("KV/Put"), 1);
+}
+
 TEST(CallTest, TheDeadlineIsOfTheWholeCall) {
   FakeServer server;
   server.On("KV/Range", FailFirst(1000000, grpc::UNAVAILABLE, "etcdserver: leader changed", OneKey("v")));

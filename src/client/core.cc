@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kApiVersion = "3.7";  // Servers count their clients by it.
 constexpr std::chrono::seconds kSyncTimeout(5);
+constexpr std::string_view kTooLate = "context deadline exceeded";
 
 Status Closed() { return MakeStatus(absl::StatusCode::kCancelled, "the client is closed"); }
 
@@ -17,6 +18,9 @@ Status Closed() { return MakeStatus(absl::StatusCode::kCancelled, "the client is
 
 Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
+  if (status.error_code() == grpc::UNKNOWN && status.error_message() == kTooLate) {
+    return MakeStatus(absl::StatusCode::kDeadlineExceeded, kTooLate);
+  }
   return MakeStatus(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
 }
 

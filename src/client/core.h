@@ -26,6 +26,8 @@
 
 namespace quorate::client {
 
+// Etcd up to 3.4 says the end of a call's time as Go's error without a code: it is kDeadlineExceeded here,
+// whoever notices it first.
 Status FromGrpc(const grpc::Status& status);
 
 class Core {

@@ -21,7 +21,11 @@ constexpr std::chrono::seconds kKeepaliveMin(10);
 
 Status FromGrpc(const std::string& url, const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  // Etcd up to 3.4 says the end of a call's time as Go's error without a code.
+  const bool late = status.error_code() == grpc::StatusCode::UNKNOWN &&
+                    status.error_message() == "context deadline exceeded";
+  const auto code =
+      late ? absl::StatusCode::kDeadlineExceeded : static_cast<absl::StatusCode>(status.error_code());
   // What the transport says names no endpoint; what the server says is the cluster's, whoever says it.
   const bool transport = status.error_code() == grpc::StatusCode::UNAVAILABLE;
   return MakeStatus(code, transport ? url + ": " + status.error_message() : status.error_message());
