@@ -29,6 +29,12 @@ Status Balancer::SetEndpoints(const std::vector<std::string>& urls) {
   }
   endpoints_ = std::move(endpoints);
   for (const auto& endpoint : endpoints_) endpoint->State();
+  // Streams wait without an end: they must hear of it.
+  for (auto& [ticket, waiter] : waiting_) {
+    if (waiter.want.endpoint.empty()) waiter.candidates = endpoints_;
+  }
+  // Not from here, which may be within what a waiter does next.
+  if (!waiting_.empty()) loop_.Post([this] { Serve(); });
   return absl::OkStatus();
 }
 

@@ -27,7 +27,8 @@ class Balancer {
 
   Balancer(Loop* loop, EndpointFactory factory);
 
-  // Nothing is changed when one of them is malformed.
+  // Nothing is changed when one of them is malformed. Those who wait for any connection wait for one of these
+  // then.
   Status SetEndpoints(const std::vector<std::string>& urls);
   size_t size() const { return endpoints_.size(); }
   // How many wait for a connection.

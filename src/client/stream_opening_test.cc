@@ -68,6 +68,20 @@ TEST_F(GivenUp, ALeasesRenewal) {
   });
 }
 
+// Not given up: other members have been named meanwhile.
+TEST_F(GivenUp, NotWhenThereAreOtherEndpoints) {
+  FakeServer server;
+  std::promise<std::string> opened;
+  OnLoop([&] {
+    std::make_shared<StreamOpening>(&core_, [&](const StatusOr<std::shared_ptr<Endpoint>>& endpoint) {
+      opened.set_value(endpoint.ok() ? (*endpoint)->address().url : endpoint.status().ToString());
+    })->Start({}, Clock::now() + std::chrono::minutes(1));
+    ExpectWaiting(1);
+    EXPECT_TRUE(core_.SetUrls({server.url()}).ok());
+  });
+  EXPECT_EQ(opened.get_future().get(), server.url());
+}
+
 TEST_F(GivenUp, AStreamThatIsRead) {
   const auto stream =
       std::make_shared<PulledStream>(&core_, kSnapshot, grpc::ByteBuffer(nullptr, 0), CallOptions());

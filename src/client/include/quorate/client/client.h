@@ -43,7 +43,7 @@ class Client {
   Auth& auth() { return auth_; }
 
   std::vector<std::string> endpoints() const;
-  // Calls under way go on where they are.
+  // Calls under way go on where they are; what waits for a connection waits for one of these then.
   Status SetEndpoints(const std::vector<std::string>& endpoints);
   // Takes the endpoints that the voting members advertise.
   Status SyncEndpoints(const CallOptions& call = {});
