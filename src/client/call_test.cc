@@ -438,6 +438,26 @@ TEST(TokenTest, AWriteWhoseLoginFailsDidNotHappen) {
   EXPECT_EQ(server.count("KV/Put"), 1);
 }
 
+TEST(TokenTest, ALoginTakesNoMoreThanTheTimeOfTheCall) {
+  TokenServer server;
+  Options options = WithUser();
+  options.max_attempts = 1;
+  options.dial_timeout = std::chrono::minutes(1);
+  const auto client = ConnectTo({server.url()}, options);
+  server.On("Auth/Authenticate", [](ServerCall*, const grpc::ByteBuffer&) {});
+  server.expired = true;
+  EXPECT_TRUE(absl::IsUnauthenticated(client->kv().Put("k", "v").status()));
+  const CallOptions call{.timeout = milliseconds(300)};
+  const Status put = client->kv().Put("k", "v", {}, call).status();
+  const Status renewal = client->leases().KeepAliveOnce(7, call).status();
+  for (const Status& status : {put, renewal}) {
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status));
+    EXPECT_EQ(Text(status), "context deadline exceeded: the login took too long");
+  }
+  EXPECT_EQ(OutcomeOf(put), Outcome::kNotDone);
+  EXPECT_EQ(server.count("KV/Put"), 1);
+}
+
 // The end of the login is the end of those who wait for it, which nobody else holds. (One to find with a
 // sanitizer.)
 TEST(TokenTest, TheEndOfTheClientEndsCallsThatWaitForALogin) {

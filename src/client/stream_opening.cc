@@ -1,5 +1,6 @@
 #include "client/stream_opening.h"
 
+#include <string>
 #include <utility>
 
 #include "client/core.h"
@@ -10,8 +11,15 @@ StreamOpening::StreamOpening(Core* core, Done done) : core_(*core), done_(std::m
 
 void StreamOpening::Start(const CallOptions& options, Clock::time_point deadline) {
   if (core_.closed()) return Finish(MakeStatus(absl::StatusCode::kCancelled, "the client is closed"));
+  if (core_.token().refused() && deadline != Clock::time_point::max()) {
+    core_.loop().Set(&login_end_, deadline, [self = shared_from_this()] {
+      self->Finish(MakeStatus(absl::StatusCode::kDeadlineExceeded,
+                              "context deadline exceeded: " + std::string(kLoginTooSlow)));
+    });
+  }
   core_.token().Ensure([self = shared_from_this(), options, deadline](const Status& ensured) {
     if (!self->done_) return;
+    self->login_end_.Cancel();
     if (!ensured.ok()) return self->Finish(ensured);
     self->Pick(options, deadline);
   });
@@ -27,6 +35,7 @@ void StreamOpening::Pick(const CallOptions& options, Clock::time_point deadline)
 
 void StreamOpening::Cancel() {
   done_ = nullptr;
+  login_end_.Cancel();
   core_.balancer().Forget(ticket_);
 }
 

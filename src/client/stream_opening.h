@@ -19,7 +19,7 @@ class StreamOpening : public std::enable_shared_from_this<StreamOpening> {
   // `done` runs once, perhaps within Start; not after Cancel.
   StreamOpening(Core* core, Done done);
 
-  // Waits for a connection until the deadline if there is none.
+  // Waits until the deadline for a token and a connection.
   void Start(const CallOptions& options, Clock::time_point deadline);
   // Nothing is kept of it.
   void Cancel();
@@ -30,6 +30,7 @@ class StreamOpening : public std::enable_shared_from_this<StreamOpening> {
 
   Core& core_;
   Done done_;  // Null: over.
+  Timer login_end_;
   Balancer::Ticket ticket_ = 0;
 };
 

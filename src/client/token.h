@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -16,6 +17,9 @@
 namespace quorate::client {
 
 class Core;
+
+// What a call says whose time is over before there was a token.
+inline constexpr std::string_view kLoginTooSlow = "the login took too long";
 
 class Token {
  public:
@@ -30,8 +34,8 @@ class Token {
   // Counts the tokens fetched, so that one who was refused can tell whether there is a newer one by now.
   uint64_t generation() const { return generation_; }
 
-  // Makes sure of a token that was not refused. Done runs perhaps at once. Without a user there is nothing to
-  // do.
+  // Makes sure of a token that was not refused. Done runs perhaps at once, and perhaps long after who waits
+  // has lost patience. Without a user there is nothing to do.
   void Ensure(Done done);
   // Whether there is a user and no token of his that may be good.
   bool refused() const { return has_user() && generation_ <= refused_; }

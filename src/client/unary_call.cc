@@ -127,8 +127,15 @@ void UnaryCall::Failed(const Status& status) {
 }
 
 void UnaryCall::RenewToken() {
+  if (deadline_ != Clock::time_point::max()) {
+    core_.loop().Set(&wait_, deadline_, [self = shared_from_this()] {
+      self->last_error_ = kLoginTooSlow;
+      self->Finish(self->OutOfTime());
+    });
+  }
   core_.token().Ensure([self = shared_from_this()](const Status& renewed) {
     if (!self->done_) return;
+    self->wait_.Cancel();
     if (renewed.ok()) return self->attempt_ == 0 ? self->Attempt() : self->Retry();
     // What became of the login says nothing of this call.
     const Status why = MakeStatus(renewed.code(), Message(renewed));

@@ -39,7 +39,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   Status AttemptStatus();
   void Failed(const Status& status);
   Status OutOfTime() const;
-  // Goes on with a new one.
+  // Goes on with a new one, if it comes in time.
   void RenewToken();
   void Retry();
   void Finish(Status status);
@@ -59,7 +59,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   Balancer::Ticket ticket_ = 0;
   std::shared_ptr<Endpoint> endpoint_;  // Of the attempt under way, or the last one.
   uint64_t token_generation_ = 0;
-  Timer wait_;
+  Timer wait_;                                    // Until the next attempt, or until there is a token.
   std::unique_ptr<grpc::ClientContext> context_;  // Of the attempt under way.
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader_;
   grpc::ByteBuffer response_;
