@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kAhead = 4;  // Messages read before they are asked for.
 
+Status OutOfTime() { return MakeStatus(absl::StatusCode::kDeadlineExceeded, "context deadline exceeded"); }
 Status Canceled() { return MakeStatus(absl::StatusCode::kCancelled, "context canceled"); }
 
 }  // namespace
@@ -103,6 +104,8 @@ void PulledStream::OnEnded(const Status& status) {
   const auto endpoint = stream_ ? &stream_->endpoint() : nullptr;
   // Also when this stream ends here: the next one is not to go out with the same token.
   if (WantsNewToken(status)) core_.token().Refused(token_generation_);
+  // In the same words whoever notices it first: gRPC has its own.
+  if (absl::IsDeadlineExceeded(status)) return End(OutOfTime());
   if (status.ok() || received_ || Clock::now() >= deadline_) return End(status);
   if (endpoint != nullptr && absl::IsUnavailable(status)) endpoint->Failed(Clock::now());
   const FailedAttempt attempt{

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <optional>
+#include <string>
 
 #include "client/core.h"
 #include "client/fake_server_test.h"
@@ -142,6 +144,42 @@ TEST(StreamTokenTest, IsRenewedForTheNextStreamWhenThereIsButOneAttempt) {
   EXPECT_TRUE(next.ok()) << next;
   EXPECT_EQ(server.logins.count(), 2);
 }
+
+class StreamTimeTest : public testing::TestWithParam<std::optional<grpc::Status>> {};
+
+// Who tells it is a matter of chance: gRPC here, the server, or etcd 3.4 in its own way.
+TEST_P(StreamTimeTest, TheEndIsToldInTheSameWords) {
+  FakeServer server;
+  const auto answer = [end = GetParam()](FakeServer::Call* call, const grpc::ByteBuffer&) {
+    if (end) call->End(*end);
+  };
+  server.On("Maintenance/Snapshot", answer);
+  server.On("Lease/LeaseKeepAlive", answer);
+  server.On("KV/Put", [](FakeServer::Call* call, const grpc::ByteBuffer&) {
+    call->Reply(etcdserverpb::PutResponse());
+  });
+  const auto client = *Client::Connect({.endpoints = {server.url()}});
+  ASSERT_TRUE(client->kv().Put("k", "v", {}, {.timeout = std::chrono::minutes(1)}).ok());  // It is connected.
+  const CallOptions call{.timeout = GetParam() ? std::chrono::minutes(1) : std::chrono::milliseconds(300)};
+  etcdserverpb::SnapshotResponse part;
+  const Status saved = client->maintenance().Snapshot(call)->Next(&part).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(saved)) << saved;
+  EXPECT_EQ(Text(saved), "context deadline exceeded");
+  if (!GetParam()) return;  // A fake server is not silent when a client has said all to LeaseKeepAlive.
+  const Status renewed = client->leases().KeepAliveOnce(7, call).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(renewed)) << renewed;
+  EXPECT_EQ(Text(renewed), "context deadline exceeded");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StreamTimeTest,
+                         testing::Values(std::nullopt,
+                                         grpc::Status(grpc::DEADLINE_EXCEEDED, "Deadline Exceeded"),
+                                         grpc::Status(grpc::UNKNOWN, "context deadline exceeded")),
+                         [](const auto& one) {
+                           if (!one.param) return std::string("client");
+                           return std::string(one.param->error_code() == grpc::UNKNOWN ? "etcd_3_4"
+                                                                                       : "server");
+                         });
 
 }  // namespace
 }  // namespace quorate::client
