@@ -92,9 +92,14 @@ void Endpoint::LearnConnectError(const std::shared_ptr<Endpoint>& self, Loop* lo
   auto& reader = *probe->reader;
   reader.Finish(answer, status, loop->Tag([self, probe = std::move(probe)](bool) {
     self->learning_ = false;
-    const grpc::Status& result = probe->status;
-    self->connect_error_ = result.error_code() == grpc::UNAVAILABLE ? Shortened(result.error_message()) : "";
+    self->Learned(probe->status);
   }));
+}
+
+void Endpoint::Learned(const grpc::Status& result) {
+  // The connection was being made again all the while; the reason of the last time stands.
+  if (result.error_code() == grpc::DEADLINE_EXCEEDED) return;
+  connect_error_ = result.error_code() == grpc::UNAVAILABLE ? Shortened(result.error_message()) : "";
 }
 
 EndpointFactory::EndpointFactory(const Options& options, std::shared_ptr<grpc::ChannelCredentials> tls)

@@ -27,12 +27,17 @@ class Endpoint {
   // Health: after a failure others are preferred for a while.
   bool Avoided(Clock::time_point now) const { return now < avoided_until_; }
   void Failed(Clock::time_point now);
-  void Answered() { avoided_until_ = {}; }
+  void Answered() {
+    avoided_until_ = {};
+    connect_error_.clear();
+  }
 
   // Why the last attempt to connect failed; empty: not known.
   const std::string& connect_error() const { return connect_error_; }
   // Asks gRPC, which tells only by failing a call. At once, while the connection is down.
   static void LearnConnectError(const std::shared_ptr<Endpoint>& self, Loop* loop);
+  // What came of such a call.
+  void Learned(const grpc::Status& result);
 
  private:
   const EndpointAddress address_;

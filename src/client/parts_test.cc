@@ -1,6 +1,7 @@
 // The parts without a connection: endpoints, key ranges, requests.
 #include <gtest/gtest.h>
 
+#include "client/endpoint.h"
 #include "client/endpoint_address.h"
 #include "quorate/client/key_range.h"
 #include "quorate/client/txn.h"
@@ -78,6 +79,27 @@ TEST(TxnTest, BecomesTheRequest) {
   EXPECT_EQ(m.failure(0).request_range().limit(), 2);
   EXPECT_TRUE(m.failure(1).request_delete_range().prev_kv());
   EXPECT_EQ(m.failure(2).request_txn().success(0).request_put().key(), "n");
+}
+
+TEST(EndpointTest, WhyItIsNotConnectedStandsUntilMoreIsKnown) {
+  const auto made = EndpointFactory({}, nullptr).Make("http://127.0.0.1:1");
+  ASSERT_TRUE(made.ok()) << made.status();
+  Endpoint& endpoint = **made;
+  EXPECT_EQ(endpoint.connect_error(), "");
+  const grpc::Status refused(grpc::UNAVAILABLE,
+                             "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "
+                             "Failed to connect to remote host: Connection refused");
+  const std::string why = "ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused";
+  endpoint.Learned(refused);
+  EXPECT_EQ(endpoint.connect_error(), why);
+  // A machine that has much to do may not find it out in time.
+  endpoint.Learned(grpc::Status(grpc::DEADLINE_EXCEEDED, "Deadline Exceeded"));
+  EXPECT_EQ(endpoint.connect_error(), why);
+  endpoint.Learned(grpc::Status(grpc::UNIMPLEMENTED, ""));
+  EXPECT_EQ(endpoint.connect_error(), "");
+  endpoint.Learned(refused);
+  endpoint.Answered();
+  EXPECT_EQ(endpoint.connect_error(), "");
 }
 
 }  // namespace
