@@ -15,11 +15,12 @@ Status Canceled() { return MakeStatus(absl::StatusCode::kCancelled, "context can
 
 }  // namespace
 
-PulledStream::PulledStream(Core* core, const Method& method, grpc::ByteBuffer request, CallOptions options)
+PulledStream::PulledStream(Core* core, const Method& method, const grpc::ByteBuffer& request,
+                           CallOptions options)
     : core_(*core),
       loop_(core->shared_loop()),
       method_(method),
-      request_(std::move(request)),
+      request_(request),
       options_(std::move(options)),
       deadline_(core->Deadline(method, options_)) {}
 
@@ -42,7 +43,7 @@ StatusOr<bool> PulledStream::Next(grpc::ByteBuffer* message) {
     if (!end_->ok()) return *end_;
     return false;
   }
-  *message = std::move(messages_.front());
+  message->Swap(&messages_.front());
   messages_.pop_front();
   if (!reading_ && !end_) {
     reading_ = true;

@@ -18,7 +18,7 @@ namespace quorate::client {
 
 class PulledStream : public std::enable_shared_from_this<PulledStream> {
  public:
-  PulledStream(Core* core, const Method& method, grpc::ByteBuffer request, CallOptions options);
+  PulledStream(Core* core, const Method& method, const grpc::ByteBuffer& request, CallOptions options);
 
   // User's threads. Start once, before the others.
   void Start();
