@@ -7,6 +7,7 @@
 #include <tuple>
 #include <variant>
 
+#include "cmd/procedures/clock_ahead.h"
 #include "cmd/session/answer.h"
 
 namespace quorate::cmd {
@@ -15,13 +16,6 @@ namespace {
 constexpr std::string_view kRefused = "Connection refused";
 // What `etcdctl endpoint health` reads: the key need not be there.
 constexpr char kHealthKey[] = "health";
-
-// The server's Date is whole seconds, and was made between `before` and `after`.
-int64_t ClockAhead(int64_t date, int64_t before, int64_t after) {
-  if (date > after) return date - after;
-  if (date + 1 < before) return date + 1 - before;
-  return 0;
-}
 
 // The value of an unlabelled metric, as Prometheus' text form has it.
 std::optional<double> MetricOf(const std::string& page, const std::string& name) {
@@ -260,9 +254,10 @@ void StateReader::AskOverHttp(const std::string& url, MemberState* member) {
   HttpLimits limits;
   limits.connect = options_.timeout;
   limits.answer = options_.timeout;
-  const int64_t before = std::time(nullptr);
+  // Not time(2), which is behind by up to a tick.
+  const auto before = std::chrono::system_clock::now();
   const auto outcome = http.Do({"GET", url + "/version", std::nullopt, std::nullopt}, limits);
-  const int64_t after = std::time(nullptr);
+  const auto after = std::chrono::system_clock::now();
   // Plain HTTP may be served elsewhere (--listen-client-http-urls): no answer says nothing.
   const auto* const reply = std::get_if<HttpReply>(&outcome);
   if (reply == nullptr) return;
