@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """JSON streams whose body stays open: what a client says is worked when it has come, as etcd does it over HTTP/2."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -128,21 +129,42 @@ class OpenBodyTest(unittest.TestCase):
                 self.assertIsNone(body.answer())
                 self.assertEqual(body.process.wait(PATIENCE), 0)
 
-    def watchers(self, server):
+    def metric(self, server, name):
         text = subprocess.run(["curl", "-s", "--cacert", str(server.credentials.ca), server.url + "/metrics"],
                               capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
-        return int(re.search(r"^etcd_debugging_mvcc_watcher_total (\d+)", text, re.M).group(1))
+        return float(re.search(rf"^{name} (\S+)", text, re.M).group(1))
+
+    def wait_for(self, server, name, value):
+        deadline = time.monotonic() + PATIENCE
+        while self.metric(server, name) > value:
+            self.assertLess(time.monotonic(), deadline, name)
+            time.sleep(0.05)
 
     def test_a_client_that_goes_takes_its_watch_along(self):
         for server, version in self.each():
             with OpenBody(server, "/v3/watch", version) as body:
                 body.say({"create_request": {"key": b64("gone")}})
                 self.assertTrue(body.answer()["created"])
-                self.assertGreater(self.watchers(server), 0)
-            deadline = time.monotonic() + PATIENCE
-            while self.watchers(server) > 0:
-                self.assertLess(time.monotonic(), deadline, "the watch is still there")
-                time.sleep(0.05)
+                self.assertGreater(self.metric(server, "etcd_debugging_mvcc_watcher_total"), 0)
+            self.wait_for(server, "etcd_debugging_mvcc_watcher_total", 0)
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "metrics of Quorate alone")
+    def test_what_is_held_is_told(self):
+        server = self.cases[-1][0]
+        held, streams = "quorate_client_request_bytes_held", "quorate_client_streams"
+        # A look at the metrics counts, too.
+        held_before, streams_before = self.metric(server, held), self.metric(server, streams)
+        with contextlib.ExitStack() as bodies:
+            for _ in range(5):
+                body = bodies.enter_context(OpenBody(server, "/v3/watch", "--http2"))
+                body.say({"create_request": {"key": b64("w")}})
+                self.assertTrue(body.answer()["created"])
+            self.assertGreaterEqual(self.metric(server, streams), streams_before + 5)
+            self.assertGreaterEqual(self.metric(server, held), held_before + 5 * 4096)
+            self.assertGreaterEqual(self.metric(server, "quorate_client_connections"), 5)
+            self.assertGreaterEqual(self.metric(server, "quorate_client_answer_bytes_held"), 0)
+        self.wait_for(server, held, held_before)
+        self.wait_for(server, streams, streams_before)
 
 
 if __name__ == "__main__":

@@ -192,15 +192,29 @@ void AddStore(MetricFamilies& out, server::Member& member) {
 }
 
 void AddNetwork(MetricFamilies& out, const std::vector<const net::Server*>& servers) {
-  uint64_t received = 0, sent = 0;
+  net::ServerStats sum;
   for (const net::Server* server : servers) {
-    received += server->stats().grpc_received_bytes;
-    sent += server->stats().grpc_sent_bytes;
+    const net::ServerStats& stats = server->stats();
+    sum.grpc_received_bytes += stats.grpc_received_bytes;
+    sum.grpc_sent_bytes += stats.grpc_sent_bytes;
+    sum.connections_open += stats.connections_open;
+    sum.streams_open += stats.streams_open;
+    sum.request_bytes_held += stats.request_bytes_held;
+    sum.output_bytes_held += stats.output_bytes_held;
   }
   out.Counter("etcd_network_client_grpc_received_bytes_total",
-              "The total number of bytes received from grpc clients.", D(received));
+              "The total number of bytes received from grpc clients.", D(sum.grpc_received_bytes));
   out.Counter("etcd_network_client_grpc_sent_bytes_total", "The total number of bytes sent to grpc clients.",
-              D(sent));
+              D(sum.grpc_sent_bytes));
+  out.Gauge("quorate_client_connections", "Connections of clients that are open.", D(sum.connections_open));
+  out.Gauge("quorate_client_streams", "Requests and streams of clients over HTTP/2 that are open.",
+            D(sum.streams_open));
+  out.Gauge("quorate_client_request_bytes_held",
+            "Bytes of requests that are kept for clients now; the bounds are in docs/security.md.",
+            D(sum.request_bytes_held));
+  out.Gauge("quorate_client_answer_bytes_held",
+            "Bytes of answers that clients have not read yet; the bounds are in docs/security.md.",
+            D(sum.output_bytes_held));
 }
 
 void AddCalls(MetricFamilies& out, const CallMetrics& calls) {
