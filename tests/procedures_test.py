@@ -4,6 +4,7 @@ lost, interrupted and resumed; and `get --tree --decode`. Replacements are in pr
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import unittest
@@ -47,6 +48,15 @@ class HealthTest(ProcedureTest):
         self.assertTrue(text.endswith("cluster is unavailable\n"), text)
         last.kill()
         self.assertIn("failed to list members", self.ctl(cluster, "cluster", "health", code=1, endpoints=[last.url]))
+
+    def test_a_time_too_short_is_not_none(self):
+        """A member that never answers would keep us for ever."""
+        cluster, _ = self.cluster(("quorate",))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            for short in ("500us", "0s", "-1s"):
+                text = self.ctl(cluster, f"--command-timeout={short}", "cluster", "health", code=1, endpoints=[url])
+                self.assertIn("context deadline exceeded", text)
 
     def test_certificates_that_end_soon(self):
         now = certificates.datetime.datetime.now(certificates.datetime.timezone.utc)
@@ -243,6 +253,9 @@ class WatchTest(ProcedureTest):
         self.assertEqual(screen.end(), 0)
         self.assertEqual(screen.text.count("cluster is healthy"), 2)
         self.assertTrue(screen.text.endswith("\x1b[?1049l"))
+        for short in ("99ms", "900us", "0s", "-1s"):
+            text = self.ctl(cluster, "cluster", "watch", "--count", "1", "--interval", short, code=128)
+            self.assertIn("Error: --interval must be at least 100ms, it is ", text)
         one = cluster.members[0]
         one.kill()
         self.assertIn("no member answers", self.ctl(cluster, "cluster", "watch", "--count", "1", code=1, endpoints=[one.url]))

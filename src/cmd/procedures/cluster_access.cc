@@ -50,8 +50,7 @@ std::optional<int> ClusterAccess::Open(bool with_metrics) {
   const GlobalFlags& flags = session_.flags();
   ReaderOptions options;
   options.with_metrics = with_metrics;
-  options.timeout = std::min(kAnswerMax, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                             std::chrono::nanoseconds(flags.command_timeout)));
+  options.timeout = std::min(kAnswerMax, session_.CommandTimeout());
   options.http.files = {flags.cacert, flags.cert, flags.key};
   options.http.skip_verify = flags.insecure_skip_tls_verify;
   if (!flags.insecure_discovery) options.http.server_name = flags.discovery_srv;

@@ -1,12 +1,16 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <memory>
 
+#include "cmd/cli/exit_code.h"
+#include "cmd/cli/go_syntax.h"
 #include "cmd/procedures/cluster_access.h"
 #include "cmd/procedures/commands.h"
 #include "cmd/procedures/watch_report.h"
@@ -15,6 +19,8 @@ namespace quorate::cmd {
 namespace {
 
 constexpr int64_t kMilliNanos = 1'000'000;
+// A look is several requests to each member.
+constexpr int64_t kIntervalMinNanos = 100 * kMilliNanos;
 // Another screen than the one with what was typed, which comes back at the end; the cursor is hidden
 // meanwhile.
 constexpr char kEnterScreen[] = "\x1b[?1049h\x1b[?25l";
@@ -32,7 +38,13 @@ struct WatchFlags {
 };
 
 // Returns early when the program is told to end.
-void Sleep(int64_t nanos) { poll(nullptr, 0, static_cast<int>(nanos / kMilliNanos)); }
+void Sleep(int64_t nanos) {
+  for (int64_t left = nanos / kMilliNanos; left > 0 && g_stop == 0;) {
+    const int64_t part = std::min<int64_t>(left, INT_MAX);
+    poll(nullptr, 0, static_cast<int>(part));
+    left -= part;
+  }
+}
 
 void Draw(const std::string& text) {
   std::fputs(kHome, stdout);
@@ -53,6 +65,10 @@ int64_t Now() {
 }
 
 int Watch(CtlSession* session, const WatchFlags& flags) {
+  if (flags.interval_nanos < kIntervalMinNanos) {
+    return Fail(ExitCode::kBadArguments, "--interval must be at least " + GoDuration(kIntervalMinNanos) +
+                                             ", it is " + GoDuration(flags.interval_nanos));
+  }
   ClusterAccess access(session);
   if (const auto code = access.Open(false)) return *code;
   const bool terminal = isatty(STDOUT_FILENO) != 0;

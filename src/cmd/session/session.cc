@@ -34,8 +34,9 @@ std::string VariableOf(const CLI::Option& option) {
   return name;
 }
 
+// Rounded up: zero is "none" to the client.
 std::chrono::milliseconds Milliseconds(int64_t nanos) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(nanos));
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(nanos));
 }
 
 std::string Trimmed(std::string text) {
@@ -314,9 +315,13 @@ std::optional<std::vector<std::string>> CtlSession::EndpointsOf(bool cluster) {
   return endpoints;
 }
 
+std::chrono::milliseconds CtlSession::CommandTimeout() const {
+  return std::max(Milliseconds(flags_.command_timeout), std::chrono::milliseconds(1));
+}
+
 client::CallOptions CtlSession::Call() const {
   client::CallOptions call;
-  call.timeout = std::max(Milliseconds(flags_.command_timeout), std::chrono::milliseconds(1));
+  call.timeout = CommandTimeout();
   return call;
 }
 

@@ -12,6 +12,7 @@
 // One thread, one command.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -84,7 +85,9 @@ class CtlSession {
   // is how to end.
   std::optional<std::vector<std::string>> EndpointsOf(bool cluster);
 
-  // A call within --command-timeout.
+  // --command-timeout, a millisecond at least: nothing can be asked in no time.
+  std::chrono::milliseconds CommandTimeout() const;
+  // A call within it.
   client::CallOptions Call() const;
   // The same of one endpoint.
   client::CallOptions CallAt(const std::string& endpoint) const;
