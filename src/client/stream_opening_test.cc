@@ -119,8 +119,11 @@ Status ReadSnapshot(Client* client) {
 }
 
 std::unique_ptr<Client> ConnectTo(const std::string& url, int max_attempts = 100) {
-  auto client =
-      Client::Connect({.endpoints = {url}, .username = "u", .password = "p", .max_attempts = max_attempts});
+  auto client = Client::Connect({.endpoints = {url},
+                                 .username = "u",
+                                 .password = "p",
+                                 .dial_timeout = std::chrono::minutes(1),
+                                 .max_attempts = max_attempts});
   EXPECT_TRUE(client.ok()) << client.status();
   return *std::move(client);
 }

@@ -50,6 +50,7 @@ Options WithUser(const std::string& password = "secret") {
   Options options;
   options.username = "u";
   options.password = password;
+  options.dial_timeout = std::chrono::minutes(1);
   return options;
 }
 
@@ -97,7 +98,6 @@ TEST(TokenTest, ALoginTakesNoMoreThanTheTimeOfTheCall) {
   TokenServer server;
   Options options = WithUser();
   options.max_attempts = 1;
-  options.dial_timeout = std::chrono::minutes(1);
   const auto client = ConnectTo({server.url()}, options);
   server.On("Auth/Authenticate", [](ServerCall*, const grpc::ByteBuffer&) {});
   server.expired = true;

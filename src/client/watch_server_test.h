@@ -136,6 +136,7 @@ class WatchServer : public FakeServer {
 
 inline std::unique_ptr<Client> ConnectTo(std::vector<std::string> endpoints, Options options = {}) {
   options.endpoints = std::move(endpoints);
+  options.dial_timeout = std::chrono::minutes(1);
   options.request_timeout = std::chrono::milliseconds(0);
   auto client = Client::Connect(std::move(options));
   EXPECT_TRUE(client.ok()) << client.status();
