@@ -251,9 +251,13 @@ class SecuredTest(ProcedureTest):
         cluster, hosts = self.cluster(credentials=ca.credentials(ca.issue("client")), peer_scheme="https", flags=[*tls, *both, *FLAGS])
         for line in ("user add root:secret", "user grant-role root root", "auth enable"):
             cluster.members[0].ctl(*line.split())
-        # Nobody in particular may do nothing.
-        self.login = ()
-        self.assertIn("user name is empty", self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes", code=1))
+        cluster.members[0].ctl("--user", "root:secret", "user", "add", "clerk:secret")
+        # Who may not do all of it may do nothing: nobody in particular, and a user without root's role.
+        for login, refusal in ((), "user name is empty"), (("--user", "clerk:secret"), "permission denied"):
+            self.login = login
+            for procedure in ("rolling-restart",), ("replace-member", "m1"):
+                told = self.ctl(cluster, "cluster", *procedure, "--exec", hosts.command, "--yes", code=1)
+                self.assertIn(f"{refusal} (nothing was done: this needs root)", told)
         self.assertEqual(hosts.steps, [])
         self.login = SecuredTest.login
         self.ctl(cluster, "cluster", "rolling-restart", "--exec", hosts.command, "--yes")

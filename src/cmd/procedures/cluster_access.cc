@@ -17,6 +17,7 @@ constexpr auto kAnswerMax = std::chrono::milliseconds(3000);
 // At members that don't serve.
 constexpr int kLooks = 3;
 constexpr auto kLookAgain = std::chrono::milliseconds(1000);
+constexpr auto kRightsMax = std::chrono::seconds(30);
 
 // The server waits until its members have been connected for a while, or until the learner has caught up.
 bool PassesByItself(const Status& status) {
@@ -97,6 +98,15 @@ Status ClusterAccess::WaitUntil(std::string_view what, std::chrono::nanoseconds 
     waiting.Tell(why);
     std::this_thread::sleep_for(kPollPeriod);
   }
+}
+
+// Only who may administer may see the users; nothing else is needed of them.
+Status ClusterAccess::CheckMayAdminister() {
+  return Insist("the cluster says what this user may", kRightsMax, [&] {
+    const Status status = client_->auth().UserList(Call()).status();
+    if (status.ok() || PassesByItself(status)) return status;
+    return MakeStatus(status.code(), std::string(Message(status)) + " (nothing was done: this needs root)");
+  });
 }
 
 Status ClusterAccess::HandOver(const ClusterState& state, uint64_t leader, std::chrono::nanoseconds limit) {

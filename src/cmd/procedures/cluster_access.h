@@ -37,6 +37,9 @@ class ClusterAccess {
   // `limit`. What keeps it waiting (`why`) is told on stderr whenever it changes.
   Status WaitUntil(std::string_view what, std::chrono::nanoseconds limit,
                    const std::function<bool(const ClusterState&, std::string* why)>& done);
+  // Whether this user may do all that a procedure does. To be asked before anything is done: one that is
+  // refused in the middle leaves a cluster half changed.
+  Status CheckMayAdminister();
   // Moves leadership from this member to the best of the others, and waits until one of them leads.
   Status HandOver(const ClusterState& state, uint64_t leader, std::chrono::nanoseconds limit);
   // Makes `attempt` until it succeeds or is refused for good: a refusal that passes by itself (members were

@@ -126,7 +126,8 @@ Status Replacement::Prepare(const ClusterState& state) {
 }
 
 Status Replacement::CheckMayBegin(const ClusterState& state) const {
-  return resumed_ ? Status() : CheckMayReplace(state, note_.old_id);
+  if (!resumed_) QUORATE_RETURN_IF_ERROR(CheckMayReplace(state, note_.old_id));
+  return access_.CheckMayAdminister();
 }
 
 void Replacement::SayPlan() const {

@@ -166,6 +166,7 @@ Status RollingRestart::Run() {
   }
   SayPlan(state, order);
   QUORATE_RETURN_IF_ERROR(CheckMayRestart(state, order.front()));
+  QUORATE_RETURN_IF_ERROR(access_.CheckMayAdminister());
   if (flags_.dry_run) {
     Say("Nothing was done (--dry-run).");
     return absl::OkStatus();
