@@ -339,7 +339,9 @@ TEST_F(H2LimitsTest, WhoReadsIsServedWhateverOthersHold) {
     idle.push_back(std::make_unique<H2Client>(&loop_, port_, 0, true));
     const int32_t id = idle.back()->Grpc("/t.T/Stream", "", {}, false);
     idle.back()->MoreBody(id, Frame(std::string(600'000, 'i')), false);
-    for (int k = 0; k < 20; ++k) idle.back()->Step();
+    const size_t held = server_->stats().output_bytes_held;
+    // All but what is in the stream's window.
+    ASSERT_TRUE(idle.back()->Until([&] { return server_->stats().output_bytes_held >= held + 530'000; }));
   }
   ASSERT_GT(server_->stats().output_bytes_held, options.output_bytes_in_all_max);
   H2Client reader(&loop_, port_);
@@ -356,12 +358,12 @@ TEST_F(H2LimitsTest, WhoWaitsForOthersIsWoken) {
   H2Client other(&loop_, port_, 0, true);
   const int32_t held = other.Grpc("/t.T/Stream", "", {}, false);
   other.MoreBody(held, Frame(std::string(900'000, 'o')), false);
-  for (int k = 0; k < 20; ++k) other.Step();
+  ASSERT_TRUE(other.Until([&] { return server_->stats().output_bytes_held >= 830'000; }));
   H2Client client(&loop_, port_, 0, true);
   const int32_t unread = client.Grpc("/t.T/Stream", "", {}, false);
   client.MoreBody(unread, Frame(std::string(400'000, 'u')), false);
-  for (int k = 0; k < 20; ++k) client.Step();
-  ASSERT_GT(server_->stats().output_bytes_held, options.output_bytes_in_all_max);
+  ASSERT_TRUE(
+      client.Until([&] { return server_->stats().output_bytes_held > options.output_bytes_in_all_max; }));
   left_ = 5;
   client.Grpc("/t.T/Source", Frame("go"));
   for (int k = 0; k < 20; ++k) client.Step();
@@ -391,6 +393,7 @@ TEST_F(H2LimitsTest, StreamsOverTheirShareWait) {
   for (int i = 0; i < kClients; ++i) {
     clients.push_back(std::make_unique<H2Client>(&loop_, port_, 0, true));
     ids.push_back(clients.back()->Grpc("/t.T/Polite", Frame("go")));
+    ASSERT_TRUE(clients.back()->Until([&] { return left[i] < kMessages; }));
     for (int k = 0; k < 20; ++k) clients.back()->Step();
   }
   EXPECT_LE(server_->stats().output_bytes_held, 2'500'000u);
