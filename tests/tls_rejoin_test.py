@@ -38,7 +38,8 @@ class TlsRejoinTest(unittest.TestCase):
             shutil.rmtree(victim.data_dir)
             victim.spawn()
             cluster.wait(lambda: "rejoined the cluster" in victim.log(), f"{victim.name} rejoins", 60)
-            self.assertNotEqual(old, victim.status().header.member_id)
+            victim.wait_healthy()  # Its client port opens only when it has caught up.
+            self.assertNotEqual(old, victim.id)
             cluster.agree()
             cluster.move_leader(victim)
             victim.put("back", "again")

@@ -5,6 +5,7 @@ keep out of each other's way by claims: a port is a process's own until that end
 among the abstract Unix sockets, which the kernel lets one socket have, and which goes with its process.
 """
 
+import atexit
 import os
 import random
 import socket
@@ -12,6 +13,12 @@ import socket
 _FIRST, _LAST = 15_000, 32_000
 _chance = random.Random(os.urandom(8))
 _claims = {}  # Port -> the socket that stands for the claim.
+
+
+@atexit.register
+def _give_back():
+    for claim in _claims.values():
+        claim.close()
 
 
 def free_port(*addresses):
