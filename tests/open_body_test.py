@@ -17,8 +17,10 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+import attacker as h2
 import member
 import places
+from attacker import Attacker, frame
 from certificates import Authority
 from json_door import b64
 
@@ -128,6 +130,65 @@ class OpenBodyTest(unittest.TestCase):
                 body.close()
                 self.assertIsNone(body.answer())
                 self.assertEqual(body.process.wait(PATIENCE), 0)
+
+    def begun(self, attacker, server, method, path, host=None):
+        """Begins a request whose body stays open; returns its stream."""
+        stream = attacker.stream()
+        head = [(b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()),
+                (b":authority", (host or server.endpoint).encode())]
+        attacker.send(frame(h2.HEADERS, h2.END_HEADERS, stream, b"".join(h2.literal(*pair) for pair in head)) +
+                      frame(h2.DATA, 0, stream, b'{"create_request":'))
+        return stream
+
+    def answer_to(self, attacker, stream):
+        """The text of an answer that is whole, whatever becomes of the body."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            frames = [(kind, flags, payload) for kind, flags, number, payload in attacker.frames() if number == stream]
+            if any(kind in (h2.HEADERS, h2.DATA) and flags & h2.END_STREAM for kind, flags, _ in frames):
+                return b"".join(payload for kind, _, payload in frames if kind == h2.DATA).decode()
+            self.assertLess(time.monotonic(), deadline, frames)
+            attacker.drain(1)
+
+    REFUSALS = (("POST", "/v3/nosuch", "Not Found\n"), ("POST", "/nosuch", "404 page not found\n"),
+                ("PUT", "/v3/watch", "Method Not Allowed\n"), ("DELETE", "/v3/kv/put", "Method Not Allowed\n"),
+                ("POST", "/version", "Method Not Allowed\n"))
+
+    def test_what_the_head_refuses_is_answered_at_the_head(self):
+        for server, version in self.each():
+            if version != "--http2":
+                continue
+            with Attacker("127.0.0.1", server.client_port, server.credentials.ssl_context()) as attacker:
+                for method, path, text in self.REFUSALS:
+                    stream = self.begun(attacker, server, method, path)
+                    self.assertEqual(self.answer_to(attacker, stream), text, (method, path))
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "curl takes etcd's reset for a failure when it comes with the answer")
+    def test_curl_reads_a_refusal_in_the_middle_of_its_body(self):
+        server = self.cases[-1][0]
+        for method, path, text in self.REFUSALS:
+            with subprocess.Popen(["curl", "-sN", "--http2", "--cacert", str(server.credentials.ca), "-X", method, "-H", "Expect:",
+                                   "-T", ".", server.url + path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL) as curl:
+                curl.stdin.write(b'{"create_request":')
+                curl.stdin.flush()
+                self.assertEqual(curl.wait(PATIENCE), 0, (method, path))
+                self.assertEqual(curl.stdout.read().decode(), text)
+
+    @unittest.skipIf(ETCD_IN_BOTH_ROLES, "etcd speaks HTTP/2 over TLS alone")
+    def test_a_host_that_is_not_allowed(self):
+        server = member.quorate(flags=["--host-whitelist", "localhost,127.0.0.1"])
+        self.addCleanup(server.remove)
+        server.start()
+        with Attacker("127.0.0.1", server.client_port) as attacker:
+            for path in ("/v3/watch", "/v3/kv/put", "/version"):
+                stream = self.begun(attacker, server, "POST", path, host="evil.example")
+                self.assertIn("the Host header was unrecognized", self.answer_to(attacker, stream))
+            # What comes behind the answer, more than any window, is not kept, and gives the connection's window back.
+            for _ in range(400):
+                self.assertTrue(attacker.send(frame(h2.DATA, 0, stream, bytes(16000))))
+            stream = self.begun(attacker, server, "POST", "/v3/nosuch")
+            self.assertEqual(self.answer_to(attacker, stream), "Not Found\n")
 
     def metric(self, server, name):
         text = subprocess.run(["curl", "-s", "--cacert", str(server.credentials.ca), server.url + "/metrics"],

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -77,6 +78,7 @@ class JsonGatewayTest : public testing::Test {
   void Start(net::ServerOptions options) {
     gateway_.reset();
     options.message_bytes_max = 300'000;
+    options.early_end_grace = std::chrono::milliseconds(1);  // Tests wait for the end of the stream.
     server_ = std::make_unique<net::Server>(&loop_, options);
     server_->RegisterUnary("/etcdserverpb.KV/Range", [this](net::UnaryCall call, std::string_view bytes) {
       etcdserverpb::RangeRequest request;

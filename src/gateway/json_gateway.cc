@@ -38,6 +38,10 @@ const Route* JsonGateway::RouteOf(const net::HttpRequest& request) {
   return FindRoute(path);
 }
 
+bool JsonGateway::ReadsBody(const net::HttpRequest& request) {
+  return request.method == "POST" && RouteOf(request) != nullptr;
+}
+
 std::shared_ptr<net::HttpBodySink> JsonGateway::TakeBody(const net::HttpRequest& request,
                                                          net::HttpHeaders headers) {
   const Route* route = RouteOf(request);

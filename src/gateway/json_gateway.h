@@ -29,6 +29,8 @@ class JsonGateway {
   // Whether the path is the gateway's: below /v3/, or /v3beta/, which means the same.
   static bool Owns(std::string_view path);
 
+  // Whether Handle() reads the body of such a request.
+  static bool ReadsBody(const net::HttpRequest& request);
   // Takes the body of a method that works its requests while they come; null: collect it, for Handle().
   // `headers` go with every answer.
   std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request, net::HttpHeaders headers);

@@ -171,11 +171,7 @@ void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
 }
 
 void Http2Connection::OnHalfClose(H2Stream* s) {
-  if (s->sink != nullptr) return EndBody(s);
-  if (s->kind == H2Stream::Kind::kHttp) {
-    if (!s->head_sent) DispatchHttp(s);
-    return;
-  }
+  if (s->kind == H2Stream::Kind::kHttp) return EndRequest(s);
   if (!s->open || s->dispatched) return;
   if (s->reader.mid_message()) return Refuse(s, Code::kInternal, "unexpected EOF");
   if (s->kind == H2Stream::Kind::kUnary)

@@ -5,11 +5,14 @@
 #include "base/check.h"
 #include "net/http2_connection.h"
 #include "net/http_date.h"
+#include "net/loop_impl.h"
 #include "net/server_impl.h"
 
 namespace quorate::net {
 namespace {
 
+// How long an answer without a body keeps its end back: see EndHttp.
+constexpr int64_t kEndHeldBackNanos = 1'000'000'000;
 constexpr std::string_view kUnread = "too much of what was answered is not read yet: read that first\n";
 
 nghttp2_nv Header(std::string_view name, std::string_view value) {
@@ -54,7 +57,7 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
 }
 
 void Http2Connection::OfferBody(H2Stream* s) {
-  if (!server_->http_body_handler || !s->post) return;
+  if (!server_->http_body_handler) return;
   const std::shared_ptr<HttpBodySink> sink = server_->http_body_handler(BuildHttp(*s));
   if (sink == nullptr) return;
   s->sink = sink;
@@ -73,6 +76,15 @@ void Http2Connection::TakeBody(H2Stream* s, std::string_view bytes) {
   if (s->exchange != nullptr) s->exchange->Lose();
   if (s->head_sent) return ResetHttp(s);
   RefuseHttp(s, 503, "too many partly received requests\n");
+}
+
+void Http2Connection::EndRequest(H2Stream* s) {
+  if (!s->timer.idle()) {
+    server_->loop_impl()->CancelTimer(&s->timer);
+    EndHttp(s);
+  }
+  if (s->sink != nullptr) return EndBody(s);
+  if (!s->head_sent) DispatchHttp(s);
 }
 
 void Http2Connection::EndBody(H2Stream* s) {
@@ -95,9 +107,45 @@ void Http2Connection::PauseBody(H2Stream* s, bool paused) {
   connection_->MarkDirty();
 }
 
+void Http2Connection::EndEarly(H2Stream* s) {
+  if (s->kind != H2Stream::Kind::kHttp || draining_) return ResetEarly(s);
+  Linger(s, server_->options().early_end_grace.count());
+}
+
+void Http2Connection::Linger(H2Stream* s, int64_t nanos) {
+  PauseBody(s, false);
+  s->timer.context = s;
+  s->timer.fire = [](void* context) {
+    auto* stream = static_cast<H2Stream*>(context);
+    stream->connection->EndLingering(stream);
+  };
+  LoopImpl* const loop = server_->loop_impl();
+  loop->SetTimer(&s->timer, loop->now() + nanos);
+}
+
+void Http2Connection::EndLingering(H2Stream* s) {
+  if (s->ended) return ResetEarly(s);
+  s->ended = true;
+  ResumeData(s);
+  connection_->MarkDirty();
+}
+
+void Http2Connection::ResetEarly(H2Stream* s) {
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+  connection_->MarkDirty();
+}
+
+void Http2Connection::EndAllLingering() {
+  for (H2Stream* s = streams_; s != nullptr; s = s->next) {
+    if (s->kind != H2Stream::Kind::kHttp || s->timer.idle()) continue;
+    server_->loop_impl()->CancelTimer(&s->timer);
+    EndLingering(s);
+  }
+}
+
 void Http2Connection::RefuseHttp(H2Stream* s, int status, std::string_view text) {
   BeginHttp(s, status, {{"content-type", "text/plain; charset=utf-8"}}, text.size());
-  QueueHttp(s, text);  // However much waits: it is short.
+  if (!s->no_body) QueueHttp(s, text);  // However much waits: it is short.
   EndHttp(s);
 }
 
@@ -120,17 +168,18 @@ void Http2Connection::BeginHttp(H2Stream* s, int status, const HttpHeaders& head
   nghttp2_data_provider provider;
   provider.source.ptr = s;
   provider.read_callback = &Http2Connection::ReadData;
-  const bool no_body = s->head_request || length == size_t{0};
+  s->no_body = s->head_request || length == size_t{0};
+  const bool whole = s->no_body && s->remote_closed;
   const int rc =
-      nghttp2_submit_response(session_, s->id, head.data(), head.size(), no_body ? nullptr : &provider);
+      nghttp2_submit_response(session_, s->id, head.data(), head.size(), whole ? nullptr : &provider);
   // A header with bytes that HTTP/2 forbids is the service's mistake and costs the stream.
   if (rc != 0) ResetHttp(s);
-  s->ended = no_body;
+  s->ended = whole;
   connection_->MarkDirty();
 }
 
 void Http2Connection::WriteHttp(H2Stream* s, std::string_view bytes) {
-  if (s->ended || bytes.empty() || !MayQueue(s, bytes.size())) return;
+  if (s->ended || s->no_body || bytes.empty() || !MayQueue(s, bytes.size())) return;
   QueueHttp(s, bytes);
 }
 
@@ -144,6 +193,9 @@ void Http2Connection::QueueHttp(H2Stream* s, std::string_view bytes) {
 
 void Http2Connection::EndHttp(H2Stream* s) {
   if (s->overfull) return;  // Being reset; an end would call the answer whole.
+  // In the middle of its body curl 7.88 overlooks an end that comes together with the headers, and waits for
+  // ever. When it has read those it ends its body.
+  if (s->no_body && !s->remote_closed && !draining_) return Linger(s, kEndHeldBackNanos);
   s->ended = true;
   ResumeData(s);
   connection_->MarkDirty();
@@ -160,6 +212,7 @@ Http2Exchange::~Http2Exchange() {
     connection_->ResetHttp(stream_);
   } else {
     connection_->BeginHttp(stream_, 500, {}, 0);
+    connection_->EndHttp(stream_);
   }
   Detach();
 }

@@ -61,7 +61,7 @@ void StreamPool::Release(H2Stream* s) {
   s->kind = H2Stream::Kind::kNew;
   s->dispatched = s->remote_closed = s->head_sent = s->deferred = s->ended = s->bare = false;
   s->wants_writable = s->has_timeout = s->grpc_content = s->post = s->head_request = false;
-  s->unknown_encoding = s->gzip = s->overfull = s->body_paused = false;
+  s->unknown_encoding = s->gzip = s->overfull = s->body_paused = s->no_body = false;
   s->header_rules = {};
   s->code = Code::kOk;
   s->method = nullptr;

@@ -52,6 +52,7 @@ struct H2Stream {
   bool deferred = false;        // nghttp2 waits for nghttp2_session_resume_data.
   bool ended = false;           // Nothing is appended to `out` any more.
   bool bare = false;            // Plain HTTP: ends without trailers.
+  bool no_body = false;         // Of the answer.
   bool wants_writable = false;  // OnWritable is owed.
   bool overfull = false;        // Reset for what its client leaves unread: nothing more is queued.
   bool body_paused = false;

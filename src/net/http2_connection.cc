@@ -191,6 +191,7 @@ void Http2Connection::RemoveStream(H2Stream* s) {
   if (s->open) Cancel(s, Code::kCancelled);
   if (s->exchange != nullptr) s->exchange->Lose();
   s->sink = nullptr;
+  server_->loop_impl()->CancelTimer(&s->timer);
   ++s->generation;
   if (newest_ == s) newest_ = nullptr;
   (s->previous != nullptr ? s->previous->next : streams_) = s->next;
@@ -377,10 +378,8 @@ int Http2Connection::OnFrameSend(nghttp2_session* session, const nghttp2_frame* 
   c->sent_since_ping_ = true;
   c->EarnIdleFrames();
   if (c->early_ends_ == 0 || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
-  const H2Stream* s = c->Find(frame->hd.stream_id);
-  if (s != nullptr && !s->remote_closed) {
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
-  }
+  H2Stream* s = c->Find(frame->hd.stream_id);
+  if (s != nullptr && !s->remote_closed) c->EndEarly(s);
   return 0;
 }
 
@@ -488,6 +487,7 @@ void Http2Connection::Drain() {
 void Http2Connection::FinalGoAway() {
   if (final_goaway_sent_) return;
   final_goaway_sent_ = true;
+  EndAllLingering();
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
                         NGHTTP2_NO_ERROR, nullptr, 0);
   connection_->MarkDirty();

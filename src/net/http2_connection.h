@@ -141,9 +141,17 @@ class Http2Connection : public Protocol, public CallCarrier {
   // The headers are there: asks who takes the body.
   void OfferBody(H2Stream* s);
   void TakeBody(H2Stream* s, std::string_view bytes);
-  // The body that goes to a sink is whole.
+  // The body is whole.
+  void EndRequest(H2Stream* s);
   void EndBody(H2Stream* s);
   void CountPart(H2Stream* s, size_t bytes);
+  // The answer has left, the client's half is open. A client in the middle of a body may take a reset for a
+  // failure before it has read the answer, so plain HTTP gets some time to end by itself.
+  void EndEarly(H2Stream* s);
+  void Linger(H2Stream* s, int64_t nanos);
+  void EndLingering(H2Stream* s);
+  void EndAllLingering();
+  void ResetEarly(H2Stream* s);
   void RefuseHttp(H2Stream* s, int status, std::string_view text);
   void QueueHttp(H2Stream* s, std::string_view bytes);
 
@@ -158,7 +166,7 @@ class Http2Connection : public Protocol, public CallCarrier {
   ByteQueue* fill_target_ = nullptr;  // During FillOutput.
   bool failed_ = false;               // Close after the output that is left.
   bool lost_ = false;
-  // Streams answered before the client half-closed: they get RST_STREAM(NO_ERROR) after their END_STREAM.
+  // Streams answered before the client half-closed: see EndEarly.
   size_t early_ends_ = 0;
   struct Owed {
     H2Stream* stream;

@@ -121,6 +121,7 @@ TEST_F(OpenBodyTest, WhatIsKeptOfItIsHeld) {
   ServerOptions options;
   options.message_bytes_max = 10'000;
   options.request_bytes_max = 100'000;
+  options.early_end_grace = std::chrono::milliseconds(1);
   StartSinks(options);
   H2Client client(&loop_, port_);
   const int32_t first = client.Request(PostTo("/sink"), std::string(60'000, 'a'), false);
@@ -156,8 +157,46 @@ TEST_F(OpenBodyTest, IsRefusedAtItsHeadWhileAnswersAreNotRead) {
   EXPECT_EQ(0u, server_->stats().request_bytes_held);
 }
 
+// Who has got an answer in the middle of his body ends that by himself. One without a body ends after that.
+TEST_F(OpenBodyTest, AnAnswerBeforeItsEndIsNotResetAtOnce) {
+  StartSinks({.early_end_grace = std::chrono::hours(1)});
+  H2Client client(&loop_, port_);
+  for (const std::string text : {"no", ""}) {
+    const int32_t id = client.Request(PostTo("/sink"), "a", false);
+    ASSERT_TRUE(client.Until([&] { return !sink_.expired() && sink().received == 1; }));
+    sink().Pause(true);
+    sink().reply.Send(412, {}, text);
+    ASSERT_TRUE(client.Until(
+        [&] { return client.answer(id).get(":status") == "412" && client.answer(id).data == text; }));
+    for (int i = 0; i < 10; ++i) client.Step();
+    EXPECT_FALSE(client.answer(id).closed);
+    client.MoreBody(id, std::string(3'000'000, 'x'), true);
+    EXPECT_EQ(text, client.Await(id).data);
+    EXPECT_EQ(0u, server_->stats().request_bytes_held);
+  }
+}
+
+TEST_F(OpenBodyTest, ADrainWaitsForNoneThatIsAnswered) {
+  StartSinks({.early_end_grace = std::chrono::hours(1)});
+  H2Client client(&loop_, port_);
+  std::vector<int32_t> ids;
+  for (const std::string text : {"no", ""}) {
+    ids.push_back(client.Request(PostTo("/sink"), "a", false));
+    ASSERT_TRUE(client.Until([&] { return !sink_.expired() && sink().received == 1; }));
+    sink().reply.Send(412, {}, text);
+    ASSERT_TRUE(client.Until([&] { return client.answer(ids.back()).get(":status") == "412"; }));
+  }
+  bool drained = false;
+  server_->Drain(std::chrono::hours(1), [&] { drained = true; });
+  ASSERT_TRUE(client.Until([&] { return drained; }));
+  for (const int32_t id : ids) {
+    EXPECT_TRUE(client.answer(id).closed);
+    EXPECT_EQ(uint32_t{NGHTTP2_NO_ERROR}, client.answer(id).error);
+  }
+}
+
 TEST_F(OpenBodyTest, AnAnswerMayEndBeforeIt) {
-  StartSinks();
+  StartSinks({.early_end_grace = std::chrono::milliseconds(1)});
   H2Client client(&loop_, port_);
   const int32_t id = client.Request(PostTo("/sink"), "a", false);
   ASSERT_TRUE(client.Until([&] { return !sink_.expired() && sink().received == 1; }));

@@ -37,6 +37,8 @@ struct ServerOptions {
   size_t header_bytes_max = 1024 * 1024;
   // Request body of plain HTTP requests; above it: 413.
   size_t http_body_bytes_max = 4 * 1024 * 1024;
+  // A plain HTTP request that was answered before its body's end is reset after this much more (HTTP/2).
+  std::chrono::nanoseconds early_end_grace = std::chrono::seconds(30);
   // A connection with more output queued is not read while its socket takes nothing, and its calls are
   // refused with RESOURCE_EXHAUSTED while the client's windows are what it waits for. One answer may go
   // beyond it.

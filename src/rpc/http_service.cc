@@ -33,6 +33,32 @@ std::set<std::string> QuerySet(const net::HttpRequest& request, std::string_view
   return values;
 }
 
+bool Redirects(const net::HttpRequest& request) {
+  return request.path.starts_with('/') && !IsCleanPath(request.path);
+}
+
+// Answers before the body comes, and takes none of it.
+class AnsweredAtHead : public net::HttpBodySink {
+ public:
+  AnsweredAtHead(const net::HttpRequest& request, net::HttpHandler handler)
+      : request_(request), handler_(std::move(handler)) {}
+
+  void OnBegin(net::HttpReply reply) override { handler_(std::move(request_), std::move(reply)); }
+  void OnBytes(std::string_view) override {}
+  void OnEnd() override {}
+
+ private:
+  net::HttpRequest request_;
+  const net::HttpHandler handler_;
+};
+
+// Null over HTTP/1.1: there an answer before the body's end ends the connection, and Go, too, reads the body
+// first.
+std::shared_ptr<net::HttpBodySink> AnswerAtHead(const net::HttpRequest& request, net::HttpHandler handler) {
+  if (request.version != 20) return nullptr;
+  return std::make_shared<AnsweredAtHead>(request, std::move(handler));
+}
+
 }  // namespace
 
 HttpService::HttpService(server::Member* member, HealthChecks* health, std::function<std::string()> metrics,
@@ -93,7 +119,7 @@ bool HttpService::Admit(const net::HttpRequest& request, net::HttpReply& reply) 
 }
 
 bool HttpService::AdmitPath(const net::HttpRequest& request, net::HttpReply& reply) const {
-  if (!request.path.starts_with('/') || IsCleanPath(request.path)) return true;
+  if (!Redirects(request)) return true;
   std::string url = EscapePath(CleanPath(request.path));
   if (!request.query.empty()) url += "?" + request.query;
   net::HttpHeaders headers = CommonHeaders(request);
@@ -104,20 +130,37 @@ bool HttpService::AdmitPath(const net::HttpRequest& request, net::HttpReply& rep
   return false;
 }
 
+const HttpDoor* HttpService::DoorOf(std::string_view path) const {
+  const auto door =
+      std::find_if(doors_.begin(), doors_.end(), [&](const HttpDoor& d) { return d.owns(path); });
+  return door == doors_.end() ? nullptr : &*door;
+}
+
+bool HttpService::Admissible(const net::HttpRequest& request) const {
+  return (request.secure || HostAllowed(request.host)) && request.method != "OPTIONS" && !Redirects(request);
+}
+
 // What Handle() would not let in is left to it to refuse.
-std::shared_ptr<net::HttpBodySink> HttpService::TakeBody(const net::HttpRequest& request) const {
-  if (!request.secure && !HostAllowed(request.host)) return nullptr;
-  for (const HttpDoor& door : doors_) {
-    if (!door.owns(request.path)) continue;
-    return door.take_body ? door.take_body(request, CommonHeaders(request)) : nullptr;
+std::shared_ptr<net::HttpBodySink> HttpService::TakeBody(const net::HttpRequest& request) {
+  const HttpDoor* const door = Admissible(request) ? DoorOf(request.path) : nullptr;
+  if (door != nullptr && door->take_body) {
+    if (auto sink = door->take_body(request, CommonHeaders(request)); sink != nullptr) return sink;
   }
-  return nullptr;
+  if (door != nullptr && door->reads_body && door->reads_body(request)) return nullptr;
+  return AnswerAtHead(
+      request, [this](const net::HttpRequest& r, net::HttpReply reply) { Handle(r, std::move(reply)); });
+}
+
+std::shared_ptr<net::HttpBodySink> HttpService::TakeBodyMetricsOnly(const net::HttpRequest& request) {
+  return AnswerAtHead(request, [this](const net::HttpRequest& r, net::HttpReply reply) {
+    HandleMetricsOnly(r, std::move(reply));
+  });
 }
 
 void HttpService::Handle(const net::HttpRequest& request, net::HttpReply reply) {
   if (!Admit(request, reply) || !AdmitPath(request, reply)) return;
-  for (const HttpDoor& door : doors_) {
-    if (door.owns(request.path)) return door.handle(request, std::move(reply), CommonHeaders(request));
+  if (const HttpDoor* const door = DoorOf(request.path); door != nullptr) {
+    return door->handle(request, std::move(reply), CommonHeaders(request));
   }
   Serve(request, std::move(reply));
 }

@@ -33,6 +33,9 @@ struct HttpOptions {
 struct HttpDoor {
   std::function<bool(std::string_view path)> owns;
   std::function<void(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers)> handle;
+  // Whether `handle` reads the request's body. Where it does not, it may be called before there is one.
+  // Empty: it never does.
+  std::function<bool(const net::HttpRequest& request)> reads_body = {};
   // Of a request without its body: takes that as it comes; null: it is collected for `handle`. May be empty.
   std::function<std::shared_ptr<net::HttpBodySink>(const net::HttpRequest& request, net::HttpHeaders headers)>
       take_body = {};
@@ -47,14 +50,20 @@ class HttpService {
   // Before the first request.
   void AddDoor(HttpDoor door) { doors_.push_back(std::move(door)); }
 
-  // On the client's addresses: who takes the body? Null: Handle() gets it whole.
-  std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request) const;
+  // On the client's addresses: who takes the body? Null: Handle() gets it whole. Over HTTP/2, what is decided
+  // by a request's head is answered at once: its body may have no end.
+  std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request);
   void Handle(const net::HttpRequest& request, net::HttpReply reply);
   // On --listen-metrics-urls: health and metrics, and nothing else.
+  std::shared_ptr<net::HttpBodySink> TakeBodyMetricsOnly(const net::HttpRequest& request);
   void HandleMetricsOnly(const net::HttpRequest& request, net::HttpReply reply);
 
  private:
   static bool ForMetrics(std::string_view path);
+  // Null: nobody's.
+  const HttpDoor* DoorOf(std::string_view path) const;
+  // Whether Admit() and AdmitPath() would let it in.
+  bool Admissible(const net::HttpRequest& request) const;
   // False: answered.
   bool Admit(const net::HttpRequest& request, net::HttpReply& reply);
   bool AdmitPath(const net::HttpRequest& request, net::HttpReply& reply) const;

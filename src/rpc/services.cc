@@ -105,10 +105,11 @@ void RefuseCommonName(net::HttpReply& reply) {
 void Services::All::OpenDoors(net::Server* calls) {
   server::Member* const member = &context.member();
   auto v2 = std::make_shared<V2Api>(member, calls, &v2_stats);
-  http.AddDoor(
-      {V2Api::Owns, [v2](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
-         v2->Handle(request, std::move(reply), std::move(headers));
-       }});
+  http.AddDoor({V2Api::Owns,
+                [v2](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
+                  v2->Handle(request, std::move(reply), std::move(headers));
+                },
+                V2Api::ReadsBody});
   if (!json_gateway) return;
   auto json = std::make_shared<gateway::JsonGateway>(calls, member->env().executor,
                                                      [member] { return EraOf(*member); });
@@ -120,6 +121,9 @@ void Services::All::OpenDoors(net::Server* calls) {
        [json, refused](const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
          if (refused(request)) return RefuseCommonName(reply);
          json->Handle(request, std::move(reply), std::move(headers));
+       },
+       [refused](const net::HttpRequest& request) {
+         return !refused(request) && gateway::JsonGateway::ReadsBody(request);
        },
        [json, refused](const net::HttpRequest& request, net::HttpHeaders headers) {
          return refused(request) ? nullptr : json->TakeBody(request, std::move(headers));
@@ -157,6 +161,8 @@ void Services::RegisterMetricsHttp(net::Server* server) {
   server->SetHttpHandler([this](const net::HttpRequest& request, net::HttpReply reply) {
     all_->http.HandleMetricsOnly(request, std::move(reply));
   });
+  server->SetHttpBodyHandler(
+      [this](const net::HttpRequest& request) { return all_->http.TakeBodyMetricsOnly(request); });
 }
 
 void Services::SetServing(bool serving) { all_->health.SetServing(serving); }

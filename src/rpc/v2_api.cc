@@ -59,6 +59,10 @@ bool V2Api::Owns(std::string_view path) {
          Within(path, kAuth);
 }
 
+bool V2Api::ReadsBody(const net::HttpRequest& request) {
+  return Within(request.path, kMembers) && (request.method == "POST" || request.method == "PUT");
+}
+
 void V2Api::Handle(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers) {
   const std::string_view path = request.path;
   if (Within(path, kKeys)) return RefuseKeys(reply, std::move(headers));

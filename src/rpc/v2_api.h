@@ -22,6 +22,8 @@ class V2Api {
 
   // Whether the path is served or refused here; /v2 itself and others are unknown.
   static bool Owns(std::string_view path);
+  // Whether Handle() reads the body of such a request.
+  static bool ReadsBody(const net::HttpRequest& request);
 
   // Answers now or later. `headers` go with every answer.
   void Handle(const net::HttpRequest& request, net::HttpReply reply, net::HttpHeaders headers);
