@@ -23,4 +23,10 @@ CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page) {
   return report;
 }
 
+Status CheckUsable(const ReadTx& tx) {
+  TreeWalk walk(tx.pages(), TreeWalk::Keys::kVerify);
+  walk.Run(tx.meta());
+  return walk.problems().empty() ? absl::OkStatus() : walk.problems().front();
+}
+
 }  // namespace quorate::bolt

@@ -29,4 +29,8 @@ struct CheckReport {
 // included; false ends the check, whose report is worthless then.
 CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page = {});
 
+// Whether the file can be used: the same, but for pages that are neither reachable nor in a stored free list.
+// bbolt is known to lose such pages; Db::Open finds them again. DataLoss tells the first problem.
+Status CheckUsable(const ReadTx& tx);
+
 }  // namespace quorate::bolt

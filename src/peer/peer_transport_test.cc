@@ -268,11 +268,12 @@ TEST_F(TransportTest, CallsToNobodyAndWithoutAnAnswerFail) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
 }
 
-// A database of about `bytes`.
+// A database of about `bytes`, for snapshots at index 77 and before.
 std::shared_ptr<mvcc::Backend::Snapshot> MakeDatabase(TestMember& member, size_t bytes) {
   static int number = 0;
   auto backend = mvcc::Backend::Open(member.env, "/db" + std::to_string(++number), {});
   EXPECT_TRUE(backend.ok()) << backend.status();
+  (*backend)->SetConsistentIndex(77, 3);
   for (size_t i = 0; i < bytes / 1000; ++i) {
     (*backend)->Put(mvcc::Bucket::kLease, std::to_string(i),
                     std::string(1000, static_cast<char>('a' + i % 26)));

@@ -5,14 +5,13 @@
 #include <set>
 #include <utility>
 
-#include "base/endian.h"
 #include "base/logging.h"
-#include "bolt/db.h"
 #include "cluster/member.h"
 #include "cluster/urls.h"
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
 #include "server/data_directory.h"
+#include "server/database_check.h"
 #include "server/member.h"
 #include "server/own_directory.h"
 #include "server/sync_failure.h"
@@ -68,21 +67,6 @@ std::string WithoutTrailingSlash(std::string path) {
 uint64_t LastIndex(const raft::Snapshot* snapshot, const wal::LogContents& log) {
   if (!log.entries.empty()) return log.entries.back().index;
   return snapshot == nullptr ? 0 : snapshot->metadata.index;
-}
-
-// The raft index at which a database file stands, read without changing anything; 0 when there is no file.
-StatusOr<uint64_t> ReadConsistentIndex(FileSystem* files, const std::string& path) {
-  if (const auto info = files->Stat(path); !info.ok() || info->size == 0) {
-    return info.ok() || absl::IsNotFound(info.status()) ? StatusOr<uint64_t>(0) : info.status();
-  }
-  bolt::Options options;
-  options.read_only = true;
-  QUORATE_ASSIGN_OR_RETURN(const auto db, bolt::Db::Open(*files, path, options));
-  QUORATE_ASSIGN_OR_RETURN(const bolt::ReadTx tx, db->BeginRead());
-  QUORATE_ASSIGN_OR_RETURN(const auto meta, tx.FindBucket(mvcc::BucketName(mvcc::Bucket::kMeta)));
-  if (!meta) return 0;
-  QUORATE_ASSIGN_OR_RETURN(const auto index, meta->Get(mvcc::kConsistentIndexKey));
-  return index && index->size() == sizeof(uint64_t) ? LoadBig64(index->data()) : 0;
 }
 
 // No entry may hold data of the v2 API: applied or not, it would be lost.

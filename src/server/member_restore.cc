@@ -1,13 +1,27 @@
 // A leader's snapshot takes the place of everything: its file, its record in the log, its database, and the
 // state that is read from it. Each step is durable before the next, so that a start after a crash at any
 // point finds either the old state or the new one (Member::ChooseDatabase completes a step that was cut off).
+#include <string>
 #include <utility>
 
 #include "base/check.h"
 #include "base/logging.h"
+#include "server/database_check.h"
 #include "server/member.h"
 
 namespace quorate::server {
+namespace {
+
+// Whoever put it there was to check it (SnapshotIntake); what it replaces can't be had again.
+Status CheckStands(FileSystem* files, const std::string& received, uint64_t index) {
+  QUORATE_ASSIGN_OR_RETURN(const uint64_t stands_at, ReadConsistentIndex(files, received));
+  if (stands_at >= index) return absl::OkStatus();
+  return DataLoss("the database " + received + " stands at raft index " + std::to_string(stands_at) +
+                  ", before the snapshot at " + std::to_string(index) +
+                  "; restore the member from a snapshot");
+}
+
+}  // namespace
 
 void Member::BeginRestore(raft::Ready ready) {
   QUORATE_CHECK(restore_ == nullptr && ready.committed_entries.empty());
@@ -51,11 +65,13 @@ void Member::OpenRestored() {
     Parts parts;
   };
   auto opening = std::make_shared<Opening>();
-  const std::string received = snapshots_->DatabasePath(restore_->snapshot->metadata.index);
+  const uint64_t index = restore_->snapshot->metadata.index;
+  const std::string received = snapshots_->DatabasePath(index);
   env_.executor->Submit(
       Lane::kDb,
-      [this, opening, received] {
+      [this, opening, received, index] {
         opening->status = [&]() -> Status {
+          QUORATE_RETURN_IF_ERROR(CheckStands(env_.files, received, index));
           QUORATE_RETURN_IF_ERROR(env_.files->Rename(received, dirs_.db));
           QUORATE_RETURN_IF_ERROR(env_.files->SyncDirectory(dirs_.snap));
           QUORATE_ASSIGN_OR_RETURN(opening->parts, OpenParts());

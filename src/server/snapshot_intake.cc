@@ -3,36 +3,13 @@
 #include <utility>
 
 #include "base/check.h"
-#include "bolt/meta.h"
-#include "bolt/page.h"
+#include "server/database_check.h"
 
 namespace quorate::server {
 namespace {
 
 // Handed to the disk at a time.
 constexpr size_t kPieceBytes = 256 * 1024;
-
-// Both metas lie in the first two pages, which have 64 KiB at most.
-Status CheckDatabase(File& file, uint64_t size) {
-  const auto broken = [&](const std::string& why) {
-    return DataLoss("the database received with a snapshot (" + file.path() + ", " + std::to_string(size) +
-                    " bytes) " + why + "; the sender will be asked again");
-  };
-  std::string head(bolt::kPageHeaderBytes + bolt::Meta::kBytes, '\0');
-  QUORATE_ASSIGN_OR_RETURN(const size_t first_bytes, file.ReadAt(0, head.data(), head.size()));
-  if (first_bytes < head.size()) return broken("is too short for a db file");
-  const auto first = bolt::Meta::Parse(head.data());
-  if (!first) return broken("does not begin with a sound meta page");
-  QUORATE_ASSIGN_OR_RETURN(const size_t second_bytes,
-                           file.ReadAt(first->page_size, head.data(), head.size()));
-  const auto second = second_bytes < head.size() ? std::nullopt : bolt::Meta::Parse(head.data());
-  const bolt::Meta& newest = second && second->txid > first->txid ? *second : *first;
-  if (newest.high_water > size / newest.page_size) {
-    return broken("is cut off: it should have " + std::to_string(newest.high_water) + " pages of " +
-                  std::to_string(newest.page_size) + " bytes");
-  }
-  return absl::OkStatus();
-}
 
 // Two senders at once must not meet in one file. SnapshotFiles::RemoveTemporary knows it by its first
 // letters.
@@ -45,10 +22,11 @@ std::string TemporaryPath(const Env& env, const wal::SnapshotFiles& files) {
 // The counters and callbacks belong to the core's thread, the rest to the jobs, which run one after the
 // other.
 struct SnapshotIntake::State {
-  State(const Env& e, const wal::SnapshotFiles& files, uint64_t index)
+  State(const Env& e, const wal::SnapshotFiles& files, uint64_t snapshot_index)
       : env(e),
+        index(snapshot_index),
         directory(files.dir()),
-        final_path(files.DatabasePath(index)),
+        final_path(files.DatabasePath(snapshot_index)),
         temporary_path(TemporaryPath(e, files)) {}
 
   void Write(std::string_view bytes) {
@@ -68,7 +46,7 @@ struct SnapshotIntake::State {
   Status Publish() {
     QUORATE_RETURN_IF_ERROR(status);
     if (file == nullptr) return DataLoss("the snapshot came without a database");
-    QUORATE_RETURN_IF_ERROR(CheckDatabase(*file, written));
+    QUORATE_RETURN_IF_ERROR(CheckReceivedDatabase(env.files, temporary_path, index));
     QUORATE_RETURN_IF_ERROR(file->Sync());
     file.reset();
     QUORATE_RETURN_IF_ERROR(env.files->Rename(temporary_path, final_path));
@@ -82,6 +60,7 @@ struct SnapshotIntake::State {
   }
 
   const Env env;
+  const uint64_t index;
   const std::string directory;
   const std::string final_path;
   const std::string temporary_path;

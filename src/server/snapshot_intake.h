@@ -1,5 +1,5 @@
 // Receives the database that comes with a snapshot from a leader: the bytes go into a temporary file beside
-// the other snapshot files (snap/tmp*), which is checked, synced and renamed to
+// the other snapshot files (snap/tmp*), which is checked (database_check.h), synced and renamed to
 // SnapshotFiles::DatabasePath(index). When `done` says OK, the owner steps the kSnap message; until then
 // nothing of it is visible to the member.
 //
@@ -37,7 +37,7 @@ class SnapshotIntake {
   // The next bytes, copied. After a failure of the disk they are dropped, and Finish tells.
   void Append(std::string_view bytes);
   // All bytes came. `done` runs once, in a later round: OK when the database lies in its place, durable;
-  // DataLoss when the bytes are no whole db file; or what the disk said.
+  // DataLoss when the bytes are no sound db file of that index; or what the disk said.
   void Finish(Done done);
 
   // Appended and not yet on disk.

@@ -7,19 +7,24 @@
 #include <string>
 
 #include "base/env_sim.h"
+#include "bolt/db.h"
 #include "mvcc/backend.h"
 
 namespace quorate::server {
 namespace {
 
+constexpr size_t kPageBytes = 4096;
+
 class IntakeTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(files_.CreateDirectories("/snap", 0700).ok()); }
 
-  // A whole db file.
-  std::string Database() {
+  // A whole db file that stands at raft index 77.
+  std::string Database(uint64_t consistent_index = 77) {
     InlineExecutor executor;
+    static_cast<void>(files_.Remove("/db"));
     auto backend = mvcc::Backend::Open({&files_, &clock_, &random_, &executor}, "/db", {}).value();
+    if (consistent_index > 0) backend->SetConsistentIndex(consistent_index, 1);
     for (int i = 0; i < 500; ++i)
       backend->Put(mvcc::Bucket::kLease, std::to_string(i), std::string(1000, 'x'));
     EXPECT_TRUE(backend->Close().ok());
@@ -30,6 +35,25 @@ class IntakeTest : public testing::Test {
   }
   void Finish(SnapshotIntake& intake) {
     intake.Finish([this](const Status& status) { result_ = status; });
+  }
+  // Empty: it was taken.
+  std::string Send(const std::string& database) {
+    const auto intake = Begin();
+    intake->Append(database);
+    Finish(*intake);
+    executor_.RunUntilIdle();
+    EXPECT_TRUE(result_ && (result_->ok() || absl::IsDataLoss(*result_)));
+    return result_->ok() ? "" : std::string(Message(*result_));
+  }
+  // In the bucket that Database() fills, of the one that was taken.
+  size_t Records() {
+    InlineExecutor executor;
+    const auto backend =
+        mvcc::Backend::Open({&files_, &clock_, &random_, &executor}, snapshots_.DatabasePath(77), {});
+    size_t records = 0;
+    EXPECT_TRUE(backend.ok() &&
+                (*backend)->ForEach(mvcc::Bucket::kLease, [&](auto, auto) { ++records; }).ok());
+    return records;
   }
   size_t FileCount() { return files_.List("/snap").value().size(); }
 
@@ -69,6 +93,71 @@ TEST_F(IntakeTest, WhatIsNoWholeDatabaseIsRefused) {
     ASSERT_TRUE(result_ && absl::IsDataLoss(*result_)) << bytes.size();
     EXPECT_EQ(0u, FileCount());
   }
+}
+
+// Each page but the metas, which may be a free one, is damaged in turn: what is taken nevertheless has the
+// same contents.
+TEST_F(IntakeTest, ADamagedPageIsFound) {
+  const std::string database = Database();
+  size_t refused = 0;
+  for (size_t page = 2; page < database.size() / kPageBytes; ++page) {
+    std::string damaged = database;
+    damaged.replace(page * kPageBytes, 64, 64, '\xaa');
+    const std::string why = Send(damaged);
+    refused += why.empty() ? 0 : 1;
+    if (why.empty()) {
+      EXPECT_EQ(Records(), 500u) << page;
+      EXPECT_TRUE(files_.Remove(snapshots_.DatabasePath(77)).ok());
+      continue;
+    }
+    EXPECT_TRUE(why.find("is damaged: db file /snap/tmp-intake-") != std::string::npos) << why;
+    EXPECT_TRUE(why.ends_with("; the sender will be asked again")) << why;
+    EXPECT_EQ(why.find("restore this member"), std::string::npos) << why;
+    EXPECT_EQ(FileCount(), 0u);
+  }
+  EXPECT_GT(refused, database.size() / kPageBytes / 2);
+}
+
+TEST_F(IntakeTest, ADatabaseOlderThanItsSnapshotIsRefused) {
+  for (const uint64_t stands_at : {0, 1, 35, 76}) {
+    const std::string why = Send(Database(stands_at));
+    EXPECT_NE(why.find("stands at raft index " + std::to_string(stands_at) + ": it is older"),
+              std::string::npos)
+        << why;
+    EXPECT_EQ(FileCount(), 0u);
+  }
+  // That of a member which replays its log at a start.
+  for (const uint64_t stands_at : {77, 78, 100'000}) {
+    EXPECT_EQ(Send(Database(stands_at)), "");
+    EXPECT_TRUE(files_.Remove(snapshots_.DatabasePath(77)).ok());
+  }
+}
+
+// As bbolt and etcd leave them behind.
+TEST_F(IntakeTest, WhatOthersWriteDifferentlyIsTaken) {
+  const std::string with_term = [&] {
+    InlineExecutor executor;
+    auto backend = mvcc::Backend::Open({&files_, &clock_, &random_, &executor}, "/etcd36", {}).value();
+    backend->set_write_term(true);
+    backend->SetConsistentIndex(77, 3);
+    backend->Put(mvcc::Bucket::kMeta, "storageVersion", "3.6.0");
+    backend->Put(mvcc::Bucket::kAlarm, "\x08\x01", "");
+    EXPECT_TRUE(backend->Close().ok());
+    return files_.ReadAll("/etcd36").value();
+  }();
+  EXPECT_EQ(Send(with_term), "");
+  // Nothing but the index: no members, no users; and a bucket that we don't know.
+  {
+    const auto db = bolt::Db::Open(files_, "/bare", {}).value();
+    auto tx = db->BeginWrite().value();
+    EXPECT_TRUE(tx->CreateBucketIfMissing("meta")
+                    .value()
+                    ->Put("consistent_index", std::string(7, '\0') + "\x4d")
+                    .ok());
+    EXPECT_TRUE(tx->CreateBucketIfMissing("lessor_v9").value()->Put("a", "b").ok());
+    EXPECT_TRUE(tx->Commit().ok());
+  }
+  EXPECT_EQ(Send(files_.ReadAll("/bare").value()), "");
 }
 
 TEST_F(IntakeTest, WhatWaitsForTheDiskIsCounted) {
