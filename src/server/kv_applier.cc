@@ -122,12 +122,9 @@ class KvApplier::TxnRun {
   Status Run(ResponseHeader header, std::string* out) {
     Choose(txn_);
     const bool writes = !IsReadOnly(txn_);
-    if (writes) {
-      next_ = 0;
-      QUORATE_RETURN_IF_ERROR(CheckPuts(txn_));
-    }
-    next_ = 0;
-    QUORATE_RETURN_IF_ERROR(CheckRanges(txn_));
+    const Status checked = Check(writes);
+    if (!checked.ok()) store_.CountReadTxn(reads_);  // The original ends its transaction then, too.
+    QUORATE_RETURN_IF_ERROR(checked);
 
     next_ = 0;
     std::string body;
@@ -136,7 +133,7 @@ class KvApplier::TxnRun {
       store_.CountReadTxn(reads_);
       header.revision = store_.current_revision();
     } else {
-      store_.CountReadTxn(reads_);  // The original reads for the compares in one of its own.
+      store_.CountReadTxn(reads_);  // The original compares and checks in one of its own.
       write_.emplace(store_.BeginWrite());
       wanted_ = out != nullptr;
       const Status done = Execute(txn_, &body);
@@ -164,10 +161,20 @@ class KvApplier::TxnRun {
     }
   }
 
+  Status Check(bool writes) {
+    next_ = 0;
+    if (writes) QUORATE_RETURN_IF_ERROR(CheckPuts(txn_));
+    next_ = 0;
+    return CheckRanges(txn_);
+  }
+
   Status CheckPuts(const TxnRequest& txn) {
     for (const RequestOp& op : Branch(txn, path_[next_++])) {
       if (op.has_request_txn()) QUORATE_RETURN_IF_ERROR(CheckPuts(op.request_txn()));
-      if (op.has_request_put()) QUORATE_RETURN_IF_ERROR(applier_.CheckPut(ToView(op.request_put())));
+      if (!op.has_request_put()) continue;
+      const PutRequest put = ToView(op.request_put());
+      if (put.ignore_value || put.ignore_lease) ++reads_;
+      QUORATE_RETURN_IF_ERROR(applier_.CheckPut(put));
     }
     return absl::OkStatus();
   }
@@ -223,7 +230,7 @@ class KvApplier::TxnRun {
 
   Status Range(const RangeRequest& request, std::string* out) {
     // Nobody waits and a range changes nothing.
-    if (!wanted_) return absl::OkStatus();
+    if (!wanted_) return CountRange(request.key);
     const auto options = ToRangeOptions(request);
     if (!write_) ++reads_;
     auto result = write_ ? write_->Range(options) : store_.Range(options);
@@ -251,11 +258,20 @@ class KvApplier::TxnRun {
   }
 
  private:
+  // A range that the original makes here and we do not: looking for one key counts the same.
+  Status CountRange(std::string_view key) {
+    mvcc::RangeOptions options;
+    options.key = key;
+    options.count_only = true;
+    return write_->Range(options).status();
+  }
+
   Status Put(const PutRequest& request, ResponseHeader header, std::string* out) {
     std::string_view value = request.value;
     int64_t lease = request.lease;
     std::optional<std::string_view> previous;
     if (request.prev_kv || request.ignore_value || request.ignore_lease) {
+      QUORATE_RETURN_IF_ERROR(CountRange(request.key));
       QUORATE_ASSIGN_OR_RETURN(previous, write_->Get(request.key));
       if (!previous && (request.ignore_value || request.ignore_lease)) return ErrKeyNotFound();
       if (previous) {
@@ -274,6 +290,7 @@ class KvApplier::TxnRun {
 
   Status Delete(const DeleteRangeRequest& request, ResponseHeader header, std::string* out) {
     std::optional<mvcc::RangeResult> previous;
+    if (request.prev_kv && !wanted_) QUORATE_RETURN_IF_ERROR(CountRange(request.key));
     if (request.prev_kv && wanted_) {
       mvcc::RangeOptions options;
       options.key = request.key;

@@ -4,7 +4,10 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "server/member_harness_test.h"
 
@@ -325,6 +328,51 @@ TEST_F(KvApplierTest, Compaction) {
   EXPECT_TRUE(answer->status.ok()) << answer->status;
   EXPECT_EQ(world_.member->store().stats().compactions, before + 1);
   EXPECT_EQ(world_.member->backend().pending_bytes(), 0u);
+}
+
+// As etcd 3.4 counts them (mvcc/metrics_txn.go): what compares, checks and reads for prev_kv, ignore_value
+// and ignore_lease are ranges, and what was refused counts up to there.
+TEST_F(KvApplierTest, CallsAreCountedAsByTheOriginal) {
+  ASSERT_TRUE(world_.Grant(9, 100).ok());
+  PutRevision("a", "1", 9);
+  const std::string compare = "compare { key: 'a' target: VERSION version: 0 result: GREATER } ";
+  const std::string put = "success { request_put { key: 'a' ";
+  const std::string old = "success { request_range { key: 'a' revision: 1000 } } ";
+  const std::vector<std::tuple<std::string, bool, std::array<uint64_t, 4>>> cases = {
+      {put + "value: '1' } }", true, {0, 1, 0, 0}},
+      {put + "prev_kv: true } }", true, {1, 1, 0, 1}},
+      {put + "ignore_value: true } }", true, {2, 1, 0, 1}},
+      {put + "ignore_lease: true value: '1' } }", true, {2, 1, 0, 1}},
+      {compare + put + "ignore_value: true } }", true, {3, 1, 0, 2}},
+      {compare + compare + put + "value: '1' } }", true, {2, 1, 0, 1}},
+      {compare + "success { request_range { key: 'a' } } success { request_put { key: 'a' } }",
+       true,
+       {2, 1, 0, 1}},
+      {"success { request_delete_range { key: 'none' prev_kv: true } }", true, {1, 0, 1, 1}},
+      {"success { request_put { key: 'none' ignore_value: true } }", false, {1, 0, 0, 0}},
+      {compare + "success { request_put { key: 'none' ignore_value: true } }", false, {2, 0, 0, 1}},
+      {compare + compare + put + "lease: 4711 } }", false, {2, 0, 0, 1}},
+      {compare + old, false, {1, 0, 0, 0}},
+      {compare + compare + old, false, {2, 0, 0, 1}},
+      {compare + put + "ignore_value: true } } " + old, false, {2, 0, 0, 1}},
+  };
+  const auto counts = [&] {
+    const auto stats = world_.member->store().stats();
+    return std::array<uint64_t, 4>{stats.ranges, stats.puts, stats.deletes, stats.txns};
+  };
+  KvApplier applier(&world_.member->store(), &world_.member->lessor());
+  for (const auto& [text, ok, expected] : cases) {
+    // By who asked, by others, who answer nobody.
+    for (const bool answers : {true, false}) {
+      const auto before = counts();
+      const TxnRequest txn = Parsed(text);
+      std::string out;
+      EXPECT_EQ(ok, applier.Txn(txn, {}, answers ? &out : nullptr).ok()) << text;
+      auto counted = counts();
+      for (size_t i = 0; i < counted.size(); ++i) counted[i] -= before[i];
+      EXPECT_EQ(expected, counted) << text << " answers " << answers;
+    }
+  }
 }
 
 }  // namespace

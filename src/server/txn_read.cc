@@ -57,7 +57,9 @@ StatusOr<TxnRead::Next> TxnRead::Advance(mvcc::Store* store) {
         store->CountReadTxn(compared_ + found_.size());
         return Next::kAnswer;
       }
-      QUORATE_RETURN_IF_ERROR(Choose(*store));
+      const Status chosen = Choose(*store);
+      if (!chosen.ok()) store->CountReadTxn(compared_);
+      QUORATE_RETURN_IF_ERROR(chosen);
       continue;
     }
     QUORATE_ASSIGN_OR_RETURN(mvcc::RangePlan plan, store->PlanRange(NextRange()));
