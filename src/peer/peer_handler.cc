@@ -157,7 +157,9 @@ std::shared_ptr<net::HttpBodySink> PeerHandler::TakeBody(const net::HttpRequest&
         request, [this](const net::HttpRequest& r, net::HttpReply& reply) { TakeMessage(r, reply); });
   }
   NoteSender(request);
-  return std::make_shared<SnapshotReceiver>(context_, receiving_, Sender(request), request.peer);
+  const uint64_t sender = Sender(request);
+  const bool member = directory_->Find(sender) != nullptr;
+  return std::make_shared<SnapshotReceiver>(context_, receiving_, sender, member, request.peer);
 }
 
 void PeerHandler::HandleSnapshot(net::HttpReply& reply, std::string_view method, std::string_view refusal) {

@@ -230,7 +230,7 @@ TEST_F(HandlerTest, OnlySoManySnapshotsAtOnce) {
   const std::string head = "POST /raft/snapshot HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n" + All() +
                            "X-Server-From: b\r\n\r\nabc";
   std::vector<std::unique_ptr<RawSocket>> open;
-  for (int i = 0; i < ReceivingSnapshots::kMax; ++i) {
+  for (size_t i = 0; i < ReceivingSnapshots::kMax; ++i) {
     open.push_back(std::make_unique<RawSocket>(&loop_, member_->port));
     open.back()->Write(head);
   }
@@ -240,6 +240,22 @@ TEST_F(HandlerTest, OnlySoManySnapshotsAtOnce) {
   open.pop_back();
   EXPECT_TRUE(
       TurnUntil(&loop_, [&] { return Body(post()) == "failed to decode raft message (unexpected EOF)\n"; }));
+}
+
+TEST_F(HandlerTest, SnapshotsOfStrangersMakeRoomForAMembers) {
+  const std::string head = "POST /raft/snapshot HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n" + All() +
+                           "X-Server-From: dead\r\n\r\nabc";
+  std::vector<std::unique_ptr<RawSocket>> open;
+  for (size_t i = 0; i < ReceivingSnapshots::kMax; ++i) {
+    open.push_back(std::make_unique<RawSocket>(&loop_, member_->port));
+    open.back()->Write(head);
+  }
+  const auto post = [&](const std::string& from) {
+    return Body(Ask("POST /raft/snapshot", All() + "X-Server-From: " + from + "\r\n", "\1\2\3"));
+  };
+  EXPECT_TRUE(TurnUntil(&loop_, [&] { return post("dead") == "too many snapshots are being received\n"; }));
+  EXPECT_EQ("failed to decode raft message (unexpected EOF)\n", post("b"));
+  EXPECT_TRUE(open.front()->ReadUntil("another snapshot needs the room").starts_with("HTTP/1.1 500 "));
 }
 
 TEST_F(HandlerTest, StrangersAreRememberedSoThatTheyCanBeAnswered) {

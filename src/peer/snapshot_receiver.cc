@@ -19,10 +19,11 @@ constexpr size_t kLengthBytes = 8;
 
 SnapshotReceiver::SnapshotReceiver(std::shared_ptr<Context> context,
                                    std::shared_ptr<ReceivingSnapshots> receiving, uint64_t sender,
-                                   std::string address)
+                                   bool member, std::string address)
     : context_(std::move(context)),
       receiving_(std::move(receiving)),
       sender_(sender),
+      member_(member),
       address_(std::move(address)),
       started_nanos_(context_->now()) {}
 
@@ -33,17 +34,19 @@ void SnapshotReceiver::OnBegin(net::HttpReply reply) {
   reply_.OnClosed([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Broken();
   });
-  if (receiving_->count >= ReceivingSnapshots::kMax) {
-    return Refuse(500, "too many snapshots are being received",
-                  ResourceExhausted("too many snapshots at once"));
+  id_ = receiving_->Enter(member_, context_->now(), [this] {
+    Refuse(500, "another snapshot needs the room of this one, which is slow or not a member's",
+           ResourceExhausted("it made room for another one"));
+  });
+  if (id_ == 0) {
+    Refuse(500, "too many snapshots are being received", ResourceExhausted("too many snapshots at once"));
   }
-  ++receiving_->count;
-  counted_ = true;
 }
 
 void SnapshotReceiver::OnBytes(std::string_view bytes) {
   if (over_) return;
   if (context_->events == nullptr) return Refuse(503, "server stopped", Unavailable("server stopped"));
+  receiving_->Progress(id_, bytes.size(), context_->now());
   if (intake_ == nullptr) bytes.remove_prefix(TakeFrame(bytes));
   if (over_ || intake_ == nullptr || bytes.empty()) return;
   intake_->Append(bytes);
@@ -115,6 +118,7 @@ void SnapshotReceiver::OnEnd() {
   if (intake_ == nullptr) {
     return Refuse(400, "failed to decode raft message (unexpected EOF)", InvalidArgument("unexpected EOF"));
   }
+  receiving_->Complete(id_);
   // Keeps itself alive until the file is in its place.
   intake_->Finish([self = shared_from_this()](const Status& status) { self->Saved(status); });
 }
@@ -178,7 +182,7 @@ void SnapshotReceiver::Broken() {
 
 void SnapshotReceiver::Over() {
   if (std::exchange(over_, true)) return;
-  if (counted_) --receiving_->count;
+  receiving_->Leave(id_);
   if (intake_ == nullptr) return;
   intake_.reset();
   --context_->metrics.Of(message_.from).snapshot_receive.inflights;
