@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """The life of a cluster: members added, added as learners, promoted, moved, removed; who may not join; force-new-cluster."""
 
+import itertools
 import os
 import random
 import shutil
 import socket
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -234,7 +236,7 @@ class MembersTest(unittest.TestCase):
             number = survivor.id
             for one in lost:
                 one.kill()
-            survivor.stop()  # Not killed: what it does not know as committed would go.
+            survivor.kill()
             survivor.extra_flags = ["--force-new-cluster"]
             survivor.start()
             self.assertEqual([m.ID for m in cluster.member_list(survivor)], [number])
@@ -249,6 +251,49 @@ class MembersTest(unittest.TestCase):
                 cluster.add("quorate", through=survivor)
             self.assertEqual(len(cluster.member_list()), 3)
             self.assertEqual(cluster.agree(), revision + 1)
+
+    def write_until(self, one, prefix, stop, acknowledged):
+        with one.api() as service:
+            for number in itertools.count():
+                key = f"{prefix}/{number}".encode()
+                try:
+                    service.KV.Put(rpc.PutRequest(key=key, value=b"v" * 100), timeout=30)
+                except grpc.RpcError:
+                    return  # Killed.
+                acknowledged.append(key)
+                if stop.is_set():
+                    return
+
+    def test_a_forgotten_force_new_cluster(self):
+        """Left in the flags, it costs no acknowledged write when the member is killed; and its log is good for new members."""
+        with Cluster(("quorate",)) as cluster:
+            cluster.start()
+            alone = cluster.members[0]
+            alone.extra_flags = ["--force-new-cluster"]
+            alone.restart()
+            acknowledged = []
+            for number in range(3):
+                stop = threading.Event()
+                writers = [threading.Thread(target=self.write_until, args=(alone, f"{number}/{writer}", stop, acknowledged))
+                           for writer in range(10)]
+                for writer in writers:
+                    writer.start()
+                enough = len(acknowledged) + 300
+                cluster.wait(lambda enough=enough: len(acknowledged) >= enough, "300 more writes")
+                alone.kill()
+                stop.set()
+                for writer in writers:
+                    writer.join()
+                alone.start()
+                with alone.api() as service:
+                    found = service.KV.Range(rpc.RangeRequest(key=b"\0", range_end=b"\0", keys_only=True), timeout=30)
+                there = {pair.key for pair in found.kvs}
+                self.assertEqual([key for key in acknowledged if key not in there], [], f"killed {number + 1} times")
+            alone.extra_flags = []
+            alone.kill()
+            alone.start()
+            cluster.add("quorate", through=alone)
+            cluster.agree()
 
     def test_learner_as_the_first_addition(self):
         """One member grows to three by way of learners."""

@@ -2,18 +2,19 @@
 // as it was, except where it says otherwise.
 #include <algorithm>
 #include <optional>
-#include <set>
+#include <span>
 #include <utility>
 
 #include "base/logging.h"
 #include "cluster/member.h"
 #include "cluster/urls.h"
 #include "cluster/v2_request.h"
-#include "raft/confchange_codec.h"
 #include "server/data_directory.h"
 #include "server/database_check.h"
+#include "server/log_members.h"
 #include "server/member.h"
 #include "server/own_directory.h"
+#include "server/standalone.h"
 #include "server/sync_failure.h"
 #include "wal/log_reader.h"
 
@@ -64,11 +65,6 @@ std::string WithoutTrailingSlash(std::string path) {
   return path;
 }
 
-uint64_t LastIndex(const raft::Snapshot* snapshot, const wal::LogContents& log) {
-  if (!log.entries.empty()) return log.entries.back().index;
-  return snapshot == nullptr ? 0 : snapshot->metadata.index;
-}
-
 // No entry may hold data of the v2 API: applied or not, it would be lost.
 Status CheckV2(const std::vector<raft::Entry>& entries) {
   for (const raft::Entry& entry : entries) {
@@ -80,41 +76,18 @@ Status CheckV2(const std::vector<raft::Entry>& entries) {
   return absl::OkStatus();
 }
 
-// The members at the end of the log, committed or not.
-StatusOr<std::set<uint64_t>> MembersOf(const raft::Snapshot* snapshot, const wal::LogContents& log) {
-  std::set<uint64_t> members;
-  if (snapshot != nullptr) {
-    const raft::ConfState& at_snapshot = snapshot->metadata.conf_state;
-    members.insert(at_snapshot.voters.begin(), at_snapshot.voters.end());
-    members.insert(at_snapshot.learners.begin(), at_snapshot.learners.end());
-  }
-  for (const raft::Entry& entry : log.entries) {
-    if (entry.type != raft::EntryType::kConfChange) continue;
-    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
-    if (change.type == raft::ConfChangeType::kRemoveNode) members.erase(change.node_id);
-    if (change.type == raft::ConfChangeType::kAddNode ||
-        change.type == raft::ConfChangeType::kAddLearnerNode) {
-      members.insert(change.node_id);
-    }
-  }
-  return members;
+// The database reaches everything that was acknowledged, and is enough for a member of its own.
+std::string AloneWayOut(const std::string& database) {
+  return "; --force-new-cluster can't make up for that; what " + database +
+         " holds is brought back by quorateutl snapshot restore --skip-hash-check " + database;
 }
 
-// Whether nobody else is, or was lately, of its cluster; so for a log without any member.
-StatusOr<bool> IsAlone(const raft::Snapshot* snapshot, const wal::LogContents& log) {
-  QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, log));
-  return members.empty() || members == std::set<uint64_t>{log.metadata.node_id};
-}
-
-// Whether a committed entry removes the member whose log it is. A removed ID never comes back.
-StatusOr<bool> WasRemoved(const wal::LogContents& log) {
-  for (const raft::Entry& entry : log.entries) {
-    if (entry.type != raft::EntryType::kConfChange || entry.index > log.hard_state.commit) continue;
-    QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(entry.data.view()));
-    if (change.type == raft::ConfChangeType::kRemoveNode && change.node_id == log.metadata.node_id)
-      return true;
-  }
-  return false;
+Status CheckNotRemoved(const std::string& data_dir, const wal::LogContents& log, raft::Index committed) {
+  QUORATE_ASSIGN_OR_RETURN(const bool removed, WasRemoved(log, committed));
+  if (!removed) return absl::OkStatus();
+  return FailedPrecondition("the member of " + data_dir +
+                            " was removed from its cluster; to come back it is added again under a new ID "
+                            "(member add) and starts with an empty data directory");
 }
 
 }  // namespace
@@ -248,10 +221,12 @@ Status Member::Recover() {
   options.accept = [&](const wal::LogContents& contents) -> Status {
     QUORATE_RETURN_IF_ERROR(CheckLog(snapshot ? &*snapshot : nullptr, contents));
     QUORATE_ASSIGN_OR_RETURN(const bool alone, IsAlone(snapshot ? &*snapshot : nullptr, contents));
-    QUORATE_ASSIGN_OR_RETURN(database,
-                             ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
-                                            LastIndex(snapshot ? &*snapshot : nullptr, contents), alone));
-    return absl::OkStatus();
+    QUORATE_ASSIGN_OR_RETURN(database, ChooseDatabase(snapshot ? snapshot->metadata.index : 0,
+                                                      LastIndex(snapshot ? &*snapshot : nullptr, contents),
+                                                      alone || config_.force_new_cluster));
+    if (!config_.force_new_cluster) return absl::OkStatus();
+    QUORATE_ASSIGN_OR_RETURN(const raft::Index applied, ReadConsistentIndex(env_.files, database));
+    return CheckNotRemoved(config_.data_dir, contents, applied);
   };
   QUORATE_ASSIGN_OR_RETURN(wal_, wal::Wal::Open(env_.files, dirs_.wal, start, std::move(options), &log));
   QUORATE_RETURN_IF_ERROR(MakeDirectory(env_.files, dirs_.snap));
@@ -274,58 +249,42 @@ Status Member::CheckLog(const raft::Snapshot* snapshot, const wal::LogContents& 
   const uint64_t last = LastIndex(snapshot, log);
   QUORATE_ASSIGN_OR_RETURN(const bool alone, IsAlone(snapshot, log));
   // One of several is quarantined for it (OpenGuard).
-  if (log.hard_state.commit > last && alone) {
+  if (log.hard_state.commit > last && (alone || config_.force_new_cluster)) {
     return DataLoss("the log in " + dirs_.wal + " says that index " + std::to_string(log.hard_state.commit) +
                     " is committed and ends at " + std::to_string(last) +
-                    ": it has lost its end; restore the member from a snapshot");
+                    ": it has lost its end; restore the member from a snapshot" +
+                    (config_.force_new_cluster ? AloneWayOut(dirs_.db) : ""));
   }
-  QUORATE_ASSIGN_OR_RETURN(const bool removed, WasRemoved(log));
-  if (removed) {
-    return FailedPrecondition("the member of " + config_.data_dir +
-                              " was removed from its cluster; to come back it is added again under a new ID "
-                              "(member add) and starts with an empty data directory");
-  }
-  if (transport_ == nullptr && !alone) {
-    QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, log));
+  QUORATE_RETURN_IF_ERROR(CheckNotRemoved(config_.data_dir, log, log.hard_state.commit));
+  if (transport_ == nullptr && !alone && !config_.force_new_cluster) {
+    QUORATE_ASSIGN_OR_RETURN(const LogMembers members, MembersAtEnd(snapshot, log));
     return FailedPrecondition(config_.data_dir + " belongs to a cluster of " +
                               std::to_string(members.size()) + " members, and this one can't talk to others");
   }
   return CheckV2(log.entries);
 }
 
-// --force-new-cluster: what is not committed is dropped, every other member is removed, and both count as
-// committed: this member decides alone what was. (etcdserver: restartAsStandaloneNode)
+// --force-new-cluster. What the database holds was committed.
 Status Member::MakeAlone(const raft::Snapshot* snapshot, wal::LogContents* log) {
-  const uint64_t commit =
-      std::max(log->hard_state.commit, snapshot == nullptr ? 0 : snapshot->metadata.index);
-  std::erase_if(log->entries, [commit](const raft::Entry& entry) { return entry.index > commit; });
-  QUORATE_ASSIGN_OR_RETURN(const std::set<uint64_t> members, MembersOf(snapshot, *log));
-  std::vector<raft::ConfChange> changes;
-  for (const uint64_t id : members) {
-    if (id != id_) changes.push_back(cluster::RemoveMemberChange(0, id));
+  QUORATE_ASSIGN_OR_RETURN(const raft::Index applied, ReadConsistentIndex(env_.files, dirs_.db));
+  const raft::Index committed = std::max(applied, snapshot == nullptr ? 0 : snapshot->metadata.index);
+  QUORATE_ASSIGN_OR_RETURN(const Standalone alone,
+                           MakeStandalone(snapshot, committed, config_.advertise_peer_urls, log));
+  for (const raft::Index index : alone.emptied) {
+    LOG_WARN("forcing a new cluster: an entry that this member can't go on with has no effect",
+             {"index", index});
   }
-  if (!members.contains(id_)) {
-    cluster::Member self;
-    self.id = id_;
-    self.peer_urls = config_.advertise_peer_urls;
-    changes.push_back(cluster::AddMemberChange(0, self));
+  const auto changed = std::span(log->entries).subspan(alone.first_new);
+  if (changed.empty()) {
+    LOG_WARN("this member is the only one of its cluster already: take --force-new-cluster away",
+             log::HexId("local-member-id", id_));
+  } else {
+    LOG_WARN("forcing a new cluster of this member alone", log::HexId("local-member-id", id_),
+             {"removed-members", alone.removed_members});
   }
-  LOG_WARN("forcing a new cluster of this member alone", log::HexId("local-member-id", id_),
-           {"removed-members", members.size() - (members.contains(id_) ? 1 : 0)});
-  std::vector<raft::Entry> forced;
-  for (const raft::ConfChange& change : changes) {
-    raft::Entry& entry = forced.emplace_back();
-    entry.term = log->hard_state.term;
-    entry.index = commit + forced.size();
-    entry.type = raft::EntryType::kConfChange;
-    entry.data = raft::EncodeConfChange(change);
-  }
-  log->hard_state.commit = commit + forced.size();
-  wal_->Append(forced, log->hard_state);
+  wal_->Append(changed, log->hard_state);
   wal_->RequestSync();
-  QUORATE_RETURN_IF_ERROR(wal_->WriteAndSync(wal_->TakeBatch()));
-  log->entries.insert(log->entries.end(), forced.begin(), forced.end());
-  return absl::OkStatus();
+  return wal_->WriteAndSync(wal_->TakeBatch());
 }
 
 // The database must reach the snapshot, where the log begins, and not beyond the log's end. One that a leader
@@ -352,7 +311,8 @@ StatusOr<std::string> Member::ChooseDatabase(uint64_t snapshot_index, uint64_t l
         "the database " + path + " stands at raft index " + std::to_string(applied) + ", the log in " +
         dirs_.wal + " ends at " + std::to_string(last_index) +
         ": the log has lost acknowledged entries or belongs to another moment; put the matching log back, or "
-        "restore the member from a snapshot");
+        "restore the member from a snapshot" +
+        (config_.force_new_cluster ? AloneWayOut(path) : ""));
   }
   return path;
 }

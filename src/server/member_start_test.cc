@@ -131,14 +131,18 @@ class WrittenLog {
     bootstrap_.entries.push_back(
         {2, index, raft::Payload(raft::EncodeConfChange(change)), raft::EntryType::kConfChange});
   }
-  void Write(uint64_t commit_beyond = 0) {
+  // `commit_beyond`: how far the commit index lies beyond the end.
+  void Write(int64_t commit_beyond = 0) {
     ASSERT_TRUE(world_.files.CreateDirectories(std::string(kSnapDir), 0700).ok());
     auto log = wal::Wal::Create(&world_.files, std::string(kWalDir), metadata_, {});
     ASSERT_TRUE(log.ok()) << log.status();
-    (*log)->Append(bootstrap_.entries, {2, member_id, bootstrap_.entries.back().index + commit_beyond});
+    const int64_t commit = static_cast<int64_t>(last()) + commit_beyond;
+    (*log)->Append(bootstrap_.entries, {2, member_id, static_cast<uint64_t>(commit)});
     ASSERT_TRUE((*log)->WriteAndSync((*log)->TakeBatch()).ok());
     ASSERT_TRUE((*log)->Close().ok());
   }
+
+  uint64_t last() const { return bootstrap_.entries.back().index; }
 
   uint64_t member_id = 0;
 
@@ -186,6 +190,124 @@ TEST(RefusedDirectory, LogEndsBeforeItsCommit) {
   log.AddV2(cluster::SetClusterVersionRequest(5, cluster::kVersion34));
   log.Write(3);
   ExpectRefused(world, absl::StatusCode::kDataLoss, "it has lost its end");
+}
+
+TEST(RefusedDirectory, ForcingAloneDoesNotBringBackALostEnd) {
+  MemberHarness world(32);
+  WrittenLog log(&world);
+  cluster::Member second;
+  second.id = 7;
+  second.peer_urls = {"http://127.0.0.1:12380"};
+  log.Add(cluster::AddMemberChange(5, second));
+  log.Write(3);
+  world.config.force_new_cluster = true;
+  ExpectRefused(world, absl::StatusCode::kDataLoss,
+                "snapshot restore --skip-hash-check /data/member/snap/db");
+}
+
+// ---- --force-new-cluster
+
+pb::InternalRaftRequest PutOf(const std::string& key) {
+  pb::InternalRaftRequest r;
+  r.mutable_put()->set_key(key);
+  return r;
+}
+
+raft::ConfChange AddSecond() {
+  cluster::Member second;
+  second.id = 7;
+  second.peer_urls = {"http://127.0.0.1:12380"};
+  return cluster::AddMemberChange(5, second);
+}
+
+// A process that was killed knew more as committed than its log says, and had acknowledged it.
+TEST(ForceNewCluster, KeepsEveryEntryOfTheOnlyVoter) {
+  MemberHarness world(33);
+  WrittenLog log(&world);
+  for (int i = 0; i < 10; ++i) log.Add(PutOf("k" + std::to_string(i)));
+  log.Write(-5);
+  world.config.force_new_cluster = true;
+  world.Start();
+  EXPECT_EQ(world.ReadAll().size(), 10u);
+  EXPECT_TRUE(world.Put("next", "1").ok());
+  world.Crash(false);
+  world.Start();
+  EXPECT_EQ(world.ReadAll().size(), 11u);
+}
+
+TEST(ForceNewCluster, KeepsEveryEntryOfOneOfSeveral) {
+  MemberHarness world(34);
+  WrittenLog log(&world);
+  log.Add(AddSecond());
+  for (int i = 0; i < 10; ++i) log.Add(PutOf("k" + std::to_string(i)));
+  log.Write(-5);
+  world.config.force_new_cluster = true;
+  world.Start();
+  EXPECT_EQ(world.member->membership().members().size(), 1u);
+  EXPECT_EQ(world.ReadAll().size(), 10u);
+  EXPECT_TRUE(world.Put("next", "1").ok());
+  world.config.force_new_cluster = false;
+  world.Crash(false);
+  world.Start();
+  EXPECT_EQ(world.ReadAll().size(), 11u);
+}
+
+// Members that come and go behind the commit index are no reason to drop what follows.
+TEST(ForceNewCluster, FollowsTheMembersToTheEndOfTheLog) {
+  MemberHarness world(35);
+  WrittenLog log(&world);
+  log.Add(PutOf("a"));
+  log.Add(AddSecond());
+  log.Add(PutOf("b"));
+  log.Write(-3);
+  world.config.force_new_cluster = true;
+  world.Start();
+  EXPECT_EQ(world.member->membership().members().size(), 1u);
+  EXPECT_TRUE(world.member->membership().removed(7));
+  EXPECT_EQ(world.ReadAll().size(), 2u);
+}
+
+// What would end the member, and can't have been acknowledged by it.
+TEST(ForceNewCluster, EmptiesWhatItCanNotGoOnWith) {
+  for (const bool own_removal : {true, false}) {
+    MemberHarness world(36);
+    WrittenLog log(&world);
+    log.Add(AddSecond());
+    log.Add(PutOf("a"));
+    const uint64_t committed = log.last();
+    if (own_removal) {
+      log.Add(cluster::RemoveMemberChange(6, log.member_id));
+    } else {
+      log.Add(std::string("\xff\xff\xff"));
+    }
+    log.Add(PutOf("b"));
+    log.Write(static_cast<int64_t>(committed) - static_cast<int64_t>(log.last()));
+    world.config.force_new_cluster = true;
+    world.Start();
+    EXPECT_EQ(world.ReadAll().size(), 2u);
+    world.config.force_new_cluster = false;
+    world.Crash(false);
+    world.Start();
+    EXPECT_EQ(world.ReadAll().size(), 2u);
+  }
+}
+
+// The database is what the cluster had acknowledged, and no entry of a later life may take its indexes.
+TEST(ForceNewCluster, DatabaseBeyondTheCommitIndex) {
+  MemberHarness world(37);
+  world.Start();
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(world.Put("k" + std::to_string(i), "1").ok());
+  world.Tick(5);
+  world.Crash(false);
+  world.config.force_new_cluster = true;
+  world.Start();
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(world.Put("n" + std::to_string(i), "1").ok());
+  const uint32_t hash = world.HashKv();
+  world.Crash(false);
+  ASSERT_TRUE(world.files.Remove(std::string(kDb)).ok());
+  world.Start();
+  EXPECT_EQ(world.ReadAll().size(), 30u);
+  EXPECT_EQ(world.HashKv(), hash);  // From the log alone.
 }
 
 // ---- a log of every kind
