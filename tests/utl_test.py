@@ -383,6 +383,17 @@ class MemberFilesTest(UtlTest):
                         file.write(old)
             self.assertEqual(utl("check", "member", "--data-dir", server.data_dir).returncode, 0)
 
+    def test_a_killed_member_is_sound(self):
+        """However far the commit index in its log lies behind."""
+        for binary in (places.quorate(), places.etcd()):
+            server = self.start(binary)
+            with api.Api(server.endpoint) as service:
+                self.fill(service)
+            server.kill()
+            for command in (("check", "member"), ("verify",)):
+                checked = utl(*command, "--data-dir", server.data_dir)
+                self.assertEqual(checked.returncode, 0, binary + checked.stdout + checked.stderr)
+
     def used_page(self, database):
         """The offset of the root page's header, as the newer meta names it: flags and count are there."""
         content = database.read_bytes()

@@ -70,7 +70,7 @@ Status VerifyMember(const MemberState& state, bool exact) {
   if (exact && state.consistent_index != state.hard_state.commit) {
     return FailedPrecondition(index + " expected == " + commit);
   }
-  if (state.consistent_index > state.hard_state.commit) {
+  if (state.consistent_index > state.hard_state.commit && state.consistent_index > last) {
     return FailedPrecondition(
         index + " must be <= " + commit +
         "; the log is older than the database: put both back from one and the same copy, or "
@@ -92,6 +92,15 @@ Status VerifyMember(const MemberState& state, bool exact) {
                               "): the log has lost its end; restore the member");
   }
   return absl::OkStatus();
+}
+
+std::optional<std::string> TrailingCommit(const MemberState& state) {
+  if (state.consistent_index <= state.hard_state.commit) return std::nullopt;
+  return "backend.ConsistentIndex (" + Number(state.consistent_index) +
+         ") is ahead of WAL.HardState.commit (" + Number(state.hard_state.commit) +
+         "), as a process that was killed may leave them: the log has all of these entries, and a start "
+         "takes "
+         "them as committed";
 }
 
 Status CheckV2Store(FileSystem* files, const DataDirectory& at) {

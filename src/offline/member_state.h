@@ -29,9 +29,13 @@ struct MemberState {
 // Reads all of it, under the database's shared lock.
 StatusOr<MemberState> ReadMemberState(FileSystem* files, const DataDirectory& at);
 
-// Source of the rules and texts: etcd, server/verify/verify.go. `exact`: the database must have all that is
-// committed, as after a restore. FailedPrecondition when the parts don't fit.
+// Source of the rules and texts: etcd, server/verify/verify.go; but a database ahead of the commit index is
+// refused only beyond the log's end, since a sound member that is killed leaves the one ahead of the other.
+// `exact`: the database must have all that is committed, as after a restore. FailedPrecondition when the
+// parts don't fit.
 Status VerifyMember(const MemberState& state, bool exact);
+// A note for the operator when the database is ahead of the commit index.
+std::optional<std::string> TrailingCommit(const MemberState& state);
 
 // Data of the v2 API in the .snap files or the log (etcdutl 3.5: check v2store). Messages are the original's.
 Status CheckV2Store(FileSystem* files, const DataDirectory& at);

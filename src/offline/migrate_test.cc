@@ -106,6 +106,13 @@ TEST_F(MigrateTest, VerifyTellsWhichPartIsOlder) {
   state.consistent_index = 9;
   EXPECT_THAT(std::string(Message(VerifyMember(state, false))),
               HasSubstr("backend.ConsistentIndex (9) must be <= WAL.HardState.commit (3)"));
+  // Only beyond the log's end: a process that was killed has applied what its log does not call committed.
+  for (uint64_t index = 4; index <= 9; ++index) state.entries.push_back({1, index});
+  EXPECT_TRUE(VerifyMember(state, false).ok()) << VerifyMember(state, false);
+  EXPECT_THAT(TrailingCommit(state).value_or(""), HasSubstr("(9) is ahead of WAL.HardState.commit (3)"));
+  state.consistent_index = 10;
+  EXPECT_FALSE(VerifyMember(state, false).ok());
+  state.entries.clear();
   state.consistent_index = 2;
   EXPECT_THAT(std::string(Message(VerifyMember(state, false))),
               HasSubstr("backend.ConsistentIndex (2) must be >= last snapshot index (3)"));

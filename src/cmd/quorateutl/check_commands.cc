@@ -100,6 +100,8 @@ Status CheckMember(Session* session, const offline::DataDirectory& at, Verdict* 
   QUORATE_ASSIGN_OR_RETURN(const offline::MemberState state, offline::ReadMemberState(&session->files, at));
   if (const Status fits = offline::VerifyMember(state, false); !fits.ok()) {
     verdict->AddDamage(at.root + ": " + std::string(Message(fits)));
+  } else if (const auto note = offline::TrailingCommit(state)) {
+    verdict->Add({{offline::Finding::Kind::kNote, at.root + ": " + *note}});
   }
   return absl::OkStatus();
 }

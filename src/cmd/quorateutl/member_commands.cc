@@ -36,6 +36,7 @@ int Verify(Session* session, const offline::DataDirectory& at, bool exact) {
   const auto state = offline::ReadMemberState(&session->files, at);
   if (!state.ok()) return Fail(state.status());
   if (const Status fits = offline::VerifyMember(*state, exact); !fits.ok()) return Fail(fits);
+  if (const auto note = offline::TrailingCommit(*state)) std::fprintf(stderr, "note: %s\n", note->c_str());
   std::printf(
       "member %s of cluster %s: log, snapshots and database belong together (committed %llu, database %llu, "
       "snapshot %llu)\n",
