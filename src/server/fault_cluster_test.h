@@ -95,6 +95,7 @@ class FaultCluster {
     const size_t i = nodes_.size();
     nodes_.push_back(std::make_unique<Node>(this, i, seed));
     Node& node = *nodes_.back();
+    node.files.set_byte_tears(false);  // No disk cuts a write within a sector.
     Config& config = node.config;
     const std::string host = "http://10.0.0." + std::to_string(i + 1);
     config.name = "m" + std::to_string(i);

@@ -243,6 +243,8 @@ void Member::Tick() {
   if (auto_compaction_) auto_compaction_->Tick(time, store_->current_revision(), is_leader());
   auto_defrag_->Tick(time);
   if (snapshot_wanted_) MaybeSnapshot();
+  // As at the end of a round: a commit of the database that was asked for may have come before its time.
+  if (!log_writing_ && restore_ == nullptr && wal_->has_pending()) StartLogWrite();
   if (time - purge_round_nanos_ >= kPurgeRoundNanos) {
     purge_round_nanos_ = time;
     Purge();
@@ -290,7 +292,13 @@ void Member::EndOfRound() {
   raft_->SetMayCampaign(guard_->may_campaign());
   FinishTransfer();
   if (store_->busy()) store_->Step(kStoreStepBudget);
-  backend_->MaybeCommit(now());
+  const int64_t time = now();
+  // The log is to say what is committed before the database holds it: whoever reads the directory of a
+  // process that was killed takes the log's word for it. Written, not synced; what is under way, or waits
+  // for that, goes by itself.
+  if (time >= backend_->next_commit_nanos() && !log_writing_ && restore_ == nullptr && wal_->has_pending())
+    StartLogWrite();
+  backend_->MaybeCommit(time);
   watch_hub_->Flush();
 }
 

@@ -106,7 +106,7 @@ void Member::StartLogWrite() {
         write->nanos = env_.clock->MonotonicNanos() - start;
       },
       [this, write, acks, release_to] {
-        metrics_.wal_fsync.ObserveNanos(write->nanos);
+        if (write->batch.must_sync) metrics_.wal_fsync.ObserveNanos(write->nanos);
         OnLogWritten(write->status, std::move(write->batch), acks);
         if (write->status.ok() && release_to != 0) ReleaseLog(release_to);
       });

@@ -9,6 +9,7 @@
 #include "cluster/v2_request.h"
 #include "cluster/version.h"
 #include "raft/confchange_codec.h"
+#include "server/database_check.h"
 #include "server/member.h"
 #include "server/member_harness_test.h"
 #include "wal/wal.h"
@@ -45,16 +46,42 @@ TEST(RefusedDirectory, DatabaseNewerThanTheLog) {
   ExpectRefused(world, absl::StatusCode::kDataLoss, "the log has lost acknowledged entries");
 }
 
-// The log says what is committed only with its next write; the database may know more.
+// After a power cut the database may know more as committed than the log says.
 TEST(Restart, KnowsAsCommittedWhatTheDatabaseHolds) {
   MemberHarness world(19);
   world.Start();
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(world.Put("k", std::to_string(i)).ok());
+  const auto log = world.DumpOf(std::string(kWalDir));
   world.Tick(5);
   world.Crash(false);
+  world.Replace(std::string(kWalDir), log);
   ASSERT_TRUE(world.Open().ok());
   EXPECT_GT(world.member->backend().consistent_index(), 5u);
   EXPECT_GE(world.member->committed_index(), world.member->backend().consistent_index());
+}
+
+// etcd's tools, and an etcd that is to go on with the directory, take the log's word for it.
+TEST(Restart, TheLogOfAKilledProcessSaysWhatIsCommitted) {
+  for (const bool asked_for : {false, true}) {
+    MemberHarness world(18);
+    world.Start();
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(world.Put("k", std::to_string(i)).ok());
+    if (asked_for) {
+      bool committed = false;
+      world.member->backend().Commit([&] { committed = true; });
+      world.RunUntilIdle();
+      ASSERT_TRUE(committed);
+    }
+    world.Tick(asked_for ? 1 : 3);
+    const uint64_t applied = world.member->applied_index();
+    world.Crash(false);
+    const auto in_database = ReadConsistentIndex(&world.files, std::string(kDb));
+    ASSERT_TRUE(in_database.ok());
+    EXPECT_EQ(*in_database, applied);
+    const auto log = wal::ReadLog(&world.files, std::string(kWalDir), {});
+    ASSERT_TRUE(log.ok()) << log.status();
+    EXPECT_GE(log->hard_state.commit, *in_database);
+  }
 }
 
 TEST(RefusedDirectory, DatabaseMissingOrOld) {
@@ -297,8 +324,10 @@ TEST(ForceNewCluster, DatabaseBeyondTheCommitIndex) {
   MemberHarness world(37);
   world.Start();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(world.Put("k" + std::to_string(i), "1").ok());
+  const auto log = world.DumpOf(std::string(kWalDir));
   world.Tick(5);
   world.Crash(false);
+  world.Replace(std::string(kWalDir), log);
   world.config.force_new_cluster = true;
   world.Start();
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(world.Put("n" + std::to_string(i), "1").ok());

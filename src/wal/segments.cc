@@ -19,6 +19,7 @@ constexpr int64_t kSlowSyncNanos = 1'000'000'000;
 
 Status Wal::Segments::Sync(File& file) {
   unsynced_ = false;
+  unsynced_bytes_.clear();
   if (!options_.sync) return absl::OkStatus();
   const int64_t start = options_.clock != nullptr ? options_.clock->MonotonicNanos() : 0;
   QUORATE_RETURN_IF_ERROR(file.Sync());
@@ -51,17 +52,26 @@ Status Wal::Segments::Write(const WalBatch& batch) {
   size_t from = 0;
   uint64_t offset = batch.offset;
   for (const WalBatch::Cut& cut : batch.cuts) {
-    if (cut.at > from) QUORATE_RETURN_IF_ERROR(tail().WriteAt(offset, bytes.substr(from, cut.at - from)));
+    if (cut.at > from) QUORATE_RETURN_IF_ERROR(WriteTail(offset, bytes.substr(from, cut.at - from)));
     QUORATE_RETURN_IF_ERROR(Cut(batch, cut, offset + (cut.at - from)));
     from = cut.at + cut.head;
     offset = cut.head;
   }
   if (from < bytes.size()) {
-    QUORATE_RETURN_IF_ERROR(tail().WriteAt(offset, bytes.substr(from)));
+    QUORATE_RETURN_IF_ERROR(WriteTail(offset, bytes.substr(from)));
     unsynced_ = true;
+    if (!batch.must_sync) unsynced_bytes_.append(bytes.substr(from));
   }
   if (batch.must_sync && unsynced_) return Sync(tail());
   return absl::OkStatus();
+}
+
+// What was written before and not synced goes out once more, in the same write: where a loss of power takes
+// only the earlier of two writes, the log would have a hole in it.
+Status Wal::Segments::WriteTail(uint64_t offset, std::string_view bytes) {
+  if (unsynced_bytes_.empty()) return tail().WriteAt(offset, bytes);
+  const std::string joined = unsynced_bytes_ + std::string(bytes);
+  return tail().WriteAt(offset - unsynced_bytes_.size(), joined);
 }
 
 // Each step is durable before the next: the old segment whole, the new one with its head, its name. A crash

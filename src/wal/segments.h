@@ -43,6 +43,7 @@ class Wal::Segments {
 
   File& tail() { return *locked_.back().file; }
   Status Write(const WalBatch& batch);
+  Status WriteTail(uint64_t offset, std::string_view bytes);
   Status Cut(const WalBatch& batch, const WalBatch::Cut& cut, uint64_t old_bytes);
   Status Sync(File& file);
   // The two below need spare_mutex_.
@@ -57,6 +58,7 @@ class Wal::Segments {
   std::vector<Locked> locked_;
   Status failure_;  // The first failure of a write or sync; never cleared.
   bool unsynced_ = false;
+  std::string unsynced_bytes_;  // Of batches that need no sync, at the tail's end: some commit indexes.
 
   // Held while a spare is being made, so that a cut that comes meanwhile waits for it; hurry_ shortens that
   // wait.
