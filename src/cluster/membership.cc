@@ -239,13 +239,16 @@ AppliedChange Membership::ApplyConfChange(const raft::ConfChange& change) {
   return {ChangeKind::kAdded, added};
 }
 
+Status Membership::ValidateAttributesOf(uint64_t id) const {
+  if (members_.contains(id) || removed(id)) return absl::OkStatus();
+  return FailedPrecondition("the log sets the attributes of member " + IdText(id) +
+                            ", which nobody ever added");
+}
+
 Status Membership::UpdateAttributes(uint64_t id, Attributes attributes) {
+  QUORATE_RETURN_IF_ERROR(ValidateAttributesOf(id));
   const auto found = members_.find(id);
   if (found == members_.end()) {
-    if (!removed(id)) {
-      return FailedPrecondition("the log sets the attributes of member " + IdText(id) +
-                                ", which nobody ever added");
-    }
     LOG_WARN("skipped attributes update of removed member", log::HexId("cluster-id", cluster_id_),
              log::HexId("local-member-id", local_id_), log::HexId("updated-peer-id", id));
     return absl::OkStatus();
@@ -256,8 +259,12 @@ Status Membership::UpdateAttributes(uint64_t id, Attributes attributes) {
   return absl::OkStatus();
 }
 
+Status Membership::ValidateVersion(Version version) const {
+  return ClusterVersion(version) > kNewestClusterVersion ? TooNew(version) : absl::OkStatus();
+}
+
 Status Membership::SetVersion(Version version) {
-  if (ClusterVersion(version) > kNewestClusterVersion) return TooNew(version);
+  QUORATE_RETURN_IF_ERROR(ValidateVersion(version));
   if (version_) {
     LOG_INFO("updated cluster version", log::HexId("cluster-id", cluster_id_),
              log::HexId("local-member-id", local_id_), {"from", MinorText(*version_)},
@@ -273,24 +280,38 @@ Status Membership::SetVersion(Version version) {
   return absl::OkStatus();
 }
 
-Status Membership::ApplyV2(const V2Request& request) {
+Status Membership::ValidateV2(const V2Request& request) const {
   uint64_t id = 0;
   QUORATE_ASSIGN_OR_RETURN(const V2Action action, ClassifyV2Request(request, &id));
   switch (action) {
     case V2Action::kIgnore:
       return absl::OkStatus();
     case V2Action::kSetAttributes: {
-      auto attributes = ParseAttributes(request.value);
+      const auto attributes = ParseAttributes(request.value);
       if (!attributes.ok()) return DataLoss(request.path + ": " + std::string(Message(attributes.status())));
-      return UpdateAttributes(id, *std::move(attributes));
+      return ValidateAttributesOf(id);
     }
     case V2Action::kSetClusterVersion: {
       const auto version = ParseVersion(request.value);
       if (!version.ok()) return DataLoss(request.path + ": " + std::string(Message(version.status())));
-      return SetVersion(*version);
+      return ValidateVersion(*version);
     }
   }
   return Internal("unknown v2 action");
+}
+
+Status Membership::ApplyV2(const V2Request& request) {
+  QUORATE_RETURN_IF_ERROR(ValidateV2(request));
+  uint64_t id = 0;
+  switch (*ClassifyV2Request(request, &id)) {
+    case V2Action::kSetAttributes:
+      return UpdateAttributes(id, *ParseAttributes(request.value));
+    case V2Action::kSetClusterVersion:
+      return SetVersion(*ParseVersion(request.value));
+    case V2Action::kIgnore:
+      break;
+  }
+  return absl::OkStatus();
 }
 
 bool Membership::ReadyToAddVoter() const {

@@ -84,6 +84,10 @@ class Membership {
   Status ValidateConfChange(const raft::ConfChange& change, int learners_max = kLearnersMaxDefault) const;
   // Only after ValidateConfChange said OK.
   AppliedChange ApplyConfChange(const raft::ConfChange& change);
+  // What UpdateAttributes, SetVersion and ApplyV2 would answer; nothing changes.
+  Status ValidateAttributesOf(uint64_t id) const;
+  Status ValidateVersion(Version version) const;
+  Status ValidateV2(const V2Request& request) const;
   // Of a removed member: ignored. FailedPrecondition when nobody knows the ID.
   Status UpdateAttributes(uint64_t id, Attributes attributes);
   // FailedPrecondition when it is newer than we know: this server must not go on. `on_version` is called on a

@@ -14,9 +14,9 @@ net::HttpHeaders Context::RequestHeaders() const {
   return headers;
 }
 
-Status Context::Step(raft::Message message) {
+Status Context::Step(raft::Message message, server::MessagePath path) {
   if (message.type == raft::MessageType::kApp) ++metrics.appends_received;
-  return events->Step(std::move(message));
+  return events->Step(std::move(message), path);
 }
 
 void Context::ReportUnreachable(uint64_t id) {

@@ -35,7 +35,7 @@ class Context : public std::enable_shared_from_this<Context> {
   int64_t now() const { return env.clock->MonotonicNanos(); }
 
   // A message from another member, to the member; after Start only.
-  Status Step(raft::Message message);
+  Status Step(raft::Message message, server::MessagePath path);
 
   // These reach PeerEvents in a later round; unreachability of one member once a round.
   void ReportUnreachable(uint64_t id);

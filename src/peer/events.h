@@ -22,7 +22,7 @@ class PeerEvents {
 
   // A message of another member, of a kind that travels between members, addressed to us. PermissionDenied:
   // the sender was removed. Other errors cost the message.
-  virtual Status Step(raft::Message message) = 0;
+  virtual Status Step(raft::Message message, server::MessagePath path) = 0;
   virtual bool IsRemoved(uint64_t id) const = 0;
   // What /version says ("3.4.45"): goes into X-Server-Version.
   virtual std::string ServerVersion() const = 0;

@@ -19,7 +19,9 @@ class MemberEvents final : public PeerEvents {
   // `member` must outlive the transport's use of this.
   MemberEvents(server::Member* member, Service service) : member_(member), service_(std::move(service)) {}
 
-  Status Step(raft::Message message) override { return member_->Step(std::move(message)); }
+  Status Step(raft::Message message, server::MessagePath path) override {
+    return member_->Step(std::move(message), path);
+  }
   bool IsRemoved(uint64_t id) const override { return member_->membership().removed(id); }
   std::string ServerVersion() const override {
     return cluster::VersionText(cluster::ReportedVersion(member_->membership().version()));

@@ -42,6 +42,8 @@ class Peer {
 
   // To the member: 0 to 2.
   int open_streams() const { return append_writer_.working() + message_writer_.working(); }
+  // It can tell us everything but snapshots on it, and does.
+  bool message_stream_open() const { return message_reader_->open(); }
   PeerStatus& status() { return *status_; }
   UrlPicker& picker() { return *picker_; }
   const std::vector<std::string>& urls() const { return urls_; }

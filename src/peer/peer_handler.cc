@@ -71,6 +71,10 @@ std::optional<StreamKind> KindOf(std::string_view directory) {
   return std::nullopt;
 }
 
+void SendTaken(net::HttpReply& reply, uint64_t cluster_id) {
+  reply.Send(204, {{"X-Etcd-Cluster-Id", cluster::IdText(cluster_id)}}, "");
+}
+
 }  // namespace
 
 void PeerHandler::Handle(net::HttpRequest request, net::HttpReply reply) {
@@ -125,8 +129,10 @@ void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& r
   }
   const uint64_t from = message->from;
   context_->metrics.Of(from).received_bytes += request.body.size();
-  status =
-      context_->events->IsRemoved(from) ? PermissionDenied("removed") : context_->Step(*std::move(message));
+  if (IsSuperfluous(*message)) return SendTaken(reply, cluster_id);
+  status = context_->events->IsRemoved(from)
+               ? PermissionDenied("removed")
+               : context_->Step(*std::move(message), server::MessagePath::kPost);
   if (absl::IsPermissionDenied(status)) {
     LOG_WARN_LIMITED("rejected Raft message from removed member",
                      log::HexId("local-member-id", context_->local_id),
@@ -138,7 +144,16 @@ void PeerHandler::TakeMessage(const net::HttpRequest& request, net::HttpReply& r
               {"error", quorate::Message(status)});
     return SendError(reply, 500, "error processing raft message", cluster_id);
   }
-  reply.Send(204, {{"X-Etcd-Cluster-Id", cluster::IdText(cluster_id)}}, "");
+  SendTaken(reply, cluster_id);
+}
+
+// A member whose stream we read posts nothing but snapshots, so this is late at best. Whoever else sends it
+// in the member's name would have us answer on that member's stream, where an answer counts as proof.
+// Proposals pass: they are looked at before they do anything, and a lost one costs a client its time.
+bool PeerHandler::IsSuperfluous(const raft::Message& message) {
+  if (message.type == raft::MessageType::kProp || message.type == raft::MessageType::kReadIndex) return false;
+  const Peer* const peer = directory_->Find(message.from);
+  return peer != nullptr && peer->message_stream_open();
 }
 
 std::shared_ptr<net::HttpBodySink> PeerHandler::TakeBody(const net::HttpRequest& request) {

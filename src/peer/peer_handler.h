@@ -44,6 +44,7 @@ class PeerHandler {
  private:
   void HandleMessage(const net::HttpRequest& request, net::HttpReply& reply);
   // The headers were right.
+  bool IsSuperfluous(const raft::Message& message);
   void TakeMessage(const net::HttpRequest& request, net::HttpReply& reply);
   // Refuses one that TakeBody takes no body of.
   void HandleSnapshot(net::HttpReply& reply, std::string_view method, std::string_view refusal);

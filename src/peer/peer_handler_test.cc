@@ -109,6 +109,7 @@ TEST_F(HandlerTest, PostedMessages) {
   const std::string ok = post(vote);
   EXPECT_TRUE(ok.starts_with("HTTP/1.1 204 No Content\r\nX-Etcd-Cluster-Id: c1\r\n")) << ok;
   EXPECT_EQ(1u, member_->events.stepped.size());
+  EXPECT_EQ(server::MessagePath::kPost, member_->events.paths.at(0));
 
   EXPECT_EQ("error unmarshalling raft message\n", Body(post(vote.substr(0, 5))));
   std::string local;

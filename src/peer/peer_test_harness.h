@@ -49,8 +49,9 @@ class RecordingEvents : public PeerEvents {
  public:
   RecordingEvents(const Env& env, wal::SnapshotFiles* files) : env_(env), files_(files) {}
 
-  Status Step(raft::Message message) override {
+  Status Step(raft::Message message, server::MessagePath path) override {
     stepped.push_back(std::move(message));
+    paths.push_back(path);
     if (on_step) on_step(stepped.back());
     return step_status;
   }
@@ -73,6 +74,7 @@ class RecordingEvents : public PeerEvents {
   }
 
   std::vector<raft::Message> stepped;
+  std::vector<server::MessagePath> paths;  // Of each.
   std::function<void(const raft::Message&)> on_step;
   Status step_status;
   std::set<uint64_t> removed;

@@ -69,7 +69,10 @@ TEST_F(TransportTest, MessagesArriveInOrderAndWhole) {
         {sent.begin() + static_cast<ptrdiff_t>(i), sent.begin() + static_cast<ptrdiff_t>(i) + 50});
   }
   ASSERT_TRUE(Until([&] { return b_->events.stepped.size() == sent.size(); }));
-  for (size_t i = 0; i < sent.size(); ++i) EXPECT_TRUE(Same(sent[i], b_->events.stepped[i])) << i;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    EXPECT_TRUE(Same(sent[i], b_->events.stepped[i])) << i;
+    EXPECT_EQ(server::MessagePath::kStream, b_->events.paths[i]) << i;
+  }
   a_->transport->Send({Heartbeat()});
   ASSERT_TRUE(Until([&] { return b_->events.stepped.size() == sent.size() + 1; }));
   EXPECT_EQ(MessageType::kHeartbeat, b_->events.stepped.back().type);
@@ -86,6 +89,33 @@ TEST_F(TransportTest, PostIsTheWayBeforeStreamsAreOpen) {
   a_->transport->Send({Heartbeat(), Append(5)});
   ASSERT_TRUE(Until([&] { return b_->events.stepped.size() == 2; }));
   EXPECT_TRUE(b_->transport->metrics().peers.at(a_->id).received_bytes > 0);
+}
+
+TEST_F(TransportTest, PostsInTheNameOfAMemberWhoseStreamIsReadAreNotTaken) {
+  Connect();
+  const auto post = [&](MessageType type, uint64_t from) {
+    std::string body;
+    raft::Message message{.type = type, .to = b_->id, .from = from};
+    if (type != MessageType::kProp) message.term = 3;
+    if (type == MessageType::kProp) message.entries.emplace_back();
+    AppendMessage(body, message);
+    RawSocket socket(&loop_, b_->port);
+    socket.Write(
+        "POST /raft HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Server-Version: 3.4.23\r\n"
+        "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-Id: c1\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    return socket.ReadAll().substr(9, 3);
+  };
+  a_->transport->Send({Heartbeat()});
+  ASSERT_TRUE(Until([&] { return b_->events.stepped.size() == 1; }));
+  const size_t before = 1;
+  for (const MessageType type : {MessageType::kHeartbeat, MessageType::kVote, MessageType::kAppResp}) {
+    EXPECT_EQ("204", post(type, a_->id));
+  }
+  EXPECT_EQ(before, b_->events.stepped.size());
+  EXPECT_EQ("204", post(MessageType::kProp, a_->id));
+  EXPECT_EQ("204", post(MessageType::kHeartbeat, 0xdead));
+  EXPECT_EQ(before + 2, b_->events.stepped.size());
 }
 
 TEST_F(TransportTest, WhatCannotGoOutIsDroppedAndReportedLater) {

@@ -140,7 +140,7 @@ void SnapshotReceiver::Saved(const Status& status) {
            {"incoming-snapshot-size-bytes", intake_->received_bytes()}, log::Duration("download-took", took));
   if (context_->events == nullptr) return Refuse(503, "server stopped", Unavailable("server stopped"));
   const uint64_t from = message_.from;
-  const Status stepped = context_->events->Step(std::move(message_));
+  const Status stepped = context_->events->Step(std::move(message_), server::MessagePath::kPost);
   message_.from = from;
   if (absl::IsPermissionDenied(stepped)) return RefuseRemoved();
   if (!stepped.ok()) {

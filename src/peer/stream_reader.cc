@@ -117,7 +117,7 @@ bool StreamReader::Deliver(raft::Message message) {
     context_->metrics.CountReceivedFailure(authority_);
     return true;
   }
-  const Status status = context_->Step(std::move(message));
+  const Status status = context_->Step(std::move(message), server::MessagePath::kStream);
   if (!status.ok()) {
     LOG_DEBUG("failed to process Raft message", log::HexId("remote-peer-id", peer_id_),
               {"error", quorate::Message(status)});

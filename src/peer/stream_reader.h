@@ -31,6 +31,7 @@ class StreamReader : public HttpCall::Handler, public std::enable_shared_from_th
   // The member has shown a sign of life: no need to wait for long.
   void Hasten();
   void Stop();
+  bool open() const { return decoder_ != nullptr; }
 
  private:
   void Dial();

@@ -12,6 +12,12 @@ constexpr std::string_view kProposalDropped = "raft proposal dropped";
 // Far beyond any real term or index, and far from where they would overflow.
 constexpr uint64_t kPlausibleMax = uint64_t{1} << 62;
 
+// The limit alone would be a wall: members that were once driven to it ask for votes beyond it, and would not
+// listen to each other any more.
+bool Plausible(Term own, Term theirs) {
+  return theirs <= kPlausibleMax || theirs <= own || theirs - own <= kTermStepMax;
+}
+
 enum class Origin { kLocal, kMember, kAnswer };
 
 Origin OriginOf(MessageType type) {
@@ -136,7 +142,7 @@ Status RawNode::Step(Message message) {
   }
   // Without a term the checks against other terms would be passed by.
   if (message.term == 0 && !MayLackTerm(message.type)) return InvalidArgument("raft: message without a term");
-  if (message.term > kPlausibleMax ||
+  if (!Plausible(raft_->term_, message.term) ||
       (message.snapshot != nullptr && message.snapshot->metadata.index > kPlausibleMax)) {
     return InvalidArgument("raft: message with an impossible term or index");
   }

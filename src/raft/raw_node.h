@@ -250,6 +250,9 @@ class RawNode {
   ApplyAck advance_apply_;
 };
 
+// More elections than any member can have missed.
+inline constexpr Term kTermStepMax = Term{1} << 32;
+
 // The error of a proposal that was not taken, and may be tried again.
 bool IsProposalDropped(const Status& status);
 

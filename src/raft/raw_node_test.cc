@@ -467,5 +467,26 @@ TEST(RawNodeTest, BadConfigurationsAndStoredStatesAreErrors) {
   EXPECT_TRUE(absl::IsDataLoss(RawNode::Create(good).status())) << "applied beyond the log";
 }
 
+TEST(RawNodeTest, MembersDrivenToTheLimitOfTermsStillHearEachOther) {
+  constexpr Term kLimit = Term{1} << 62;
+  TestNode node(Voters({1, 2, 3}));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      node.raw->Step({.type = MessageType::kHeartbeat, .to = 1, .from = 2, .term = kLimit + 1})));
+  EXPECT_EQ(node.Term(), 1u);
+  ASSERT_TRUE(node.raw->Step({.type = MessageType::kHeartbeat, .to = 1, .from = 2, .term = kLimit}).ok());
+  node.Drain();
+  ASSERT_EQ(node.Term(), kLimit);
+  quorate::raft::Message vote{.type = MessageType::kVote, .to = 1, .from = 3, .term = kLimit + 1};
+  vote.log_term = kLimit;
+  vote.index = 10;
+  node.sent.clear();
+  ASSERT_TRUE(node.raw->Step(vote).ok());
+  node.Drain();
+  ASSERT_EQ(node.sent.size(), 1u);
+  EXPECT_EQ(node.sent[0].type, MessageType::kVoteResp);
+  EXPECT_FALSE(node.sent[0].reject);
+  EXPECT_EQ(node.Term(), kLimit + 1);
+}
+
 }  // namespace
 }  // namespace quorate::raft

@@ -95,6 +95,41 @@ void Applier::Apply(const EntryView& entry, uint64_t index, const Reply& reply) 
   if (reply) reply(status, response);
 }
 
+Status Applier::CheckReadable(const EntryView& entry) {
+  const auto parses = [&entry](auto message) {
+    return Parse(entry, &message) ? absl::OkStatus() : Malformed(entry);
+  };
+  const auto decodes = [&entry](auto request) {
+    return Decode(entry.body, &request) ? absl::OkStatus() : Malformed(entry);
+  };
+  switch (entry.kind) {
+    case EntryKind::kPut:
+      return decodes(PutRequest());
+    case EntryKind::kDeleteRange:
+      return decodes(DeleteRangeRequest());
+    case EntryKind::kRange:
+      return decodes(RangeRequest());
+    case EntryKind::kTxn: {
+      etcdserverpb::TxnRequest txn;
+      return ParseTxn(entry.body, &txn) ? absl::OkStatus() : Malformed(entry);
+    }
+    case EntryKind::kCompaction:
+      return parses(etcdserverpb::CompactionRequest());
+    case EntryKind::kLeaseGrant:
+      return parses(etcdserverpb::LeaseGrantRequest());
+    case EntryKind::kLeaseRevoke:
+      return parses(etcdserverpb::LeaseRevokeRequest());
+    case EntryKind::kLeaseCheckpoint:
+      return parses(etcdserverpb::LeaseCheckpointRequest());
+    case EntryKind::kAlarm:
+      return parses(etcdserverpb::AlarmRequest());
+    case EntryKind::kDowngradeVersionTest:
+      return absl::OkStatus();
+    default:
+      return CheckAuthReadable(entry);
+  }
+}
+
 Status Applier::Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who,
                          std::string* out) {
   switch (entry.kind) {

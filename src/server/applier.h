@@ -53,6 +53,9 @@ class Applier {
   // whose physical end was asked for.
   void Apply(const EntryView& entry, uint64_t index, const Reply& reply);
 
+  // DataLoss for an entry that Apply would not understand: of an unknown kind, or malformed.
+  static Status CheckReadable(const EntryView& entry);
+
   // Where applying an entry would hash a password, which takes long: whose it is, and the password. The hash
   // is to be left with AuthStore::KeepHash before the entry is applied.
   struct PasswordToHash {
@@ -82,6 +85,7 @@ class Applier {
   Status AlarmRequest(const EntryView& entry, std::string* out);
   Status Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);
   Status Authenticate(const EntryView& entry, uint64_t index, std::string* out);
+  static Status CheckAuthReadable(const EntryView& entry);
   Status AuthChange(const EntryView& entry);
   Status AuthRead(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
   Status Dispatch(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out);

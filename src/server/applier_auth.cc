@@ -62,6 +62,12 @@ bool IsKnown(EntryKind kind) {
   }
 }
 
+Status CheckKnown(const EntryView& entry) {
+  if (IsKnown(entry.kind)) return absl::OkStatus();
+  return DataLoss("a request of kind " + std::to_string(entry.field) +
+                  ", which this version doesn't know; run the release that the other members run");
+}
+
 bool NeedsAdmin(EntryKind kind) {
   switch (kind) {
     case EntryKind::kAuthenticate:
@@ -80,11 +86,20 @@ auth::Permission ToPermission(const authpb::Permission& p) {
 
 }  // namespace
 
-Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out) {
-  if (!IsKnown(entry.kind)) {
-    return DataLoss("a request of kind " + std::to_string(entry.field) +
-                    ", which this version doesn't know; run the release that the other members run");
+Status Applier::CheckAuthReadable(const EntryView& entry) {
+  QUORATE_RETURN_IF_ERROR(CheckKnown(entry));
+  QUORATE_ASSIGN_OR_RETURN(const AuthFields fields, Fields(entry));
+  authpb::UserAddOptions options;
+  authpb::Permission permission;
+  if (entry.kind == EntryKind::kAuthUserAdd) return ParseInner(entry, fields.value[3], &options);
+  if (entry.kind == EntryKind::kAuthRoleGrantPermission) {
+    return ParseInner(entry, fields.value[2], &permission);
   }
+  return absl::OkStatus();
+}
+
+Status Applier::Auth(const EntryView& entry, uint64_t index, const auth::AuthInfo& who, std::string* out) {
+  QUORATE_RETURN_IF_ERROR(CheckKnown(entry));
   if (NeedsAdmin(entry.kind)) QUORATE_RETURN_IF_ERROR(parts_.auth->IsAdminPermitted(who));
   switch (entry.kind) {
     case EntryKind::kAuthenticate:

@@ -87,8 +87,8 @@ struct Config {
   // Sees each entry after it was applied, replayed ones too; may be empty. For --backup-log and tests.
   std::function<void(const raft::Entry&)> on_applied;
 
-  // The environment failed beyond repair (a failed sync, a damaged page under the open database). Never
-  // returns in the program: it logs and ends the process.
+  // The environment failed beyond repair (a failed sync, a damaged page under the open database), or the log
+  // holds what this member can't apply. Never returns in the program: it logs and ends the process.
   std::function<void(const Status&)> on_fatal;
 };
 

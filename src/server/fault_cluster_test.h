@@ -337,7 +337,7 @@ class FaultCluster {
     }
     if (filter_ && !filter_(from, to->index, message)) return;
     Later(to->index, [this, from, message = std::move(message)](Node& node) {
-      if (!absl::IsPermissionDenied(node.member->Step(message))) return;
+      if (!absl::IsPermissionDenied(node.member->Step(message, MessagePath::kStream))) return;
       Later(from, [](Node& refused) { refused.member->OnRefusedAsRemoved(); });
     });
   }
@@ -357,7 +357,7 @@ class FaultCluster {
                                                            message.snapshot->metadata.index);
       intake->Append(*bytes);
       intake->Finish([&node, message, intake, report](const Status& status) {
-        report(status.ok() && node.member->Step(message).ok());
+        report(status.ok() && node.member->Step(message, MessagePath::kPost).ok());
       });
     });
   }

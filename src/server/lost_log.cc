@@ -65,7 +65,8 @@ std::optional<std::string> ContradictedByMessage(const MessageContext& context,
            " counts on its acknowledgement of index " + std::to_string(message.commit) +
            ", its log ends at " + std::to_string(context.last_index);
   }
-  if (context.campaigned || message.term <= context.start_term || !AnswersCampaignOrLeader(message)) {
+  if (context.nothing_lost || context.campaigned || message.term <= context.start_term ||
+      !AnswersCampaignOrLeader(message)) {
     return std::nullopt;
   }
   return From(message) + " answers what it sent as candidate or leader of term " +

@@ -60,9 +60,12 @@ std::optional<std::string> ContradictionOnDisk(const DiskFacts& facts);
 // `remembered` by `who` ("member 8e9e...") against what the disk holds now.
 std::optional<std::string> ContradictedByMemory(const LogPosition& disk, const LogPosition& remembered,
                                                 std::string_view who);
-// A message from another member. `start_term`: as stored when this process began. `campaigned`: this process
-// has begun an election since, so answers to it are no proof any more. `term`, `last_index`: now.
+// A message from another member. `nothing_lost`: there is no earlier process, or this one has found the disk
+// as that left it, so that answers can't show what is lost; another member may have been made to send them.
+// `start_term`: as stored when this process began. `campaigned`: this process has begun an election since, so
+// answers to it are no proof any more. `term`, `last_index`: now.
 struct MessageContext {
+  bool nothing_lost = false;
   raft::Term start_term = 0;
   bool campaigned = false;
   raft::Term term = 0;

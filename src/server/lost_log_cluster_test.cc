@@ -189,7 +189,7 @@ TEST_F(LostLogClusterTest, LateAnswersToADeposedLeaderAreNoProof) {
     cluster_.Crash(old, power);
     cluster_.Start(old);
     for (const raft::Message& message : late) {
-      (void)cluster_.member(old).Step(message);
+      (void)cluster_.member(old).Step(message, MessagePath::kStream);
       cluster_.Settle();
       ASSERT_FALSE(Quarantined(old)) << Reason(old);
     }
@@ -235,7 +235,8 @@ TEST_F(LostLogClusterTest, NoSequenceOfRestartsIsEverQuarantined) {
         case 3:
           if (!late.empty()) {
             const auto [to, message] = late[random.Below(late.size())];
-            if (cluster[to].member && cluster[to].id == message.to) (void)cluster.member(to).Step(message);
+            if (cluster[to].member && cluster[to].id == message.to)
+              (void)cluster.member(to).Step(message, MessagePath::kStream);
           }
           break;
         default:
@@ -488,7 +489,7 @@ TEST_F(LostLogClusterTest, AVoteIsRememberedForWhoCastIt) {
   request.term = cluster_.member(leader).term();
   request.log_term = request.term;
   request.index = 1'000'000;
-  EXPECT_TRUE(cluster_.member(voter).Step(request).ok());
+  EXPECT_TRUE(cluster_.member(voter).Step(request, MessagePath::kStream).ok());
   cluster_.Tick(kTrustTicks);
   EXPECT_FALSE(granted);
   EXPECT_TRUE(Quarantined(voter));

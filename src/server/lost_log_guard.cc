@@ -42,6 +42,7 @@ LostLogGuard::LostLogGuard(const LostLogOptions& options, const Env& env, const 
       facts_(facts),
       hooks_(std::move(hooks)),
       continuity_(std::move(continuity)),
+      nothing_lost_(facts.first_start || finding.finding == Finding::kContinuous),
       quarantine_file_(env.files, OwnDirectory(facts.data_dir) + "/quarantine.json"),
       memory_file_(env.files, OwnDirectory(facts.data_dir) + "/peer-memory", facts.cluster_id),
       probation_(
@@ -141,11 +142,12 @@ void LostLogGuard::Announce() const {
 
 // ---- messages in ----
 
-LostLogGuard::Verdict LostLogGuard::Inspect(raft::Message& message) {
-  if (quarantined() || Contradicted(message)) return Verdict::kDrop;
+LostLogGuard::Verdict LostLogGuard::Inspect(raft::Message& message, MessagePath path) {
+  const bool believed = path == MessagePath::kStream;
+  if (quarantined() || (believed && Contradicted(message))) return Verdict::kDrop;
   if (on_probation()) {
     if (IsVoteRequest(message.type) || message.type == raft::MessageType::kTimeoutNow) return Verdict::kDrop;
-    ReportToProbation(message);
+    if (believed) ReportToProbation(message);
   }
   if (memory_.IsSecondVote(message)) {
     LOG_ERROR(
@@ -155,11 +157,12 @@ LostLogGuard::Verdict LostLogGuard::Inspect(raft::Message& message) {
         log::HexId("first-vote", memory_.Of(message.from).vote));
     return Verdict::kDrop;
   }
-  return Remember(message) ? Verdict::kDrop : Verdict::kPass;
+  return believed && Remember(message) ? Verdict::kDrop : Verdict::kPass;
 }
 
 bool LostLogGuard::Contradicted(const raft::Message& message) {
-  MessageContext context{.start_term = facts_.disk.hard_state.term, .campaigned = campaigned_};
+  MessageContext context{
+      .nothing_lost = nothing_lost_, .start_term = facts_.disk.hard_state.term, .campaigned = campaigned_};
   if (message.type == raft::MessageType::kHeartbeat) {
     const raft::BasicStatus status = hooks_.status();
     context.term = status.hard_state.term;

@@ -5,7 +5,8 @@
 // Owner: the core's thread. One per Member, which calls it at:
 //
 //   Open      after the log was read and raft was made: LostLogGuard::Open(...); an error ends the start.
-//   Step      first: `if (guard->Inspect(message) != kPass) return OkStatus();`. kDrop: the guard has taken
+//   Step      first: `if (guard->Inspect(message, path) != kPass) return OkStatus();`. kDrop: the guard has
+//   taken
 //             it, or it must not be seen by raft (a vote request on probation, anything in quarantine). What
 //             the guard only holds until its memory is on disk comes back through Hooks::deliver.
 //   outgoing  the messages of Ready and of OnPersisted, before they go to the transport:
@@ -24,11 +25,16 @@
 // Invariants:
 //  L1  A member on probation sends no grant of a vote or pre-vote and does not campaign; a quarantined one
 //      sends no message of raft at all, and that survives restarts.
-//  L2  The grant of a vote reaches raft only after it is on this member's disk as memory of the other.
+//  L2  The grant of a vote that came on a stream reaches raft only after it is on this member's disk as
+//  memory
+//      of the other.
 //  L3  What is remembered of another member is never more than what that one has stored.
 //  L4  The epoch in the data directory is durable before the one in the run directory is written.
 //  L5  What this member has shown of itself lies in the run directory before it leaves.
-//  L6  The only voter of a cluster writes no file of these and is never on probation.
+//  L6  What came by MessagePath::kPost proves nothing, is not remembered, and ends no probation: who can
+//  reach
+//      the port could else put a healthy member into quarantine, which it never leaves by itself.
+//  L7  The only voter of a cluster writes no file of these and is never on probation.
 //
 // Files, in <data-dir>/quorate/, which etcd ignores: epoch (continuity.h), peer-memory (peer_memory.h),
 // quarantine.json (quarantine.h), rejoin.json (rejoin.h).
@@ -104,7 +110,7 @@ class LostLogGuard {
   LostLogGuard(const LostLogGuard&) = delete;
   LostLogGuard& operator=(const LostLogGuard&) = delete;
 
-  Verdict Inspect(raft::Message& message);
+  Verdict Inspect(raft::Message& message, MessagePath path);
   void FilterOutgoing(std::vector<raft::Message>* messages);
   void Tick();
   void EndOfRound();
@@ -153,6 +159,7 @@ class LostLogGuard {
   const Hooks hooks_;
 
   Continuity continuity_;
+  const bool nothing_lost_;  // This is the first start, or continuous with the last.
   QuarantineFile quarantine_file_;
   PeerMemoryFile memory_file_;
   PeerMemory memory_;  // Of the others.

@@ -87,7 +87,7 @@ class Member {
   // ---- from other members (transport.h) ----
   // NotFound for a message to another member, PermissionDenied from a removed one; raft's errors. What raft
   // drops is dropped.
-  Status Step(raft::Message message);
+  Status Step(raft::Message message, MessagePath path);
   void ReportUnreachable(uint64_t id) { raft_->ReportUnreachable(id); }
   void ReportSnapshot(uint64_t id, bool ok);
   // Another member has refused us as one who was removed from the cluster: the program ends.
@@ -293,6 +293,7 @@ class Member {
   bool HashFirst(const EntryView& view);
   void PersistHeld();
   void ApplyV2(const raft::Entry& entry);
+  void EndAt(const raft::Entry& entry, const Status& why);
   Status ApplyClusterEntry(const EntryView& view);
   void ApplyConfChange(const raft::Entry& entry);
   Reply TakeReply(uint64_t id);

@@ -80,8 +80,7 @@ bool Member::ApplyEntry(const raft::Entry& entry) {
       ApplyConfChange(entry);
       break;
     case raft::EntryType::kConfChangeV2:
-      config_.on_fatal(DataLoss("the log's entry " + std::to_string(entry.index) +
-                                " is a joint configuration change, which no etcd writes"));
+      EndAt(entry, DataLoss("it is a joint configuration change, which no etcd writes"));
       break;
   }
   applied_index_ = entry.index;
@@ -105,6 +104,14 @@ Reply Member::TakeReply(uint64_t id) {
   return reply;
 }
 
+// To go on without an entry that the others have applied would be to go on with other data than theirs.
+void Member::EndAt(const raft::Entry& entry, const Status& why) {
+  config_.on_fatal(MakeStatus(
+      why.code(),
+      "entry " + std::to_string(entry.index) + " of the log was not applied: " + std::string(Message(why)) +
+          " (every start comes to it again: run a release that knows it, or restore from a snapshot)"));
+}
+
 bool Member::ApplyNormal(const raft::Entry& entry) {
   if (cluster::IsV2Request(entry.data.view())) {
     ApplyV2(entry);
@@ -112,7 +119,7 @@ bool Member::ApplyNormal(const raft::Entry& entry) {
   }
   EntryView view;
   if (!DecodeEntry(entry.data.view(), &view)) {
-    config_.on_fatal(DataLoss("the log's entry " + std::to_string(entry.index) + " can't be decoded"));
+    EndAt(entry, DataLoss("it can't be decoded"));
     return true;
   }
   // What the database already has is not applied again; nobody waits for it.
@@ -125,6 +132,7 @@ bool Member::ApplyNormal(const raft::Entry& entry) {
     case EntryKind::kDowngradeInfoSet: {
       Status status = ApplyClusterEntry(view);
       if (status.ok()) status = FollowVersion(entry.index);
+      if (!status.ok()) EndAt(entry, status);
       if (reply) reply(status, {});
       return true;
     }
@@ -189,34 +197,20 @@ void Member::ApplyV2(const raft::Entry& entry) {
   v2_entry_index_ = entry.index;
   Status status = request.ok() ? membership_->ApplyV2(*request) : request.status();
   if (status.ok()) status = FollowVersion(entry.index);
-  if (!status.ok()) {
-    config_.on_fatal(
-        MakeStatus(status.code(), "entry " + std::to_string(entry.index) +
-                                      " of the log was not applied: " + std::string(Message(status))));
-    return;
-  }
+  if (!status.ok()) return EndAt(entry, status);
   if (const Reply reply = TakeReply(request->id)) reply(absl::OkStatus(), {});
 }
 
 void Member::ApplyConfChange(const raft::Entry& entry) {
   auto decoded = raft::DecodeConfChange(entry.data.view());
-  if (!decoded.ok()) {
-    config_.on_fatal(decoded.status());
-    return;
-  }
+  if (!decoded.ok()) return EndAt(entry, decoded.status());
   raft::ConfChange change = *std::move(decoded);
   const Reply reply = TakeReply(change.id);
   const Status status = membership_->ValidateConfChange(change, config_.learners_max);
-  if (status.code() == absl::StatusCode::kDataLoss) {
-    config_.on_fatal(status);
-    return;
-  }
+  if (status.code() == absl::StatusCode::kDataLoss) return EndAt(entry, status);
   if (!status.ok()) change.node_id = raft::kNone;  // Raft is told to change nothing.
   const auto conf_state = raft_->ApplyConfChange(change);
-  if (!conf_state.ok()) {
-    config_.on_fatal(conf_state.status());
-    return;
-  }
+  if (!conf_state.ok()) return EndAt(entry, conf_state.status());
   conf_state_ = *conf_state;
   if (status.ok()) FollowChange(membership_->ApplyConfChange(change));
   if (const Status followed = FollowVersion(entry.index); !followed.ok()) config_.on_fatal(followed);

@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log_limit.h"
 #include "base/logging.h"
 #include "server/errors.h"
+#include "server/forwarded_check.h"
 #include "server/member.h"
 
 namespace quorate::server {
@@ -25,7 +27,7 @@ bool Member::HasPeers() const {
 
 // ---- in ----
 
-Status Member::Step(raft::Message message) {
+Status Member::Step(raft::Message message, MessagePath path) {
   if (message.to != id_) {
     return NotFound("a message for member " + cluster::IdText(message.to) + " came to member " +
                     cluster::IdText(id_));
@@ -33,7 +35,12 @@ Status Member::Step(raft::Message message) {
   if (membership_->removed(message.from)) {
     return PermissionDenied("member " + cluster::IdText(message.from) + " was removed from the cluster");
   }
-  if (guard_->Inspect(message) != LostLogGuard::Verdict::kPass) return absl::OkStatus();
+  if (path == MessagePath::kPost && message.term > term_ && message.term - term_ > raft::kTermStepMax) {
+    // It would be on every member's disk for ever.
+    return InvalidArgument("a message of term " + std::to_string(message.term) +
+                           " came to a member in term " + std::to_string(term_));
+  }
+  if (guard_->Inspect(message, path) != LostLogGuard::Verdict::kPass) return absl::OkStatus();
   return StepRaft(std::move(message));
 }
 
@@ -47,6 +54,13 @@ Status Member::StepRaft(raft::Message message) {
     QUORATE_RETURN_IF_ERROR(cluster::V2Store::Parse(message.snapshot->data).status());
   }
   if (message.type != raft::MessageType::kProp) return raft_->Step(std::move(message));
+  for (const raft::Entry& entry : message.entries) {
+    const Status readable = CheckForwarded(entry, *membership_);
+    if (readable.ok()) continue;
+    LOG_WARN_LIMITED("refused a proposal that no member could apply", log::HexId("local-member-id", id_),
+                     log::HexId("from", message.from), {"error", Message(readable)});
+    return readable;
+  }
   std::vector<raft::Entry> entries = message.entries;
   const Status status = raft_->Step(std::move(message));
   if (raft::IsProposalDropped(status)) HoldForwarded(std::move(entries));

@@ -248,7 +248,8 @@ TEST(MemberCluster, AnOlderDatabaseReplacesNothing) {
                           .to = node.id,
                           .from = cluster[leader].id,
                           .term = node.member->term(),
-                          .snapshot = snapshot})
+                          .snapshot = snapshot},
+                         MessagePath::kPost)
                   .ok());
   ASSERT_TRUE(cluster.TickUntil([&] { return !node.fatal.ok(); }));
   EXPECT_NE(std::string(Message(node.fatal)).find(", before the snapshot at "), std::string::npos)

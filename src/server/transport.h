@@ -18,6 +18,13 @@
 
 namespace quorate::server {
 
+// How a message of another member came here.
+enum class MessagePath : uint8_t {
+  kStream,  // On a stream that this member has opened to a URL of the sender: it is the sender's.
+  kPost,    // Sent to our port in the sender's name, as whoever reaches that port can, without client
+            // certificates in anybody's name. Raft takes it, as etcd does; nothing that lasts may rest on it.
+};
+
 // A request of one member to another on the peer port: HTTP there, a function call in the simulator.
 struct PeerCall {
   std::string method = "GET";

@@ -143,7 +143,7 @@ void NodeTransport::DeliverBytes(Node* to, const raft::Message& sent, const std:
 void NodeTransport::Deliver(Node* to, const raft::Message& message) {
   to->Run([this, to, message](server::Member& member) {
     to->transport().remotes_.insert(message.from);
-    const Status status = member.Step(message);
+    const Status status = member.Step(message, server::MessagePath::kStream);
     if (!status.ok()) {
       world_.trace->Note(to->index(), "refuses",
                          {{"type", raft::Describe(message.type)}, {"status", status.ToString()}});
@@ -209,7 +209,8 @@ void NodeTransport::TakeIn(Node* to, const std::shared_ptr<Transfer>& transfer) 
       world_.trace->Fail("half-a-snapshot",
                          ActorName(to->index()) + " took a database that broke off in the middle");
     }
-    const bool taken = status.ok() && to->Lives(life) && to->member().Step(transfer->message).ok();
+    const bool taken = status.ok() && to->Lives(life) &&
+                       to->member().Step(transfer->message, server::MessagePath::kPost).ok();
     world_.snapshots_taken += taken;
     world_.trace->Note(to->index(), "took-snapshot", {{"status", status.ToString()}, {"stepped", taken}});
     world_.scheduler->After(0, [to, handle, life] {

@@ -111,9 +111,8 @@ class Program {
         peer_server_(&loop_, peer::PeerServerOptions()) {
     files_.set_on_failed_sync([this](const std::string& path) { sync_failure_.Set(path); });
     config_.on_fatal = [](const Status& status) {
-      LOG_ERROR(
-          "the disk can't be trusted any more; the process ends now and starts again from what is durable",
-          {"error", Message(status)});
+      LOG_ERROR("the member can't go on; the process ends now and starts again from what is durable",
+                {"error", Message(status)});
       _exit(1);
     };
   }
