@@ -59,6 +59,7 @@ class Log {
   void Restore(std::shared_ptr<const Snapshot> snapshot);
   std::shared_ptr<const Snapshot> LatestSnapshot() const;
   bool SnapshotPending() const { return unstable_.snapshot() != nullptr; }
+  Index PendingSnapshot() const { return SnapshotPending() ? unstable_.snapshot()->metadata.index : 0; }
 
   Index committed() const { return committed_; }
   Index applying() const { return applying_; }

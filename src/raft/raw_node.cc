@@ -275,6 +275,7 @@ BasicStatus RawNode::GetBasicStatus() const {
   status.lead_transferee = r.lead_transferee_;
   status.learner = r.learner_;
   status.claimed_commit = r.claimed_commit_;
+  status.pending_snapshot = r.log_.PendingSnapshot();
   return status;
 }
 

@@ -169,6 +169,8 @@ struct BasicStatus {
   // member's log went back in time: the leader only counts what we once acknowledged. The commit index itself
   // is left as it was.
   Index claimed_commit = 0;
+  // Of the snapshot that was taken and is not yet stored; 0: none.
+  Index pending_snapshot = 0;
 };
 
 struct NodeStatus : BasicStatus {

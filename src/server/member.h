@@ -27,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -251,7 +252,12 @@ class Member {
   Status OpenGuard(const raft::Snapshot* snapshot, const wal::LogContents& log);
   Status CloseGuard();
   void OnQuarantine();
+  Status StepChecked(raft::Message message, MessagePath path);
   Status StepRaft(raft::Message message);
+  // Databases that came with snapshots: this one, which raft has not taken; all up to this index, which raft
+  // can't take any more.
+  void DropReceived(uint64_t index);
+  void ReleaseReceived(uint64_t index);
   // What a new request is told; OK: it may go on.
   Status Refusal() const;
   void SendMessages(std::vector<raft::Message> messages);
@@ -351,6 +357,7 @@ class Member {
   };
   std::unique_ptr<Restore> restore_;
   std::deque<raft::Ready> held_;
+  std::set<uint64_t> dropping_;  // The indexes of received databases that are being removed.
 
   // Committed entries behind one that waits for the hash of its password; empty: none waits. A snapshot is
   // held meanwhile.

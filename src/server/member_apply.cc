@@ -311,6 +311,7 @@ void Member::FinishSnapshot(const raft::Snapshot& snapshot) {
     }
   }
   TrimRaftLog();
+  ReleaseReceived(metadata.index);
   LOG_INFO("saved snapshot", {"snapshot-index", metadata.index});
 }
 

@@ -28,6 +28,43 @@ bool Member::HasPeers() const {
 // ---- in ----
 
 Status Member::Step(raft::Message message, MessagePath path) {
+  const uint64_t received = message.type == raft::MessageType::kSnap && message.snapshot != nullptr
+                                ? message.snapshot->metadata.index
+                                : 0;
+  const Status status = StepChecked(std::move(message), path);
+  // Overtaken, say, or not for us. While a snapshot is on its way into its place it may be this one.
+  if (received == 0 || restore_ != nullptr || !held_.empty()) return status;
+  if (raft_->GetBasicStatus().pending_snapshot != received) DropReceived(received);
+  return status;
+}
+
+// Until the file is gone, another of that index is not taken: it would be removed in this one's place.
+void Member::DropReceived(uint64_t index) {
+  if (!dropping_.insert(index).second) return;
+  env_.executor->Submit(
+      Lane::kBackground,
+      [this, path = snapshots_->DatabasePath(index)] {
+        const Status removed = env_.files->Remove(path);
+        if (removed.ok()) LOG_INFO("removed a received database that is not needed", {"path", path});
+        if (!removed.ok() && !absl::IsNotFound(removed)) {
+          LOG_WARN("failed to remove received databases", {"error", Message(removed)});
+        }
+      },
+      [this, index] { dropping_.erase(index); });
+}
+
+// At most one is ever needed, and only until the member has put it into its place.
+void Member::ReleaseReceived(uint64_t index) {
+  env_.executor->Submit(
+      Lane::kBackground,
+      [this, index] {
+        const Status released = snapshots_->ReleaseDatabasesBefore(index + 1);
+        if (!released.ok()) LOG_WARN("failed to remove received databases", {"error", Message(released)});
+      },
+      [] {});
+}
+
+Status Member::StepChecked(raft::Message message, MessagePath path) {
   if (message.to != id_) {
     return NotFound("a message for member " + cluster::IdText(message.to) + " came to member " +
                     cluster::IdText(id_));
@@ -47,7 +84,7 @@ Status Member::Step(raft::Message message, MessagePath path) {
 Status Member::StepRaft(raft::Message message) {
   if (message.type == raft::MessageType::kSnap) {
     const uint64_t index = message.snapshot == nullptr ? 0 : message.snapshot->metadata.index;
-    if (index == 0 || !env_.files->Exists(snapshots_->DatabasePath(index))) {
+    if (index == 0 || dropping_.contains(index) || !env_.files->Exists(snapshots_->DatabasePath(index))) {
       return FailedPrecondition("a snapshot at index " + std::to_string(index) +
                                 " came without its database");
     }

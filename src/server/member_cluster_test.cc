@@ -224,37 +224,78 @@ TEST(MemberCluster, ALearnerJoinsIsPromotedAndVotes) {
   ASSERT_TRUE(cluster.Put(0, "c", "1").ok());
 }
 
-// SnapshotIntake refuses such a one; if it is in its place all the same, what is there is not given for it.
-TEST(MemberCluster, AnOlderDatabaseReplacesNothing) {
-  Cluster cluster(3, 9);
-  cluster.StartAll();
-  ASSERT_TRUE(cluster.Put(0, "own", "1").ok());
-  const auto leader = static_cast<size_t>(cluster.Leader());
-  const size_t at = (leader + 1) % 3;
-  auto& node = cluster[at];
-  const raft::Index index = node.member->applied_index() + 1000;
-  auto snapshot = std::make_shared<raft::Snapshot>();
-  raft::ConfState members;
-  for (size_t i = 0; i < cluster.size(); ++i) members.voters.push_back(cluster[i].id);
-  snapshot->metadata = {members, index, node.member->term()};
-  snapshot->data = node.member->membership().V2Json();
-  cluster.Settle();
-  const std::string older =
-      node.files.ReadAll(std::string(FaultCluster::kDataDirectory) + "/member/snap/db").value();
-  const std::string received = node.member->snapshot_files().DatabasePath(index);
-  ASSERT_TRUE(node.files.WriteAtomically(received, older, 0600).ok());
-  ASSERT_TRUE(node.member
-                  ->Step({.type = raft::MessageType::kSnap,
-                          .to = node.id,
-                          .from = cluster[leader].id,
-                          .term = node.member->term(),
+// What a member is sent as if by its leader, by hand.
+class SentSnapshot : public testing::Test {
+ protected:
+  SentSnapshot() : cluster_(3, 9) {
+    for (size_t i = 0; i < 3; ++i) cluster_[i].config.snapshot_count = 20;
+    cluster_.StartAll();
+    EXPECT_TRUE(cluster_.Put(0, "own", "1").ok());
+    leader_ = static_cast<size_t>(cluster_.Leader());
+    at_ = (leader_ + 1) % 3;
+  }
+  Member& member() { return cluster_.member(at_); }
+  SimFileSystem& files() { return cluster_[at_].files; }
+  std::string Received(raft::Index index) { return member().snapshot_files().DatabasePath(index); }
+  // The member's own database, as if it had come with a snapshot at that index.
+  void PlaceDatabase(raft::Index index) {
+    const std::string own = std::string(FaultCluster::kDataDirectory) + "/member/snap/db";
+    ASSERT_TRUE(files().WriteAtomically(Received(index), files().ReadAll(own).value(), 0600).ok());
+  }
+  Status Step(raft::Index index, const std::vector<uint64_t>& voters) {
+    auto snapshot = std::make_shared<raft::Snapshot>();
+    snapshot->metadata.conf_state.voters = voters;
+    snapshot->metadata.index = index;
+    snapshot->metadata.term = member().term();
+    snapshot->data = member().membership().V2Json();
+    return member().Step({.type = raft::MessageType::kSnap,
+                          .to = cluster_[at_].id,
+                          .from = cluster_[leader_].id,
+                          .term = member().term(),
                           .snapshot = snapshot},
-                         MessagePath::kPost)
-                  .ok());
-  ASSERT_TRUE(cluster.TickUntil([&] { return !node.fatal.ok(); }));
-  EXPECT_NE(std::string(Message(node.fatal)).find(", before the snapshot at "), std::string::npos)
-      << node.fatal;
-  EXPECT_TRUE(node.files.Exists(received));  // It was not renamed.
+                         MessagePath::kPost);
+  }
+  std::vector<uint64_t> Voters() { return {cluster_[0].id, cluster_[1].id, cluster_[2].id}; }
+
+  Cluster cluster_;
+  size_t leader_ = 0;
+  size_t at_ = 0;
+};
+
+// SnapshotIntake refuses such a one; if it is in its place all the same, what is there is not given for it.
+TEST_F(SentSnapshot, AnOlderDatabaseReplacesNothing) {
+  const raft::Index index = member().applied_index() + 1000;
+  const std::string received = Received(index);
+  PlaceDatabase(index);
+  ASSERT_TRUE(Step(index, Voters()).ok());
+  const Status& fatal = cluster_[at_].fatal;
+  ASSERT_TRUE(cluster_.TickUntil([&] { return !fatal.ok(); }));
+  EXPECT_NE(std::string(Message(fatal)).find(", before the snapshot at "), std::string::npos) << fatal;
+  EXPECT_TRUE(files().Exists(received));  // It was not renamed.
+}
+
+TEST_F(SentSnapshot, WhatRaftDoesNotTakeIsRemoved) {
+  const raft::Index applied = member().applied_index();
+  const std::vector<uint64_t> others = {cluster_[leader_].id};
+  for (const raft::Index index : {raft::Index{1}, applied, applied + 1000}) {
+    PlaceDatabase(index);
+    EXPECT_TRUE(Step(index, index > applied ? others : Voters()).ok());
+    cluster_.Settle();
+    EXPECT_FALSE(files().Exists(Received(index))) << index;
+    // Another one of that index is looked at again.
+    EXPECT_TRUE(absl::IsFailedPrecondition(Step(index, Voters()))) << index;
+    cluster_.Settle();
+  }
+  ASSERT_TRUE(cluster_.Put(at_, "own", "2").ok());
+  cluster_.ExpectEqual();
+}
+
+TEST_F(SentSnapshot, LeftOnesGoWithTheNextSnapshotOfOurOwn) {
+  PlaceDatabase(2);
+  PlaceDatabase(1'000'000);
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(cluster_.Put(at_, "k" + std::to_string(i), "v").ok());
+  ASSERT_TRUE(cluster_.TickUntil([&] { return !files().Exists(Received(2)); }));
+  EXPECT_TRUE(files().Exists(Received(1'000'000)));
 }
 
 // What a follower has forwarded to a leader that is just handing over is not lost.

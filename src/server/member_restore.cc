@@ -108,14 +108,7 @@ void Member::FinishRestore(Parts parts) {
 
   restore_.reset();
   AcknowledgeLog(1);
-  const uint64_t index = metadata.index;
-  env_.executor->Submit(
-      Lane::kBackground,
-      [this, index] {
-        const Status released = snapshots_->ReleaseDatabasesBefore(index);
-        if (!released.ok()) LOG_WARN("failed to remove received databases", {"error", Message(released)});
-      },
-      [] {});
+  ReleaseReceived(metadata.index);
   PersistHeld();
   RunReadyReads();
 }
