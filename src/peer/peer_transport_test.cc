@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/member.h"
 #include "mvcc/backend.h"
 #include "peer/message_codec.h"
 #include "peer/peer_test_harness.h"
@@ -102,8 +103,8 @@ TEST_F(TransportTest, PostsInTheNameOfAMemberWhoseStreamIsReadAreNotTaken) {
     RawSocket socket(&loop_, b_->port);
     socket.Write(
         "POST /raft HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Server-Version: 3.4.23\r\n"
-        "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-Id: c1\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body);
+        "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-Id: c1\r\nX-Server-From: " +
+        cluster::IdText(from) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     return socket.ReadAll().substr(9, 3);
   };
   a_->transport->Send({Heartbeat()});
