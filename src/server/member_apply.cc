@@ -139,7 +139,13 @@ bool Member::ApplyNormal(const raft::Entry& entry) {
     default:
       break;
   }
-  if (!replayed) applier_->Apply(view, entry.index, reply);
+  if (!replayed) {
+    applier_->Apply(view, entry.index, reply);
+  } else if (reply) {
+    // The database that came with a snapshot was further than the snapshot: done, but the answer is not
+    // known.
+    reply(ErrTimeout(), {});
+  }
   return true;
 }
 
