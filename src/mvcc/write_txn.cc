@@ -92,9 +92,13 @@ void WriteTxn::DeleteKey(std::string_view key) {
   if (store.leases_ != nullptr) Rebind(event.key, store.leases_->LeaseOf(event.key), 0);
 }
 
-StatusOr<RangeResult> WriteTxn::Range(const RangeOptions& options) {
+void WriteTxn::CountRange() {
   ++calls_;
   ++store_->stats_.ranges;
+}
+
+StatusOr<RangeResult> WriteTxn::Range(const RangeOptions& options) {
+  CountRange();
   QUORATE_ASSIGN_OR_RETURN(const RangePlan plan, store_->PlanRangeAt(options, revision()));
   return plan.Finish();
 }

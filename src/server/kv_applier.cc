@@ -230,7 +230,10 @@ class KvApplier::TxnRun {
 
   Status Range(const RangeRequest& request, std::string* out) {
     // Nobody waits and a range changes nothing.
-    if (!wanted_) return CountRange(request.key);
+    if (!wanted_) {
+      write_->CountRange();
+      return absl::OkStatus();
+    }
     const auto options = ToRangeOptions(request);
     if (!write_) ++reads_;
     auto result = write_ ? write_->Range(options) : store_.Range(options);
@@ -258,20 +261,12 @@ class KvApplier::TxnRun {
   }
 
  private:
-  // A range that the original makes here and we do not: looking for one key counts the same.
-  Status CountRange(std::string_view key) {
-    mvcc::RangeOptions options;
-    options.key = key;
-    options.count_only = true;
-    return write_->Range(options).status();
-  }
-
   Status Put(const PutRequest& request, ResponseHeader header, std::string* out) {
     std::string_view value = request.value;
     int64_t lease = request.lease;
     std::optional<std::string_view> previous;
     if (request.prev_kv || request.ignore_value || request.ignore_lease) {
-      QUORATE_RETURN_IF_ERROR(CountRange(request.key));
+      write_->CountRange();
       QUORATE_ASSIGN_OR_RETURN(previous, write_->Get(request.key));
       if (!previous && (request.ignore_value || request.ignore_lease)) return ErrKeyNotFound();
       if (previous) {
@@ -290,7 +285,7 @@ class KvApplier::TxnRun {
 
   Status Delete(const DeleteRangeRequest& request, ResponseHeader header, std::string* out) {
     std::optional<mvcc::RangeResult> previous;
-    if (request.prev_kv && !wanted_) QUORATE_RETURN_IF_ERROR(CountRange(request.key));
+    if (request.prev_kv && !wanted_) write_->CountRange();
     if (request.prev_kv && wanted_) {
       mvcc::RangeOptions options;
       options.key = request.key;
