@@ -116,8 +116,6 @@ Status RawNode::ProposeConfChange(const ConfChangeV2& change) {
   return ProposeChange(EntryType::kConfChangeV2, EncodeConfChange(change));
 }
 
-bool RawNode::ConfChangePending() const { return raft_->pending_conf_index_ > raft_->log_.applied(); }
-
 StatusOr<ConfState> RawNode::ApplyConfChange(const ConfChange& change) {
   return raft_->ApplyConfChange(ToV2(change));
 }

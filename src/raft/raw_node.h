@@ -202,8 +202,6 @@ class RawNode {
   Status ProposeBatch(std::span<Payload> batch);
   // A change that is not allowed at this moment becomes an empty normal entry.
   Status ProposeConfChange(const ConfChange& change);
-  // Of a leader: one is in the log and not applied yet, so that the next would become an empty entry.
-  bool ConfChangePending() const;
   Status ProposeConfChange(const ConfChangeV2& change);
   // When the entry is applied; for a change that the application refuses, pass node_id 0. An error is a
   // change that can't be made to this configuration (all members fail alike).

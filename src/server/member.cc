@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "base/logging.h"
-#include "raft/confchange_codec.h"
 #include "raft_internal.pb.h"
 #include "server/errors.h"
 
@@ -116,15 +115,10 @@ void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
     return;
   }
   change.id = request_ids_.Next();
-  raft::Entry entry;
-  entry.type = raft::EntryType::kConfChange;
-  entry.data = raft::EncodeConfChange(change);
-  if (!HoldChange(entry)) {
-    const Status status = raft_->ProposeConfChange(change);
-    if (!status.ok()) {
-      reply(raft::IsProposalDropped(status) ? ErrNoLeader() : status, {});
-      return;
-    }
+  const Status status = raft_->ProposeConfChange(change);
+  if (!status.ok()) {
+    reply(raft::IsProposalDropped(status) ? ErrNoLeader() : status, {});
+    return;
   }
   const int64_t started = now();
   pending_.emplace(change.id, Pending{std::move(reply), started});
@@ -134,7 +128,6 @@ void Member::ProposeConfChange(raft::ConfChange change, Reply reply) {
 // Without a leader they wait, as in the original, until there is one or their time is over.
 void Member::FlushProposals() {
   FlushForwarded();
-  FlushChanges();
   if (proposals_.empty() || leader_ == raft::kNone) return;
   if (is_leader()) {
     if (!raft_->ProposeBatch(proposals_).ok()) return;

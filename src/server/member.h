@@ -254,9 +254,6 @@ class Member {
   void OnQuarantine();
   Status StepChecked(raft::Message message, MessagePath path);
   Status StepRaft(raft::Message message);
-  // False when it need not wait.
-  bool HoldChange(const raft::Entry& entry);
-  void FlushChanges();
   // Databases that came with snapshots: this one, which raft has not taken; all up to this index, which raft
   // can't take any more.
   void DropReceived(uint64_t index);
@@ -390,9 +387,6 @@ class Member {
   // which their own members stop to wait for them.
   std::deque<std::pair<int64_t, raft::Payload>> forwarded_;
   size_t forwarded_bytes_ = 0;
-  // Changes of membership, ours and forwarded ones, that came to this leader before it had applied the last,
-  // with the same time: raft would make empty entries of them, and they would time out.
-  std::deque<std::pair<int64_t, raft::Entry>> changes_waiting_;
   struct Transfer {
     uint64_t to = 0;
     int64_t deadline_nanos = 0;

@@ -4,7 +4,6 @@
 
 #include "base/log_limit.h"
 #include "base/logging.h"
-#include "raft/confchange_codec.h"
 #include "server/errors.h"
 #include "server/forwarded_check.h"
 #include "server/member.h"
@@ -13,7 +12,6 @@ namespace quorate::server {
 namespace {
 
 constexpr size_t kSnapshotsSendingMax = 16;  // etcd: maxInFlightMsgSnap
-constexpr size_t kChangesWaitingMax = 64;
 constexpr size_t kForwardedBytesMax = 64 * 1024 * 1024;
 // A removed member goes on this long, so that those who are to be told by it hear of it.
 constexpr int kRemovedTicks = 10;
@@ -100,8 +98,6 @@ Status Member::StepRaft(raft::Message message) {
                      log::HexId("from", message.from), {"error", Message(readable)});
     return readable;
   }
-  std::erase_if(message.entries, [this](const raft::Entry& entry) { return HoldChange(entry); });
-  if (message.entries.empty()) return absl::OkStatus();
   std::vector<raft::Entry> entries = message.entries;
   const Status status = raft_->Step(std::move(message));
   if (raft::IsProposalDropped(status)) HoldForwarded(std::move(entries));
@@ -128,25 +124,6 @@ void Member::FlushForwarded() {
     raft::Payload payload = forwarded_.front().second;
     if (!raft_->ProposeBatch({&payload, 1}).ok()) return;
     drop_first();
-  }
-}
-
-bool Member::HoldChange(const raft::Entry& entry) {
-  if (entry.type != raft::EntryType::kConfChange || !is_leader() || !raft_->ConfChangePending()) return false;
-  if (changes_waiting_.size() >= kChangesWaitingMax) return false;
-  changes_waiting_.emplace_back(now() + config_.request_timeout_nanos(), entry);
-  return true;
-}
-
-void Member::FlushChanges() {
-  while (!changes_waiting_.empty()) {
-    const auto& [deadline, entry] = changes_waiting_.front();
-    if (deadline >= now()) {
-      if (leader_ == raft::kNone || (is_leader() && raft_->ConfChangePending())) return;
-      const auto change = raft::DecodeConfChange(entry.data.view());
-      if (change.ok() && !raft_->ProposeConfChange(*change).ok()) return;
-    }
-    changes_waiting_.pop_front();
   }
 }
 

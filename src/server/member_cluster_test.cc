@@ -224,23 +224,6 @@ TEST(MemberCluster, ALearnerJoinsIsPromotedAndVotes) {
   ASSERT_TRUE(cluster.Put(0, "c", "1").ok());
 }
 
-TEST(MemberCluster, ChangesOfMembershipWaitForEachOther) {
-  Cluster cluster(3, 5);
-  cluster.StartAll();
-  const auto leader = static_cast<size_t>(cluster.Leader());
-  cluster::Member updated = cluster.member(0).membership().members().at(cluster[0].id);
-  std::vector<Status> outcomes;
-  for (const size_t at : {leader, (leader + 1) % 3, leader, (leader + 2) % 3}) {
-    updated.peer_urls = {"http://other:" + std::to_string(outcomes.size() + 1 + at * 10)};
-    cluster.member(at).ProposeConfChange(
-        cluster::UpdateMemberChange(0, updated),
-        [&](const Status& status, std::string_view) { outcomes.push_back(status); });
-  }
-  ASSERT_TRUE(cluster.TickUntil([&] { return outcomes.size() == 4; }));
-  for (const Status& outcome : outcomes) EXPECT_TRUE(outcome.ok()) << outcome;
-  cluster.ExpectEqual();
-}
-
 // What a member is sent as if by its leader, by hand.
 class SentSnapshot : public testing::Test {
  protected:
