@@ -151,8 +151,12 @@ Status Membership::ValidateConfChange(const raft::ConfChange& change, int learne
              });
     });
   };
-  if (change.type == ConfChangeType::kRemoveNode)
-    return known == nullptr ? ErrMemberNotFound() : absl::OkStatus();
+  if (change.type == ConfChangeType::kRemoveNode) {
+    if (known == nullptr) return ErrMemberNotFound();
+    // etcd ends at that, and at each start again.
+    const bool last_voter = !known->is_learner && ConfState().voters.size() == 1;
+    return last_voter ? ErrNotEnoughStarted() : absl::OkStatus();
+  }
 
   const auto context = ParseConfChangeContext(change.context);
   if (!context.ok()) {

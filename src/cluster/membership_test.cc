@@ -127,6 +127,17 @@ TEST_F(MembershipTest, ChangesAreValidatedAsInEtcd) {
   }
 }
 
+// Raft, and etcd with it, would end at it, and at each start again.
+TEST_F(MembershipTest, TheOnlyVoterStays) {
+  ASSERT_TRUE(Apply(AddMemberChange(0, MakeMember(1, "http://a:1"))).ok());
+  ASSERT_TRUE(Apply(AddMemberChange(0, MakeMember(2, "http://b:1"))).ok());
+  ASSERT_TRUE(Apply(AddMemberChange(0, MakeMember(3, "http://c:1", true))).ok());
+  ASSERT_TRUE(Apply(RemoveMemberChange(0, 2)).ok());
+  EXPECT_EQ(Apply(RemoveMemberChange(0, 1)), ErrNotEnoughStarted());
+  EXPECT_TRUE(Apply(RemoveMemberChange(0, 3)).ok());
+  EXPECT_EQ(Apply(RemoveMemberChange(0, 1)), ErrNotEnoughStarted());
+}
+
 TEST_F(MembershipTest, V2Entries) {
   ASSERT_TRUE(Apply(AddMemberChange(0, MakeMember(1, "http://a:1"))).ok());
   std::optional<Version> seen;

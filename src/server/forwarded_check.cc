@@ -48,13 +48,7 @@ Status CheckConfChange(std::string_view data, const cluster::Membership& members
   QUORATE_ASSIGN_OR_RETURN(const raft::ConfChange change, raft::DecodeConfChange(data));
   if (change.node_id == raft::kNone) return InvalidArgument("a change of membership that names no member");
   const Status valid = membership.ValidateConfChange(change);
-  if (absl::IsDataLoss(valid)) return valid;
-  const raft::ConfState now = membership.ConfState();
-  if (change.type == raft::ConfChangeType::kRemoveNode && now.voters.size() == 1 &&
-      now.voters[0] == change.node_id) {
-    return InvalidArgument("the removal of the only voter");
-  }
-  return absl::OkStatus();
+  return absl::IsDataLoss(valid) ? valid : absl::OkStatus();
 }
 
 }  // namespace

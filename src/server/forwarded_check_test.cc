@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/test_seed.h"
+#include "cluster/membership_errors.h"
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
 #include "server/member_harness_test.h"
@@ -127,7 +128,6 @@ TEST_F(ForwardedCheckTest, WhatWouldEndEveryMemberDoesNotGetIntoTheLog) {
       {EntryType::kConfChange, "garbage"},
       {EntryType::kConfChange, change(raft::ConfChangeType::kAddNode, 5, "{")},
       {EntryType::kConfChange, change(raft::ConfChangeType::kAddNode, 0, R"({"id":0})")},
-      {EntryType::kConfChange, change(raft::ConfChangeType::kRemoveNode, self, "")},
       {EntryType::kConfChangeV2, raft::EncodeConfChange(joint)},
   };
   const uint64_t before = harness_->member->applied_index();
@@ -136,6 +136,18 @@ TEST_F(ForwardedCheckTest, WhatWouldEndEveryMemberDoesNotGetIntoTheLog) {
     ASSERT_TRUE(harness_->fatal.ok()) << i << ": " << harness_->fatal;
   }
   EXPECT_EQ(harness_->member->applied_index(), before);
+}
+
+TEST_F(ForwardedCheckTest, TheOnlyVoterIsNotRemoved) {
+  const raft::ConfChange removal = cluster::RemoveMemberChange(1, harness_->member->id());
+  EXPECT_TRUE(Forward(raft::EntryType::kConfChange, raft::EncodeConfChange(removal)).ok());
+  Status answer;
+  harness_->member->ProposeConfChange(removal,
+                                      [&](const Status& status, std::string_view) { answer = status; });
+  harness_->RunUntilIdle();
+  EXPECT_EQ(answer, cluster::ErrNotEnoughStarted());
+  ASSERT_TRUE(harness_->fatal.ok()) << harness_->fatal;
+  EXPECT_TRUE(harness_->Put("k", "v").ok());
 }
 
 TEST_F(ForwardedCheckTest, WhateverPassesCanBeApplied) {
