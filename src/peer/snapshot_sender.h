@@ -23,8 +23,9 @@ class SnapshotSender : public HttpCall::Handler, public std::enable_shared_from_
   using Done = std::function<void(const Status&)>;
 
   static constexpr size_t kBufferedBytesMax = 4 * 1024 * 1024;
-  // Neither side moves for so long. The receiver syncs the file before it answers.
-  static constexpr int64_t kIdleNanos = 120'000'000'000;
+  // Neither side moves for so long. The receiver looks at every page and syncs the file before it answers:
+  // for many gigabytes on a slow disk that takes minutes. (etcd waits without end.)
+  static constexpr int64_t kIdleNanos = 900'000'000'000;
 
   SnapshotSender(std::shared_ptr<Context> context, raft::Message message,
                  std::shared_ptr<mvcc::Backend::Snapshot> database);
