@@ -230,11 +230,16 @@ class Side:
         return self.members[0].api()
 
     def revision(self):
-        """Nothing when users keep it from us. A server that is too busy is asked again."""
+        """Nothing when users keep it from us. Every member is asked, so that each has applied all that was done: a change of
+        membership that comes to a leader before it has applied the last one has no effect, as with etcd."""
+        return [self._revision_of(one) for one in self.members][0]
+
+    def _revision_of(self, one):
+        """A server that is too busy is asked again."""
         deadline = time.monotonic() + RUN_SECONDS
         while True:
             try:
-                with self._api() as service:
+                with one.api() as service:
                     return service.KV.Range(rpc.RangeRequest(key=b"x", count_only=True)).header.revision
             except grpc.RpcError as error:
                 if error.code().name in ("INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED"):
