@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What the tests of clusters stand on, tested: the checker of histories passes a sound one and finds each kind of lie put
-into it; the fault proxy carries, cuts, stalls, delays and freezes what it is told to."""
+into it; the fault proxy carries, cuts, stalls, delays and freezes what it is told to; etcd's errors are forgiven to etcd."""
 
 import contextlib
 import copy
@@ -11,8 +11,11 @@ import threading
 import time
 import unittest
 
+import grpc
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+from cluster import Cluster
 from fault_proxy import FaultProxy
 from history import CAS, DELETE, PAIR, PUT, READ, STALE_READ, Event, Operation, Truth, WatchRecord, check
 from ports import free_port
@@ -174,6 +177,25 @@ class ProxyTest(unittest.TestCase):
         began = time.monotonic()
         self.assertEqual(self.exchange(connection), b"hello")
         self.assertGreaterEqual(time.monotonic() - began, 0.2)
+
+
+class ForgivenTest(unittest.TestCase):
+    """What Load takes for a reason to go on, though its code says otherwise."""
+
+    class Stopped(grpc.RpcError):
+        def details(self):
+            return "raft: stopped"
+
+    def test_only_etcd_is_forgiven_and_for_what_it_was_asked(self):
+        with Cluster(("etcd", "quorate")) as cluster:
+            etcd, ours = cluster.members
+            now = time.monotonic()
+            self.assertTrue(cluster.forgives(etcd.endpoint, now, self.Stopped()))
+            self.assertFalse(cluster.forgives(ours.endpoint, now, self.Stopped()))
+            # Asked of etcd, heard of after the other program took its place.
+            ours.was_etcd_until = now
+            self.assertTrue(cluster.forgives(ours.endpoint, now - 1, self.Stopped()))
+            self.assertFalse(cluster.forgives(ours.endpoint, now + 1, self.Stopped()))
 
 
 if __name__ == "__main__":

@@ -56,8 +56,8 @@ class Load:
     """Start it, do things to the cluster, finish() it, and check()."""
 
     def __init__(self, endpoints, seed, writers=4, readers=3, watchers=3, keys=12, timeout=10, pause=0.002,
-                 metadata=None, leases=0, forgives=lambda endpoint, error: False, credentials=None):
-        """`forgives` says which errors count as retriable though their code does not say so."""
+                 metadata=None, leases=0, forgives=lambda endpoint, invoked, error: False, credentials=None):
+        """`forgives` says which errors of calls invoked then count as retriable though their code does not say so."""
         self._credentials = credentials
         self._endpoints = list(endpoints)
         self._forgives = forgives
@@ -116,10 +116,10 @@ class Load:
 
     # What the clients do
 
-    def _failed(self, client, error):
+    def _failed(self, client, invoked, error):
         code, text = error.code(), error.details() or ""
         self.errors[code.name, re.sub(r"ipv4:\S+ ", "", text).split(": ", 1)[-1][:80]] += 1
-        if not self._forgives(client.endpoint, error):
+        if not self._forgives(client.endpoint, invoked, error):
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
                 self.timeouts += 1
             elif code not in RETRIABLE:
@@ -145,7 +145,7 @@ class Load:
                 answer = self._send(client, op)
             except grpc.RpcError as error:
                 self.operations.append(op)
-                self._failed(client, error)
+                self._failed(client, op.invoked, error)
                 continue
             op.returned = time.monotonic()
             op.revision = answer.header.revision
@@ -176,7 +176,7 @@ class Load:
                 answer = client.service.KV.Range(rpc.RangeRequest(key=op.key, serializable=kind == STALE_READ),
                                                  timeout=client.timeout, metadata=client.metadata)
             except grpc.RpcError as error:
-                self._failed(client, error)
+                self._failed(client, op.invoked, error)
                 continue
             op.returned = time.monotonic()
             op.done = True
@@ -191,11 +191,12 @@ class Load:
         del chance
         seconds, granted = 5, None
         while granted is None and not self._stop.is_set():
+            asked = time.monotonic()
             try:
                 granted = client.service.Lease.LeaseGrant(rpc.LeaseGrantRequest(TTL=seconds), timeout=client.timeout,
                                                           metadata=client.metadata)
             except grpc.RpcError as error:
-                self._failed(client, error)
+                self._failed(client, asked, error)
         renewed = time.monotonic()
         while granted is not None and not self._stop.wait(seconds / 5):
             asked = time.monotonic()
@@ -207,7 +208,7 @@ class Load:
                 client.next()
                 continue
             except grpc.RpcError as error:
-                self._failed(client, error)
+                self._failed(client, asked, error)
                 continue
             if answer.TTL <= 0:
                 if time.monotonic() < renewed + granted.TTL:
@@ -219,7 +220,7 @@ class Load:
     def _watch(self, record, client):
         while self._target is None or (record.events[-1].revision if record.events else 1) < self._target:
             start = record.events[-1].revision + 1 if record.events else record.start
-            done = threading.Event()
+            done, opened = threading.Event(), time.monotonic()
 
             def requests(start=start, done=done):
                 yield rpc.WatchRequest(create_request=rpc.WatchCreateRequest(
@@ -232,7 +233,7 @@ class Load:
                 self._follow(stream, record)
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.CANCELLED:
-                    self._failed(client, error)
+                    self._failed(client, opened, error)
                 else:
                     client.next()
             else:
