@@ -23,9 +23,10 @@ CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page) {
   return report;
 }
 
-Status CheckUsable(const ReadTx& tx) {
-  TreeWalk walk(tx.pages(), TreeWalk::Keys::kVerify);
+Status CheckUsable(const ReadTx& tx, const TreeWalk::PageFn& on_page) {
+  TreeWalk walk(tx.pages(), TreeWalk::Keys::kVerify, on_page);
   walk.Run(tx.meta());
+  if (walk.ended()) return absl::CancelledError("the check of the db file was ended");
   return walk.problems().empty() ? absl::OkStatus() : walk.problems().front();
 }
 

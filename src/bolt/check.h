@@ -30,7 +30,8 @@ struct CheckReport {
 CheckReport Check(const ReadTx& tx, const TreeWalk::PageFn& on_page = {});
 
 // Whether the file can be used: the same, but for pages that are neither reachable nor in a stored free list.
-// bbolt is known to lose such pages; Db::Open finds them again. DataLoss tells the first problem.
-Status CheckUsable(const ReadTx& tx);
+// bbolt is known to lose such pages; Db::Open finds them again. DataLoss tells the first problem, Cancelled
+// that `on_page` ended it.
+Status CheckUsable(const ReadTx& tx, const TreeWalk::PageFn& on_page = {});
 
 }  // namespace quorate::bolt

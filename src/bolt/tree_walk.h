@@ -43,6 +43,8 @@ class TreeWalk {
   // In the order of discovery; at most kProblemsMax. A page that is damaged is not followed.
   const std::vector<Status>& problems() const { return problems_; }
   const TreeCounts& counts() const { return counts_; }
+  // By PageFn: what the walk found is worthless.
+  bool ended() const { return ended_; }
   // Of [0, high water); the metas count as reached.
   const std::vector<bool>& reached() const { return reached_; }
   // The ids in the stored free list, ascending; empty without one.

@@ -40,6 +40,8 @@ class PeerHandler {
   // For messages and snapshots, so that nobody can make us hold a body whose headers are refused; null for
   // all other requests.
   std::shared_ptr<net::HttpBodySink> TakeBody(const net::HttpRequest& request);
+  // No snapshot is received any more.
+  void Stop() { receiving_->Stop(); }
 
  private:
   void HandleMessage(const net::HttpRequest& request, net::HttpReply& reply);

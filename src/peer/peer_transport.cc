@@ -64,6 +64,7 @@ class PeerTransport::Impl : public PeerDirectory {
     context_->loop->Cancel(std::exchange(beat_, 0));
     for (const auto& [id, peer] : peers_) peer->Stop();
     for (const auto& sender : snapshots_) sender->Cancel();
+    handler_.Stop();
     snapshots_.clear();
     peers_.clear();
     remotes_.clear();

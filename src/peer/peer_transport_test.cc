@@ -416,5 +416,16 @@ TEST_F(TransportTest, StoppingDuringASnapshotIsSafe) {
   EXPECT_TRUE(b_->events.stepped.empty());
 }
 
+TEST_F(TransportTest, WhatIsBeingReceivedEndsWithTheTransport) {
+  Connect();
+  a_->transport->SendSnapshot(SnapshotMessage(*a_, *b_, 7), MakeDatabase(*a_, 30'000'000));
+  ASSERT_TRUE(Until([&] { return !b_->files.List("/snap").value().empty(); }));
+  b_->transport->Stop();
+  EXPECT_TRUE(b_->files.List("/snap").value().empty());
+  ASSERT_TRUE(Until([&] { return a_->events.snapshots.size() == 1; }));
+  EXPECT_FALSE(a_->events.snapshots[0].second);
+  EXPECT_TRUE(b_->events.stepped.empty());
+}
+
 }  // namespace
 }  // namespace quorate::peer

@@ -2,18 +2,29 @@
 
 #include <utility>
 
+#include "base/check.h"
+
 namespace quorate::peer {
 
-ReceivingSnapshots::Id ReceivingSnapshots::Enter(bool member, int64_t now, std::function<void()> evict) {
+ReceivingSnapshots::Id ReceivingSnapshots::Enter(bool member, int64_t now, Evict evict) {
   if (all_.size() >= kMax) {
     const Id leaves = Choose(member, now);
     if (leaves == 0) return 0;
-    // What is called may destroy the function.
-    const std::function<void()> leave = std::move(all_.at(leaves).evict);
-    leave();
+    Evicted(leaves, Cause::kRoom);
   }
   all_[++last_] = {.member = member, .complete = false, .since = now, .bytes = 0, .evict = std::move(evict)};
   return last_;
+}
+
+void ReceivingSnapshots::Evicted(Id id, Cause cause) {
+  // What is called may destroy the function.
+  const Evict evict = std::move(all_.at(id).evict);
+  evict(cause);
+  QUORATE_CHECK(!all_.contains(id));
+}
+
+void ReceivingSnapshots::Stop() {
+  while (!all_.empty()) Evicted(all_.begin()->first, Cause::kStop);
 }
 
 void ReceivingSnapshots::Progress(Id id, size_t bytes, int64_t now) {

@@ -16,7 +16,8 @@ class ReceivingTest : public testing::Test {
 
   Id Enter(bool member) {
     const auto id = std::make_shared<Id>(0);
-    *id = receiving_.Enter(member, now_, [this, id] {
+    *id = receiving_.Enter(member, now_, [this, id](ReceivingSnapshots::Cause cause) {
+      causes_.push_back(cause);
       evicted_.push_back(*id);
       receiving_.Leave(*id);
     });
@@ -30,6 +31,7 @@ class ReceivingTest : public testing::Test {
 
   ReceivingSnapshots receiving_;
   std::vector<Id> evicted_;
+  std::vector<ReceivingSnapshots::Cause> causes_;
   int64_t now_ = 1'000;
 };
 
@@ -72,6 +74,15 @@ TEST_F(ReceivingTest, WhatHasComeWholeWaitsForOurDisk) {
   now_ += 100 * kMinute;
   EXPECT_EQ(Enter(true), 0u);
   EXPECT_TRUE(evicted_.empty());
+}
+
+TEST_F(ReceivingTest, AtTheEndAllLeave) {
+  const std::vector<Id> all = Fill(true);
+  receiving_.Complete(all[2]);
+  receiving_.Stop();
+  EXPECT_EQ(evicted_, all);
+  for (const auto cause : causes_) EXPECT_EQ(cause, ReceivingSnapshots::Cause::kStop);
+  EXPECT_EQ(receiving_.count(), 0u);
 }
 
 }  // namespace

@@ -34,12 +34,17 @@ void SnapshotReceiver::OnBegin(net::HttpReply reply) {
   reply_.OnClosed([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Broken();
   });
-  id_ = receiving_->Enter(member_, context_->now(), [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    self->Refuse(500, "another snapshot needs the room of this one, which is slow or not a member's",
-                 ResourceExhausted("it made room for another one"));
-  });
+  id_ =
+      receiving_->Enter(member_, context_->now(), [weak = weak_from_this()](ReceivingSnapshots::Cause cause) {
+        // Over() leaves before the receiver is gone.
+        const auto self = weak.lock();
+        QUORATE_CHECK(self != nullptr);
+        if (cause == ReceivingSnapshots::Cause::kStop) {
+          return self->Refuse(503, "server stopped", Unavailable("server stopped"));
+        }
+        self->Refuse(500, "another snapshot needs the room of this one, which is slow or not a member's",
+                     ResourceExhausted("it made room for another one"));
+      });
   if (id_ == 0) {
     Refuse(500, "too many snapshots are being received", ResourceExhausted("too many snapshots at once"));
   }

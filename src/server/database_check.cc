@@ -51,7 +51,8 @@ StatusOr<uint64_t> ReadConsistentIndex(FileSystem* files, const std::string& pat
   return IndexIn(tx);
 }
 
-Status CheckReceivedDatabase(FileSystem* files, const std::string& path, uint64_t index) {
+Status CheckReceivedDatabase(FileSystem* files, const std::string& path, uint64_t index,
+                             const std::function<bool()>& wanted) {
   const auto refusal = [&](std::string_view why) {
     return DataLoss("the database received with a snapshot at raft index " + std::to_string(index) + " (" +
                     path + ") " + std::string(why) + "; the sender will be asked again");
@@ -65,7 +66,7 @@ Status CheckReceivedDatabase(FileSystem* files, const std::string& path, uint64_
   }
   StatusOr<bolt::ReadTx> tx = Read(files, path);
   if (!tx.ok()) return verdict(tx.status());
-  QUORATE_RETURN_IF_ERROR(verdict(bolt::CheckUsable(*tx)));
+  QUORATE_RETURN_IF_ERROR(verdict(bolt::CheckUsable(*tx, [&](uint64_t, uint64_t) { return wanted(); })));
   const StatusOr<uint64_t> stands_at = IndexIn(*tx);
   if (!stands_at.ok()) return verdict(stands_at.status());
   if (*stands_at >= index) return absl::OkStatus();

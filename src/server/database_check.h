@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/env.h"
@@ -17,7 +18,8 @@ StatusOr<uint64_t> ReadConsistentIndex(FileSystem* files, const std::string& pat
 // The database that came with a snapshot at `index`: all its pages, and that it is no older than the
 // snapshot. Each sender (etcd 3.4 to 3.7, and we) commits meta/consistent_index right before it copies the
 // file, so it is the snapshot's index; or a later one, while a member that has just started replays what its
-// database has already. DataLoss says what is wrong.
-Status CheckReceivedDatabase(FileSystem* files, const std::string& path, uint64_t index);
+// database has already. DataLoss says what is wrong. `wanted` is asked at each page; Cancelled: no longer.
+Status CheckReceivedDatabase(FileSystem* files, const std::string& path, uint64_t index,
+                             const std::function<bool()>& wanted);
 
 }  // namespace quorate::server

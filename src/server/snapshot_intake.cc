@@ -1,5 +1,6 @@
 #include "server/snapshot_intake.h"
 
+#include <atomic>
 #include <utility>
 
 #include "base/check.h"
@@ -46,8 +47,10 @@ struct SnapshotIntake::State {
   Status Publish() {
     QUORATE_RETURN_IF_ERROR(status);
     if (file == nullptr) return DataLoss("the snapshot came without a database");
-    QUORATE_RETURN_IF_ERROR(CheckReceivedDatabase(env.files, temporary_path, index));
+    const auto is_wanted = [this] { return wanted.load(std::memory_order_relaxed); };
+    QUORATE_RETURN_IF_ERROR(CheckReceivedDatabase(env.files, temporary_path, index, is_wanted));
     QUORATE_RETURN_IF_ERROR(file->Sync());
+    if (!is_wanted()) return absl::CancelledError("nobody waits for the snapshot any more");
     file.reset();
     QUORATE_RETURN_IF_ERROR(env.files->Rename(temporary_path, final_path));
     return env.files->SyncDirectory(directory);
@@ -64,6 +67,10 @@ struct SnapshotIntake::State {
   const std::string directory;
   const std::string final_path;
   const std::string temporary_path;
+
+  // Both: cleared by the core when nobody waits for the file any more. A check of many GB, which would hold
+  // up the end of the process, ends by it.
+  std::atomic<bool> wanted{true};
 
   // Jobs.
   std::unique_ptr<File> file;
@@ -82,6 +89,7 @@ SnapshotIntake::SnapshotIntake(const Env& env, const wal::SnapshotFiles& files, 
     : state_(std::make_shared<State>(env, files, index)) {}
 
 SnapshotIntake::~SnapshotIntake() {
+  state_->wanted.store(false, std::memory_order_relaxed);
   state_->on_drained = nullptr;
   state_->done = nullptr;
   if (state_->finished || state_->received_bytes == 0) return;

@@ -28,8 +28,9 @@ class SnapshotIntake {
 
   // `index` is that of the snapshot's metadata. `files` is used here only.
   SnapshotIntake(const Env& env, const wal::SnapshotFiles& files, uint64_t index);
-  // Before Finish: the bytes are thrown away. After Finish: `done` is not called any more, the file may still
-  // appear (the next start or the next release removes it).
+  // The bytes are thrown away, and a check of them ends at the next page. After Finish `done` is not called
+  // any more, and the file may still appear when it was about to (the next start or the next release removes
+  // it).
   ~SnapshotIntake();
   SnapshotIntake(const SnapshotIntake&) = delete;
   SnapshotIntake& operator=(const SnapshotIntake&) = delete;

@@ -11,6 +11,7 @@
 #include "bolt/db.h"
 #include "bolt/meta.h"
 #include "mvcc/backend.h"
+#include "server/database_check.h"
 
 namespace quorate::server {
 namespace {
@@ -217,6 +218,15 @@ TEST_F(IntakeTest, TheDisksErrorsComeBack) {
   }
 }
 
+// The end of the process waits for what runs.
+TEST_F(IntakeTest, TheCheckEndsWhenItsResultIsNotWanted) {
+  ASSERT_TRUE(files_.WriteAtomically("/snap/received", Database(), 0600).ok());
+  int pages = 0;
+  const auto wanted = [&] { return ++pages < 10; };
+  EXPECT_TRUE(absl::IsCancelled(CheckReceivedDatabase(&files_, "/snap/received", 77, wanted)));
+  EXPECT_EQ(pages, 10);
+}
+
 TEST_F(IntakeTest, NobodyIsToldAfterItIsGone) {
   auto intake = Begin();
   intake->Append(Database());
@@ -224,6 +234,7 @@ TEST_F(IntakeTest, NobodyIsToldAfterItIsGone) {
   intake.reset();
   executor_.RunUntilIdle();
   EXPECT_FALSE(result_);
+  EXPECT_EQ(FileCount(), 0u);
 }
 
 }  // namespace
