@@ -433,8 +433,8 @@ class AbuseTest(AbuseCase):
                 body = message(rpc.AuthenticateRequest(name=name, password=password).SerializeToString())
                 for _ in range(100):
                     self.assertTrue(self.upload(one, h2.AUTHENTICATE, [body]))
-            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="secret"), timeout=60).token
-            service.KV.Put(rpc.PutRequest(key=b"k", value=b"v"), metadata=(("token", token),), timeout=30)
+            token = service.Auth.Authenticate(rpc.AuthenticateRequest(name="root", password="secret"), timeout=300).token
+            service.KV.Put(rpc.PutRequest(key=b"k", value=b"v"), metadata=(("token", token),), timeout=60)
         grown = resident(self.ours.process.pid) - before
         print(f"test_logins_that_wait_with_long_names: {grown / MEGABYTE:.1f} MB more", flush=True)
         self.assert_grown(grown, 60)
