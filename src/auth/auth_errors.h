@@ -2,6 +2,10 @@
 // Source: etcd api/v3rpc/rpctypes/error.go; ErrNoPasswordUser reaches clients unmapped.
 #pragma once
 
+#include <string>
+#include <string_view>
+
+#include "base/limits.h"
 #include "base/status.h"
 
 namespace quorate::auth {
@@ -35,6 +39,15 @@ inline Status ErrInvalidAuthToken() {
   return MakeStatus(absl::StatusCode::kUnauthenticated, "etcdserver: invalid auth token");
 }
 inline Status ErrInvalidAuthMgmt() { return InvalidArgument("etcdserver: invalid auth management"); }
+// A name is a key of the db file. etcd has no such error: there the name gets into the log, and each member
+// that applies it ends, at each start again.
+inline Status CheckNameFits(std::string_view what, std::string_view name) {
+  if (name.size() <= limits::kDbKeyBytesMax) return absl::OkStatus();
+  return InvalidArgument("etcdserver: " + std::string(what) + " name has " + std::to_string(name.size()) +
+                         " bytes; at most " + std::to_string(limits::kDbKeyBytesMax) + " are allowed");
+}
+inline Status CheckUserNameFits(std::string_view name) { return CheckNameFits("user", name); }
+inline Status CheckRoleNameFits(std::string_view name) { return CheckNameFits("role", name); }
 inline Status ErrAuthOldRevision() { return InvalidArgument("etcdserver: revision of auth store is old"); }
 
 }  // namespace quorate::auth

@@ -234,6 +234,7 @@ StatusOr<std::string> AuthStore::SelectPassword(std::string_view name, std::stri
 Status AuthStore::UserAdd(std::string_view name, std::string_view password, std::string_view hashed_password,
                           bool no_password) {
   if (name.empty()) return ErrUserEmpty();
+  QUORATE_RETURN_IF_ERROR(CheckUserNameFits(name));
   if (users_.contains(name)) return ErrUserAlreadyExist();
   User user;
   user.name = name;
@@ -317,6 +318,7 @@ Status AuthStore::UserRevokeRole(std::string_view user_name, std::string_view ro
 
 Status AuthStore::RoleAdd(std::string_view name) {
   if (name.empty()) return ErrRoleEmpty();
+  QUORATE_RETURN_IF_ERROR(CheckRoleNameFits(name));
   if (roles_.contains(name)) return ErrRoleAlreadyExist();
   Role role;
   role.name = name;

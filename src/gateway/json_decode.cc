@@ -258,7 +258,10 @@ class Decoder {
   static StatusOr<std::string> ReadBase64(const std::string& text) {
     std::string value;
     const bool web_safe = text.find_first_of("-_") != std::string::npos;
-    if (web_safe ? absl::WebSafeBase64Unescape(text, &value) : absl::Base64Unescape(text, &value))
+    // Go skips the ends of lines only, absl every white space.
+    const bool blanks = text.find_first_of(" \t\v\f") != std::string::npos;
+    if (!blanks &&
+        (web_safe ? absl::WebSafeBase64Unescape(text, &value) : absl::Base64Unescape(text, &value)))
       return value;
     const size_t bad = text.find_first_not_of(
         web_safe ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_\r\n"

@@ -106,6 +106,8 @@ TEST(JsonMessageTest, WhatCannotBeReadSaysSoAsGoDoes) {
       {R"({"key":{}})", into + "object into Go value of type []uint8"},
       {R"({"key":"&&"})", "illegal base64 data at input byte 0"},
       {R"({"key":"YQ=x"})", "illegal base64 data at input byte 2"},
+      {R"({"key":"a w=="})", "illegal base64 data at input byte 1"},
+      {R"({"key":"aw\t=="})", "illegal base64 data at input byte 2"},
       {R"({"key":"YWJj-+"})", "illegal base64 data at input byte 5"},
       {R"({"limit":1.5})", into + "number 1.5 into Go value of type int64"},
       {R"({"limit":99999999999999999999})", into + "number 99999999999999999999 into Go value of type int64"},

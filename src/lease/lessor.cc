@@ -73,6 +73,7 @@ Status Lessor::Load() {
     lease->id = record->id;
     lease->ttl_seconds = std::max(record->ttl_seconds, options_.min_ttl_seconds);
     lease->remaining_ttl_seconds = record->remaining_ttl_seconds;
+    lease->attached = lease->detached = ++key_changes_;
     leases_.emplace(record->id, std::move(lease));
   };
   QUORATE_RETURN_IF_ERROR(backend_->ForEach(mvcc::Bucket::kLease, load));
@@ -100,6 +101,7 @@ StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds) {
   Lease* lease = it->second.get();
   lease->id = id;
   lease->ttl_seconds = std::max(ttl_seconds, options_.min_ttl_seconds);
+  lease->attached = lease->detached = ++key_changes_;
   Persist(*lease);
   ++stats_.granted;
   if (primary_) {
@@ -144,6 +146,7 @@ Status Lessor::Attach(LeaseId id, std::string_view key) {
   }
   auto* item = new Item{std::string(key), lease, static_cast<uint32_t>(lease->items.size())};
   lease->items.push_back(item);
+  lease->attached = ++key_changes_;
   items_.insert(item);
   return absl::OkStatus();
 }
@@ -158,6 +161,7 @@ void Lessor::RemoveItem(Item* item) {
   items[item->slot] = items.back();
   items[item->slot]->slot = item->slot;
   items.pop_back();
+  item->lease->detached = ++key_changes_;
   items_.erase(item);
   delete item;
 }
@@ -175,6 +179,19 @@ std::vector<std::string> Lessor::Keys(LeaseId id) const {
     std::sort(keys.begin(), keys.end());
   }
   return keys;
+}
+
+void Lessor::ForEachKey(LeaseId id, const std::function<bool(std::string_view key)>& fn) const {
+  const Lease* const lease = Find(id);
+  if (lease == nullptr) return;
+  for (const Item* item : lease->items) {
+    if (!fn(item->key)) return;
+  }
+}
+
+KeySet Lessor::keys(LeaseId id) const {
+  const Lease* const lease = Find(id);
+  return lease == nullptr ? KeySet{} : KeySet{lease->items.size(), lease->attached, lease->detached};
 }
 
 // --- the primary ---

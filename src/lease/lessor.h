@@ -70,6 +70,14 @@ struct TimeToLive {
   std::vector<std::string> keys;  // Sorted; only when asked for.
 };
 
+// What is known of the keys of a lease without looking at them. The two marks are 0 for an unknown lease;
+// otherwise no value of them ever comes again, also not for another lease of the same ID.
+struct KeySet {
+  size_t size = 0;
+  uint64_t attached = 0;  // Moves with each key that comes.
+  uint64_t detached = 0;  // With each that goes.
+};
+
 struct LeaseCheckpoint {
   LeaseId id = kNoLease;
   int64_t remaining_seconds = 0;
@@ -136,6 +144,9 @@ class Lessor final : public mvcc::LeaseBinding {
   std::vector<LeaseId> Leases() const;
   // The attached keys, ascending; none for an unknown lease.
   std::vector<std::string> Keys(LeaseId id) const;
+  // The same without copies, in no order; false ends it.
+  void ForEachKey(LeaseId id, const std::function<bool(std::string_view key)>& fn) const;
+  KeySet keys(LeaseId id) const;
   size_t size() const { return leases_.size(); }
   const LessorStats& stats() const { return stats_; }
   void CheckInvariants() const;
@@ -171,6 +182,8 @@ class Lessor final : public mvcc::LeaseBinding {
     int64_t expiry_nanos = kForever;
     uint32_t expiry_slot = kNotInHeap;
     uint32_t checkpoint_slot = kNotInHeap;
+    uint64_t attached = 0;  // See KeySet.
+    uint64_t detached = 0;
     std::vector<Item*> items;
 
     int64_t start_ttl_seconds() const {
@@ -194,6 +207,7 @@ class Lessor final : public mvcc::LeaseBinding {
   mvcc::Backend* backend_;
   LessorOptions options_;
   LessorStats stats_;
+  uint64_t key_changes_ = 0;  // Counts them for KeySet.
   bool primary_ = false;
   absl::flat_hash_map<LeaseId, std::unique_ptr<Lease>> leases_;
   absl::flat_hash_set<Item*, ItemHash, ItemEq> items_;

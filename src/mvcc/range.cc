@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mvcc/fetcher.h"
+#include "mvcc/key_index.h"
 #include "mvcc/key_value.h"
 
 namespace quorate::mvcc {
@@ -72,11 +73,63 @@ bool RangePlan::Filters() const {
          max_create_revision_ != 0;
 }
 
-bool RangePlan::Passes(const KeyValue& kv) const {
-  return (max_mod_revision_ == 0 || kv.mod_revision <= max_mod_revision_) &&
-         (min_mod_revision_ == 0 || kv.mod_revision >= min_mod_revision_) &&
-         (max_create_revision_ == 0 || kv.create_revision <= max_create_revision_) &&
-         (min_create_revision_ == 0 || kv.create_revision >= min_create_revision_);
+bool RangePlan::Passes(int64_t create_revision, int64_t mod_revision) const {
+  return (max_mod_revision_ == 0 || mod_revision <= max_mod_revision_) &&
+         (min_mod_revision_ == 0 || mod_revision >= min_mod_revision_) &&
+         (max_create_revision_ == 0 || create_revision <= max_create_revision_) &&
+         (min_create_revision_ == 0 || create_revision >= min_create_revision_);
+}
+
+bool RangePlan::PicksByIndex() const {
+  return !InOrder() && limit_ > 0 && limit_ <= kPicksMax && sort_target_ != SortTarget::kValue;
+}
+
+void RangePlan::PickByIndex(const KeyIndex& index, const RangeOptions& options, int64_t at) {
+  struct Candidate {
+    KeyVersion version;
+    int64_t place = 0;  // Among the keys.
+  };
+  const auto order = [this](const Candidate& a, const Candidate& b) {
+    if (sort_order_ == SortOrder::kNone) return 0;
+    const int sign = sort_order_ == SortOrder::kAscend ? 1 : -1;
+    switch (sort_target_) {
+      case SortTarget::kVersion:
+        return sign * Order(a.version.version, b.version.version);
+      case SortTarget::kCreate:
+        return sign * Order(a.version.created, b.version.created);
+      case SortTarget::kMod:
+        return sign * Order(a.version.modified.main, b.version.modified.main);
+      default:
+        return sign * Order(a.place, b.place);
+    }
+  };
+  // What is equal stays in order of keys: see Shape.
+  const auto before = [&order](const Candidate& a, const Candidate& b) {
+    const int ordered = order(a, b);
+    return ordered != 0 ? ordered < 0 : a.place < b.place;
+  };
+  std::vector<Candidate> best;  // A heap; its first is the last of them.
+  int64_t passed = 0;
+  index.Range(options.key, options.range_end, at, [&](std::string_view, const KeyVersion& version) {
+    ++count_;
+    if (!Passes(version.created, version.modified.main)) return true;
+    const Candidate candidate{version, ++passed};
+    if (passed > limit_) {
+      if (!before(candidate, best.front())) return true;
+      std::pop_heap(best.begin(), best.end(), before);
+      best.back() = candidate;
+    } else {
+      best.push_back(candidate);
+    }
+    std::push_heap(best.begin(), best.end(), before);
+    return true;
+  });
+  std::sort_heap(best.begin(), best.end(), before);
+  for (const Candidate& candidate : best) revisions_.push_back(candidate.version.modified);
+  more_ = passed > limit_;
+  // Nothing of this is left to Finish.
+  sort_order_ = SortOrder::kNone;
+  limit_ = min_mod_revision_ = max_mod_revision_ = min_create_revision_ = max_create_revision_ = 0;
 }
 
 StatusOr<RangeResult> RangePlan::Finish() const {
@@ -110,7 +163,7 @@ Status RangePlan::Shape(RangeResult* result) const {
     Pair pair;
     pair.bytes = result->kvs[i];
     if (!Decode(pair.bytes, &pair.kv)) return Damaged(revisions_[i], "is no KeyValue");
-    if (Passes(pair.kv)) pairs.push_back(pair);
+    if (Passes(pair.kv.create_revision, pair.kv.mod_revision)) pairs.push_back(pair);
   }
   // What is equal stays in order of keys. (etcd's sort is unstable for more than 12 pairs: there the order of
   // equals is whatever its sorting algorithm made of it, and no client can rely on it.)

@@ -25,6 +25,8 @@ enum class SortTarget : uint8_t {
   kValue = 4
 };  // RangeRequest.SortTarget
 
+class KeyIndex;
+
 // etcdserverpb.RangeRequest without what concerns the server. The views need to live during PlanRange only.
 struct RangeOptions {
   std::string_view key = {};
@@ -76,7 +78,12 @@ class RangePlan {
   bool Decodes() const { return sort_order_ != SortOrder::kNone || keys_only_ || Filters(); }
   // Whether the pairs stay in order of keys, and all of them.
   bool InOrder() const { return sort_order_ == SortOrder::kNone && !Filters(); }
-  bool Passes(const KeyValue& kv) const;
+  // Whether few are to be picked from among many by what the index knows of them: the values of the others
+  // are not fetched then.
+  bool PicksByIndex() const;
+  static constexpr int64_t kPicksMax = 1000;
+  void PickByIndex(const KeyIndex& index, const RangeOptions& options, int64_t at);
+  bool Passes(int64_t create_revision, int64_t mod_revision) const;
   // Filters, sorts, cuts, strips the values.
   Status Shape(RangeResult* result) const;
 

@@ -133,6 +133,11 @@ StatusOr<RangePlan> Store::PlanRangeAt(const RangeOptions& options, int64_t curr
   // through.
   const bool sorts_unasked = !plan.InOrder() && options.sort_order == SortOrder::kNone && !plan.Filters();
   if (sorts_unasked && options.limit > 0) limit = static_cast<size_t>(options.limit) + 1;
+  if (!sorts_unasked && plan.PicksByIndex()) {
+    plan.PickByIndex(index_, options, at);
+    if (!plan.revisions_.empty()) plan.view_ = backend_->View();
+    return plan;
+  }
   bool cut = false;
   index_.Range(options.key, options.range_end, at, [&](std::string_view, const KeyVersion& version) {
     if (limit == 0 || plan.revisions_.size() < limit) {

@@ -1,6 +1,7 @@
 #include "rpc/auth_service.h"
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -29,6 +30,18 @@ std::string Shown(const std::string& name) {
 bool NoPassword(const etcdserverpb::AuthUserAddRequest& request) { return request.options().no_password(); }
 bool NoPassword(const etcdserverpb::AuthUserChangePasswordRequest&) { return false; }
 
+// Refused before the log: a member that runs etcd would end when it applies such a one.
+template <typename Request>
+Status CheckNewName(const Request& request) {
+  if constexpr (std::is_same_v<Request, etcdserverpb::AuthUserAddRequest>) {
+    return auth::CheckUserNameFits(request.name());
+  }
+  if constexpr (std::is_same_v<Request, etcdserverpb::AuthRoleAddRequest>) {
+    return auth::CheckRoleNameFits(request.name());
+  }
+  return absl::OkStatus();
+}
+
 // Whether a password, be it an empty one, is to be hashed. Since 3.5 an empty one in a change means that the
 // client has sent a hash.
 bool NeedsHash(const etcdserverpb::AuthUserAddRequest& request, bool, bool) { return !NoPassword(request); }
@@ -46,6 +59,7 @@ void AuthService::Register(std::span<net::Server* const> servers) {
       if (!Parse(bytes, &request)) return call.Fail(MalformedRequest(method));
       const auto who = context_.Identify(call);
       if (!who.ok()) return call.Fail(who.status());
+      if (const Status bad = CheckNewName(request); !bad.ok()) return call.Fail(bad);
       request.DiscardUnknownFields();
       member_.Propose(kind, request.SerializeAsString(), *who, ReplyTo(call));
     });
@@ -104,6 +118,7 @@ void AuthService::AddPassword(Call call, server::EntryKind kind, std::string_vie
   if (!Parse(bytes, request.get())) return call.Fail(MalformedRequest(method));
   auto who = context_.Identify(call);
   if (!who.ok()) return call.Fail(who.status());
+  if (const Status bad = CheckNewName(*request); !bad.ok()) return call.Fail(bad);
   request->DiscardUnknownFields();
   const auto password = std::make_shared<const Secret>(request->password());
   Wipe(request->mutable_password());

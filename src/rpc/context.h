@@ -17,6 +17,7 @@
 #include "net/server.h"
 #include "rpc/call_metrics.h"
 #include "rpc/early_calls.h"
+#include "rpc/paced_work.h"
 #include "rpc/permission_sweep.h"
 #include "rpc/snapshot_copiers.h"
 #include "server/cluster_life.h"
@@ -104,13 +105,15 @@ class Context {
         life_(*life),
         metrics_(*metrics),
         permission_sweep_(&member->auth(), loop),
-        early_calls_(member, loop) {}
+        early_calls_(member, loop),
+        paced_work_(loop) {}
 
   server::Member& member() { return member_; }
   server::ClusterLife& life() { return life_; }
   CallMetrics& metrics() { return metrics_; }
   SnapshotCopiers& snapshot_copiers() { return snapshot_copiers_; }
   PermissionSweep& permission_sweep() { return permission_sweep_; }
+  PacedWork& paced_work() { return paced_work_; }
 
   // Registers one method on all servers. `service` and `method` must be literals. The handler runs only when
   // the call may be served: a client that asked for a leader (metadata hasleader) gets an error when there is
@@ -179,6 +182,7 @@ class Context {
   SnapshotCopiers snapshot_copiers_{limits::kSnapshotStreamsMax};
   PermissionSweep permission_sweep_;
   EarlyCalls early_calls_;
+  PacedWork paced_work_;
 };
 
 // The error of a request that would have to be kept, for a client for whom too much is kept already.

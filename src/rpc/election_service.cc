@@ -1,10 +1,11 @@
 #include "rpc/election_service.h"
 
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "election.pb.h"
+#include "rpc/first_created.h"
 #include "rpc/parse.h"
 #include "rpc/turn.h"
 #include "server/kv_applier.h"
@@ -19,20 +20,8 @@ Status ErrNoElectionLeader() { return Unknown("election: no leader"); }
 Status ErrNotElectionLeader() { return Unknown("election: not leader"); }
 Status ErrMissingLeaderKey() { return Unknown("\"leader\" field must be provided"); }
 
-// The oldest key of the election: its leader.
-StatusOr<std::optional<std::string>> LeaderKeyValue(server::Member& member, const std::string& name) {
-  const std::string prefix = name + "/";
-  const std::string end = PrefixEnd(prefix);
-  mvcc::RangeOptions options;
-  options.key = prefix;
-  options.range_end = end;
-  options.limit = 1;
-  options.sort_order = mvcc::SortOrder::kAscend;
-  options.sort_target = mvcc::SortTarget::kCreate;
-  QUORATE_ASSIGN_OR_RETURN(const auto result, member.store().Range(options));
-  if (result.kvs.empty()) return std::nullopt;
-  return std::string(result.kvs.front());
-}
+// The leader's key is the oldest of the election.
+FirstCreatedQuery LeaderOf(const std::string& name) { return {name + "/", mvcc::SortOrder::kAscend, 0}; }
 
 // "The key is still the one that won": the guard of Proclaim and Resign.
 etcdserverpb::TxnRequest IfStillLeader(const v3electionpb::LeaderKey& leader) {
@@ -123,18 +112,34 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
     });
   }
 
+  // One at a time: what comes meanwhile is seen by the next one.
   void Look() {
+    if (over_) return;
+    look_again_ = looking_;
+    if (looking_) return;
+    looking_ = true;
+    FindFirstCreated(&member_, &context_.paced_work(), LeaderOf(name_),
+                     [this, alive = std::weak_ptr(alive_)](const StatusOr<FirstCreated>& leader) {
+                       if (!alive.expired()) OnLook(leader);
+                     });
+  }
+
+  void OnLook(const StatusOr<FirstCreated>& leader) {
+    looking_ = false;
     OnPermissionsChanged();
     if (over_) return;
-    const auto leader = LeaderKeyValue(member_, name_);
     if (!leader.ok()) return Finish(leader.status());
-    if (!*leader) return;
-    const auto kv = server::ParseKeyValue(**leader);
+    if (leader->kv) Tell(*leader->kv);
+    if (std::exchange(look_again_, false)) LookSoon();
+  }
+
+  void Tell(const std::string& leader) {
+    const auto kv = server::ParseKeyValue(leader);
     if (kv.mod_revision == sent_revision_ && kv.key == sent_key_) return;
     sent_revision_ = kv.mod_revision;
     sent_key_ = std::string(kv.key);
     v3electionpb::LeaderResponse response;
-    response.mutable_kv()->ParseFromString(**leader);
+    response.mutable_kv()->ParseFromString(leader);
     std::string message;
     server::AppendHeader(message, member_.header());
     response.AppendToString(&message);
@@ -160,6 +165,8 @@ class ObserveCall : public net::StreamHandler, private mvcc::WatchSink, private 
   bool started_ = false;
   bool over_ = false;
   bool look_scheduled_ = false;
+  bool looking_ = false;
+  bool look_again_ = false;  // When the one under way has ended.
   PermissionSweep::Registration registration_;
 };
 
@@ -186,7 +193,7 @@ void ElectionService::Campaign(Call call, std::string_view bytes) {
   const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   if (!call.HoldRequest(kCopiesWhileWaiting * bytes.size())) return call.Fail(TooMuchKept());
-  const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
+  const auto turn = std::make_shared<Turn>(&member_, &loop_, &context_.paced_work(), *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), request.value(),
              [this, call, turn, request, who = *who](const Status& status, const Turn::Place& place) mutable {
@@ -249,18 +256,28 @@ void ElectionService::Leader(Call call, std::string_view bytes) {
   const auto answer = [this, call, name = request.name(),
                        who = *std::move(who)](const Status& status) mutable {
     if (!status.ok()) return call.Fail(ThroughClient(status));
-    const std::string prefix = name + "/";
-    if (const Status denied = member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix)); !denied.ok()) {
-      return call.Fail(ThroughClient(denied));
-    }
-    const auto leader = LeaderKeyValue(member_, name);
-    if (!leader.ok()) return call.Fail(leader.status());
-    if (!*leader) return call.Fail(ErrNoElectionLeader());
-    v3electionpb::LeaderResponse response;
-    response.mutable_kv()->ParseFromString(**leader);
-    RespondWith(call, member_.header(), response);
+    if (const Status denied = MayObserve(who, name); !denied.ok()) return call.Fail(ThroughClient(denied));
+    FindFirstCreated(&member_, &context_.paced_work(), LeaderOf(name),
+                     [this, call, name, who](const StatusOr<FirstCreated>& leader) mutable {
+                       RespondLeader(call, name, who, leader);
+                     });
   };
   member_.WhenLinearizable(answer, bytes.size());
+}
+
+Status ElectionService::MayObserve(const auth::AuthInfo& who, const std::string& name) const {
+  const std::string prefix = name + "/";
+  return member_.auth().IsRangePermitted(who, prefix, PrefixEnd(prefix));
+}
+
+void ElectionService::RespondLeader(Call call, const std::string& name, const auth::AuthInfo& who,
+                                    const StatusOr<FirstCreated>& leader) {
+  if (const Status denied = MayObserve(who, name); !denied.ok()) return call.Fail(ThroughClient(denied));
+  if (!leader.ok()) return call.Fail(leader.status());
+  if (!leader->kv) return call.Fail(ErrNoElectionLeader());
+  v3electionpb::LeaderResponse response;
+  response.mutable_kv()->ParseFromString(*leader->kv);
+  RespondWith(call, member_.header(), response);
 }
 
 void ElectionService::Resign(Call call, std::string_view bytes) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "net/loop.h"
 #include "net/server.h"
 #include "rpc/context.h"
+#include "rpc/first_created.h"
 
 namespace quorate::rpc {
 
@@ -20,6 +22,9 @@ class ElectionService {
   void Campaign(Call call, std::string_view bytes);
   void Proclaim(Call call, std::string_view bytes);
   void Leader(Call call, std::string_view bytes);
+  void RespondLeader(Call call, const std::string& name, const auth::AuthInfo& who,
+                     const StatusOr<FirstCreated>& leader);
+  Status MayObserve(const auth::AuthInfo& who, const std::string& name) const;
   void Resign(Call call, std::string_view bytes);
 
   Context& context_;

@@ -1,5 +1,7 @@
 #include "rpc/kv_service.h"
 
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -14,10 +16,6 @@ namespace {
 
 // Keys of a range that the core fetches itself; longer ones go to a reader thread.
 constexpr size_t kCoreFetchesMax = mvcc::RangePlan::kResidentFetchesMax;
-
-// Of long answers that are copied into connections in one round; the rest waits for the next, so that many
-// large ones at once do not hold up everybody else. One may go beyond it.
-constexpr size_t kLongAnswerBytesPerRound = 8 * 1024 * 1024;
 
 // Reads one byte of every page that the values lie in; returns their length.
 size_t TouchPages(std::span<const std::string_view> values) {
@@ -56,32 +54,76 @@ void KvService::Range(Call call, std::string_view bytes) {
       !bad.ok()) {
     return call.Fail(bad);
   }
-  if (request.serializable) return ServeRange(call, request);
+  if (request.serializable) return ServeRange(call, request, bytes);
   member_.WhenLinearizable(
       [this, call, owned = std::string(bytes)](const Status& status) mutable {
         if (!status.ok()) return call.Fail(status);
         server::RangeRequest again;
         server::Decode(owned, &again);
-        ServeRange(call, again);
+        ServeRange(call, again, owned);
       },
       bytes.size());
 }
 
+void KvService::ServeRange(Call call, const server::RangeRequest& request, std::string_view bytes) {
+  const size_t keys = KeysToVisit(request);
+  if (keys <= PacedWork::kKeysAtOnce) return PlanRange(call, request, {});
+  if (!call.HoldRequest(bytes.size())) return call.Fail(TooMuchKept());
+  waiting_ranges_.push_back({call, std::string(bytes), keys});
+  BeginWaitingRanges();
+}
+
+// At the newest revision the index counts without visiting, and a walk ends where the limit cuts it.
+size_t KvService::KeysToVisit(const server::RangeRequest& request) const {
+  if (request.range_end.empty()) return 1;
+  const bool newest = request.revision <= 0;
+  if (request.count_only && newest) return 1;
+  const auto keys = static_cast<size_t>(
+      member_.store().index().Count(request.key, request.range_end, std::numeric_limits<int64_t>::max()));
+  const bool cut = newest && request.limit > 0 && request.sort_order == 0 && request.sort_target == 0 &&
+                   request.min_mod_revision == 0 && request.max_mod_revision == 0 &&
+                   request.min_create_revision == 0 && request.max_create_revision == 0;
+  return cut ? std::min(keys, static_cast<size_t>(request.limit)) : keys;
+}
+
+void KvService::BeginWaitingRanges() {
+  while (long_ranges_ < kLongRangesMax && !waiting_ranges_.empty()) {
+    ++long_ranges_;
+    auto next = std::make_shared<WaitingRange>(std::move(waiting_ranges_.front()));
+    waiting_ranges_.pop_front();
+    const auto answered = [this] {
+      --long_ranges_;
+      BeginWaitingRanges();
+    };
+    context_.paced_work().Add(next->keys * PacedWork::kCostOfKey, [this, next, answered] {
+      server::RangeRequest request;
+      server::Decode(next->bytes, &request);
+      if (!next->call.closed()) return PlanRange(next->call, request, answered);
+      next->call.Fail(absl::CancelledError());
+      answered();
+    });
+  }
+}
+
 // The caller is identified only now, as in the original: users and roles may have changed while the read
 // waited.
-void KvService::ServeRange(Call call, const server::RangeRequest& request) {
+void KvService::PlanRange(Call call, const server::RangeRequest& request, const Answered& answered) {
+  const auto refuse = [&](const Status& status) {
+    call.Fail(status);
+    if (answered) answered();
+  };
   const auto who = context_.Identify(call);
-  if (!who.ok()) return call.Fail(who.status());
-  if (const Status denied = member_.auth().IsRangePermitted(*who, request.key, request.range_end);
-      !denied.ok()) {
-    return call.Fail(denied);
-  }
+  if (!who.ok()) return refuse(who.status());
+  const Status denied = member_.auth().IsRangePermitted(*who, request.key, request.range_end);
+  if (!denied.ok()) return refuse(denied);
   auto plan = member_.store().PlanRange(server::ToRangeOptions(request));
-  if (!plan.ok()) return call.Fail(plan.status());
+  if (!plan.ok()) return refuse(plan.status());
   const server::ResponseHeader header = member_.header();
-  if (plan->fetches() > kCoreFetchesMax || !plan->Resident())
-    return FinishOnReader(call, *std::move(plan), header);
+  if (plan->fetches() > kCoreFetchesMax || !plan->Resident()) {
+    return FinishOnReader(call, *std::move(plan), header, answered);
+  }
   RespondRange(call, plan->Finish(), header);
+  if (answered) answered();
 }
 
 void KvService::RespondRange(Call call, const StatusOr<mvcc::RangeResult>& result,
@@ -93,31 +135,21 @@ void KvService::RespondRange(Call call, const StatusOr<mvcc::RangeResult>& resul
 
 // The reader also touches every page of the values, so that the core, which copies them, need not wait for
 // the disk.
-void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header) {
-  auto job = std::make_shared<LongRange>(LongRange{call, header, std::move(plan)});
+void KvService::FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header,
+                               const Answered& answered) {
+  auto job = std::make_shared<LongRange>(LongRange{call, header, std::move(plan), answered});
   member_.env().executor->Submit(
       Lane::kRead,
       [job] {
         job->result = job->plan.Finish();
         if (job->result.ok()) job->bytes = TouchPages(job->result->kvs);
       },
-      [this, job] { Later(job->bytes, [this, job] { RespondRange(job->call, job->result, job->header); }); });
-}
-
-void KvService::Later(size_t bytes, std::function<void()> work) {
-  waiting_.push_back({bytes, std::move(work)});
-  if (waiting_.size() == 1) loop_.Post([this] { WorkLater(); });
-}
-
-void KvService::WorkLater() {
-  size_t bytes = 0;
-  while (!waiting_.empty() && bytes < kLongAnswerBytesPerRound) {
-    const Waiting next = std::move(waiting_.front());
-    bytes += next.bytes;
-    next.work();
-    waiting_.pop_front();  // Only now: so what comes meanwhile finds a round asked for.
-  }
-  if (!waiting_.empty()) loop_.Post([this] { WorkLater(); });
+      [this, job] {
+        context_.paced_work().Add(job->bytes, [this, job] {
+          RespondRange(job->call, job->result, job->header);
+          if (job->answered) job->answered();
+        });
+      });
 }
 
 void KvService::Put(Call call, std::string_view bytes) {
@@ -180,7 +212,7 @@ void KvService::Advance(const std::shared_ptr<ReadOnlyTxn>& txn) {
   const auto answer = [txn, size] {
     txn->call.RespondInPlace(size, [&](char* out) { txn->read.Encode(txn->header, out); });
   };
-  txn->fetched ? Later(size, answer) : answer();
+  txn->fetched ? context_.paced_work().Add(size, answer) : answer();
 }
 
 // To go on may be to walk over all keys: one in a round.
@@ -188,7 +220,7 @@ void KvService::FetchOnReader(const std::shared_ptr<ReadOnlyTxn>& txn) {
   txn->fetched = true;
   member_.env().executor->Submit(
       Lane::kRead, [txn] { txn->read.Fetch(TouchPages); },
-      [this, txn] { Later(kLongAnswerBytesPerRound, [this, txn] { Advance(txn); }); });
+      [this, txn] { context_.paced_work().Add(PacedWork::kCostPerRound, [this, txn] { Advance(txn); }); });
 }
 
 void KvService::Compact(Call call, std::string_view bytes) {

@@ -5,9 +5,9 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
-#include "net/loop.h"
 #include "net/server.h"
 #include "rpc/context.h"
 #include "server/requests.h"
@@ -17,27 +17,35 @@ namespace quorate::rpc {
 
 class KvService {
  public:
-  KvService(Context* context, net::Loop* loop)
-      : context_(*context), member_(context->member()), loop_(*loop) {}
+  explicit KvService(Context* context) : context_(*context), member_(context->member()) {}
   void Register(std::span<net::Server* const> servers);
 
  private:
   void Range(Call call, std::string_view bytes);
-  void ServeRange(Call call, const server::RangeRequest& request);
+  // Now, or when its turn has come where it has many keys to visit. `bytes` is the request's.
+  void ServeRange(Call call, const server::RangeRequest& request, std::string_view bytes);
+  // Keys of the index that planning it will visit, at most.
+  size_t KeysToVisit(const server::RangeRequest& request) const;
+  struct WaitingRange {
+    Call call;
+    std::string bytes;
+    size_t keys = 0;
+  };
+  void BeginWaitingRanges();
+  // Runs once the answer has been given, or it has been refused.
+  using Answered = std::function<void()>;
+  void PlanRange(Call call, const server::RangeRequest& request, const Answered& answered);
   // A range that a reader is to finish.
   struct LongRange {
     Call call;
     server::ResponseHeader header;
     mvcc::RangePlan plan;
+    Answered answered;
     StatusOr<mvcc::RangeResult> result = mvcc::RangeResult{};
     size_t bytes = 0;  // Of its values.
   };
-  void FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header);
-  // The rest of what a reader has worked for, in one of the next rounds: `bytes` of an answer are copied
-  // then.
-  void Later(size_t bytes, std::function<void()> work);
-  // As much of it as one round has time for.
-  void WorkLater();
+  void FinishOnReader(Call call, mvcc::RangePlan plan, const server::ResponseHeader& header,
+                      const Answered& answered);
   void RespondRange(Call call, const StatusOr<mvcc::RangeResult>& result,
                     const server::ResponseHeader& header);
   void Put(Call call, std::string_view bytes);
@@ -54,14 +62,13 @@ class KvService {
   void FetchOnReader(const std::shared_ptr<ReadOnlyTxn>& txn);
   void Compact(Call call, std::string_view bytes);
 
+  // Ranges of many keys that are under way at once: each has its own list of them.
+  static constexpr int kLongRangesMax = 8;
+
   Context& context_;
   server::Member& member_;
-  net::Loop& loop_;
-  struct Waiting {
-    size_t bytes;
-    std::function<void()> work;
-  };
-  std::deque<Waiting> waiting_;  // For a round that has time for it, oldest first.
+  std::deque<WaitingRange> waiting_ranges_;  // Oldest first.
+  int long_ranges_ = 0;                      // Under way.
 };
 
 }  // namespace quorate::rpc

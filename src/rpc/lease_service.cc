@@ -56,7 +56,7 @@ class KeepAliveCall : public net::StreamHandler {
   Status Permitted(int64_t id) {
     if (!member_.auth().enabled()) return absl::OkStatus();
     QUORATE_ASSIGN_OR_RETURN(const auth::AuthInfo who, context_.RequireIdentity(stream_));
-    return member_.CheckLeasePermitted(who, id);
+    return member_.lease_permissions().Check(who, id, server::LeasePermissions::Access::kPut);
   }
 
   // Answers those waiting, until one has to be waited for, or the client for its answers.
@@ -174,21 +174,29 @@ void LeaseService::TimeToLive(Call call, std::string_view bytes) {
     }
     RespondWith(call, member_.header(), response);
   };
-  context_.life().leases().TimeToLive(request.id(), request.keys(), answer);
+  const auto look = [this, call, request, answer]() mutable {
+    if (call.closed()) return call.Fail(absl::CancelledError());
+    context_.life().leases().TimeToLive(request.id(), request.keys(), answer);
+  };
+  const size_t keys = request.keys() ? member_.lessor().keys(request.id()).size : 0;
+  context_.paced_work().AddForKeys(keys, look);
 }
 
 void LeaseService::Leases(Call call, std::string_view) {
-  const auto who = context_.RequireIdentity(call);
-  if (!who.ok()) return call.Fail(who.status());
-  etcdserverpb::LeaseLeasesResponse response;
-  for (const int64_t id : member_.lessor().Leases()) {
-    if (member_.auth().enabled()) {
-      if (const Status denied = MayRead(*who, member_.lessor().Keys(id)); !denied.ok())
-        return call.Fail(denied);
+  const auto list = [this, call]() mutable {
+    if (call.closed()) return call.Fail(absl::CancelledError());
+    const auto who = context_.RequireIdentity(call);
+    if (!who.ok()) return call.Fail(who.status());
+    etcdserverpb::LeaseLeasesResponse response;
+    for (const int64_t id : member_.lessor().Leases()) {
+      const Status denied =
+          member_.lease_permissions().Check(*who, id, server::LeasePermissions::Access::kRange);
+      if (!denied.ok()) return call.Fail(denied);
+      response.add_leases()->set_id(id);
     }
-    response.add_leases()->set_id(id);
-  }
-  RespondWith(call, member_.header(), response);
+    RespondWith(call, member_.header(), response);
+  };
+  context_.paced_work().AddForKeys(member_.lessor().size(), list);
 }
 
 }  // namespace quorate::rpc

@@ -24,7 +24,7 @@ void LockService::Lock(Call call, std::string_view bytes) {
   const auto who = context_.RequireIdentity(call);
   if (!who.ok()) return call.Fail(ThroughClient(who.status()));
   if (!call.HoldRequest(kCopiesWhileWaiting * bytes.size())) return call.Fail(TooMuchKept());
-  const auto turn = std::make_shared<Turn>(&member_, &loop_, *who);
+  const auto turn = std::make_shared<Turn>(&member_, &loop_, &context_.paced_work(), *who);
   call.raw().OnCancel([turn](net::Code) { turn->Abandon(); });
   turn->Take(request.name(), request.lease(), {},
              [this, call, turn](const Status& status, const Turn::Place& place) mutable {

@@ -29,7 +29,7 @@ struct Services::All {
       : loop(*event_loop),
         further_metrics(http_options.further_metrics),
         context(member, life, &metrics, event_loop),
-        kv(&context, event_loop),
+        kv(&context),
         watch(&context, event_loop),
         lease(&context, event_loop),
         cluster(&context),

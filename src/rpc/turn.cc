@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "rpc/first_created.h"
 #include "rpc/parse.h"
 #include "server/errors.h"
 #include "server/kv_applier.h"
@@ -23,13 +24,6 @@ std::string ContenderKey(std::string_view name, int64_t lease) {
   const auto bits = static_cast<unsigned long long>(lease);
   std::snprintf(hex, sizeof hex, "/%s%llx", lease < 0 ? "-" : "", lease < 0 ? 0 - bits : bits);
   return std::string(name) + hex;
-}
-
-std::string PrefixEnd(std::string prefix) {
-  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
-  if (prefix.empty()) return std::string(1, '\0');
-  prefix.back() = static_cast<char>(prefix.back() + 1);
-  return prefix;
 }
 
 void Turn::Take(std::string name, int64_t lease, std::string value, Done done) {
@@ -106,21 +100,21 @@ void Turn::OnKeyPut(const Status& status, std::string_view response) {
 void Turn::Look() {
   if (!done_) return;
   watch_.reset();
-  const std::string end = PrefixEnd(prefix_);
-  if (const Status denied = member_.auth().IsRangePermitted(Who(), prefix_, end); !denied.ok())
-    return Finish(denied);
-  mvcc::RangeOptions options;
-  options.key = prefix_;
-  options.range_end = end;
-  options.limit = 1;
-  options.sort_order = mvcc::SortOrder::kDescend;
-  options.sort_target = mvcc::SortTarget::kCreate;
-  options.max_create_revision = place_.create_revision - 1;
-  const auto older = member_.store().Range(options);
+  if (const Status denied = Permitted(); !denied.ok()) return Finish(denied);
+  FindFirstCreated(&member_, &paced_, {prefix_, mvcc::SortOrder::kDescend, place_.create_revision - 1},
+                   [weak = weak_from_this()](const StatusOr<FirstCreated>& older) {
+                     if (const auto self = weak.lock()) self->OnLook(older);
+                   });
+}
+
+Status Turn::Permitted() const { return member_.auth().IsRangePermitted(Who(), prefix_, PrefixEnd(prefix_)); }
+
+void Turn::OnLook(const StatusOr<FirstCreated>& older) {
+  if (!done_) return;
   if (!older.ok()) return Finish(older.status());
-  if (older->kvs.empty()) return Finish(absl::OkStatus());
-  WatchForDelete(std::string(server::ParseKeyValue(older->kvs.front()).key),
-                 member_.store().current_revision() + 1);
+  if (const Status denied = Permitted(); !denied.ok()) return Finish(denied);
+  if (!older->kv) return Finish(absl::OkStatus());
+  WatchForDelete(std::string(server::ParseKeyValue(*older->kv).key), older->revision + 1);
 }
 
 void Turn::WatchForDelete(std::string key, int64_t revision) {

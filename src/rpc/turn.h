@@ -12,6 +12,8 @@
 #include "mvcc/watch_hub.h"
 #include "net/loop.h"
 #include "rpc.pb.h"
+#include "rpc/first_created.h"
+#include "rpc/paced_work.h"
 #include "server/member.h"
 
 namespace quorate::rpc {
@@ -29,8 +31,8 @@ class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink 
   };
   using Done = std::function<void(const Status& status, const Place& place)>;
 
-  Turn(server::Member* member, net::Loop* loop, auth::AuthInfo who)
-      : member_(*member), loop_(*loop), who_(std::move(who)) {}
+  Turn(server::Member* member, net::Loop* loop, PacedWork* paced, auth::AuthInfo who)
+      : member_(*member), loop_(*loop), paced_(*paced), who_(std::move(who)) {}
 
   // Puts the key (a lease of 60 s is made when `lease` is 0), then waits until no older key with the prefix
   // is left. `done` runs once, in a later round or at once.
@@ -52,12 +54,15 @@ class Turn : public std::enable_shared_from_this<Turn>, private mvcc::WatchSink 
   void OnKeyPut(const Status& status, std::string_view response);
   // Looks for the newest key older than ours; none: our turn.
   void Look();
+  void OnLook(const StatusOr<FirstCreated>& older);
+  Status Permitted() const;
   void WatchForDelete(std::string key, int64_t revision);
   void LookAgainSoon();
   void Finish(const Status& status);
 
   server::Member& member_;
   net::Loop& loop_;
+  PacedWork& paced_;
   const auth::AuthInfo who_;
   std::string prefix_;
   std::string value_;
@@ -74,7 +79,5 @@ constexpr size_t kCopiesWhileWaiting = 3;
 
 // NAME/LEASE.
 std::string ContenderKey(std::string_view name, int64_t lease);
-// The end of the range of all keys that begin with `prefix`.
-std::string PrefixEnd(std::string prefix);
 
 }  // namespace quorate::rpc

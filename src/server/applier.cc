@@ -61,7 +61,10 @@ int64_t QuotaCost(const etcdserverpb::TxnRequest& request) {
   return std::max(PutsCost(request.success()), PutsCost(request.failure()));
 }
 
-Applier::Applier(Parts parts) : parts_(std::move(parts)), kv_(parts_.store, parts_.lessor) {}
+Applier::Applier(Parts parts)
+    : parts_(std::move(parts)),
+      kv_(parts_.store, parts_.lessor),
+      lease_permissions_(parts_.lessor, parts_.auth) {}
 
 int64_t Applier::quota_bytes() const {
   const int64_t quota = parts_.config->quota_backend_bytes;
@@ -161,13 +164,15 @@ Status Applier::Put(const EntryView& entry, const auth::AuthInfo& who, std::stri
   if (!Decode(entry.body, &request)) return Malformed(entry);
   if (parts_.auth->enabled()) {
     QUORATE_RETURN_IF_ERROR(parts_.auth->IsPutPermitted(who, request.key));
-    QUORATE_RETURN_IF_ERROR(CheckLeasePermitted(who, request.lease));
+    QUORATE_RETURN_IF_ERROR(lease_permissions_.Check(who, request.lease, LeasePermissions::Access::kPut));
     if (request.prev_kv) QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, request.key, {}));
   }
   if (corrupt()) return ErrCorrupt();
   if (capped()) return ErrNoSpace();
   const bool available = QuotaAvailable(QuotaCost(request));
-  return AfterQuota(available, kv_.Put(request, parts_.header(), out));
+  const Status put = kv_.Put(request, parts_.header(), out);
+  if (parts_.auth->enabled() && request.lease != 0) lease_permissions_.NotePut(who, request.lease);
+  return AfterQuota(available, put);
 }
 
 Status Applier::DeleteRange(const EntryView& entry, const auth::AuthInfo& who, std::string* out) {
@@ -190,7 +195,9 @@ Status Applier::Txn(const EntryView& entry, const auth::AuthInfo& who, std::stri
   const int64_t cost = QuotaCost(request);
   if (capped() && cost > 0) return ErrNoSpace();
   const bool available = QuotaAvailable(cost);
-  return AfterQuota(available, kv_.Txn(request, parts_.header(), out));
+  const Status done = kv_.Txn(request, parts_.header(), out);
+  if (parts_.auth->enabled()) NotePuts(who, request);
+  return AfterQuota(available, done);
 }
 
 // No member of today proposes a range; logs of old ones may hold them, and a range changes nothing.
@@ -256,7 +263,7 @@ Status Applier::LeaseGrant(const EntryView& entry, std::string* out) {
 Status Applier::LeaseRevoke(const EntryView& entry, const auth::AuthInfo& who, std::string* out) {
   etcdserverpb::LeaseRevokeRequest request;
   if (!Parse(entry, &request)) return Malformed(entry);
-  QUORATE_RETURN_IF_ERROR(CheckLeasePermitted(who, request.id()));
+  QUORATE_RETURN_IF_ERROR(lease_permissions_.Check(who, request.id(), LeasePermissions::Access::kPut));
   if (corrupt()) return ErrCorrupt();
   // One transaction for all keys and the lease's own row.
   mvcc::WriteTxn txn = parts_.store->BeginWrite();
@@ -312,16 +319,16 @@ Status Applier::AlarmRequest(const EntryView& entry, std::string* out) {
   return absl::OkStatus();
 }
 
-Status Applier::CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const {
-  // Also for one whose auth revision is old, as in the original.
-  if (lease_id == 0 || parts_.auth->IsAdminPermitted(who).ok()) return absl::OkStatus();
-  for (const std::string& key : parts_.lessor->Keys(lease_id)) {
-    QUORATE_RETURN_IF_ERROR(parts_.auth->IsPutPermitted(who, key));
+void Applier::NotePuts(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) {
+  for (const auto* ops : {&txn.success(), &txn.failure()}) {
+    for (const auto& op : *ops) {
+      if (op.request_put().lease() != 0) lease_permissions_.NotePut(who, op.request_put().lease());
+      if (op.has_request_txn()) NotePuts(who, op.request_txn());
+    }
   }
-  return absl::OkStatus();
 }
 
-Status Applier::CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) const {
+Status Applier::CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) {
   if (!parts_.auth->enabled()) return absl::OkStatus();
   for (const auto& compare : txn.compare()) {
     QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, compare.key(), compare.range_end()));
@@ -334,7 +341,7 @@ Status Applier::CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb:
       } else if (op.has_request_put()) {
         const auto& put = op.request_put();
         QUORATE_RETURN_IF_ERROR(parts_.auth->IsPutPermitted(who, put.key()));
-        QUORATE_RETURN_IF_ERROR(CheckLeasePermitted(who, put.lease()));
+        QUORATE_RETURN_IF_ERROR(lease_permissions_.Check(who, put.lease(), LeasePermissions::Access::kPut));
         if (put.prev_kv()) QUORATE_RETURN_IF_ERROR(parts_.auth->IsRangePermitted(who, put.key(), {}));
       } else if (op.has_request_delete_range()) {
         const auto& del = op.request_delete_range();

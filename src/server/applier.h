@@ -18,6 +18,7 @@
 #include "server/alarms.h"
 #include "server/config.h"
 #include "server/kv_applier.h"
+#include "server/lease_permissions.h"
 #include "server/metrics.h"
 #include "server/reply.h"
 #include "server/requests.h"
@@ -69,9 +70,8 @@ class Applier {
   int64_t quota_bytes() const;
 
   // Permission checks shared with reads, which do not go through the log.
-  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) const;
-  // Write permission on all keys attached to the lease; OK for an unknown one.
-  Status CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const;
+  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn);
+  LeasePermissions& lease_permissions() { return lease_permissions_; }
 
  private:
   Status Put(const EntryView& entry, const auth::AuthInfo& who, std::string* out);
@@ -96,8 +96,12 @@ class Applier {
   // alarm.
   Status AfterQuota(bool available, Status applied);
 
+  // For all puts that CheckTxnPermitted has passed, and that were done.
+  void NotePuts(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn);
+
   Parts parts_;
   KvApplier kv_;
+  LeasePermissions lease_permissions_;
 };
 
 }  // namespace quorate::server

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "auth/auth_errors.h"
 #include "cluster/v2_request.h"
 #include "raft/confchange_codec.h"
 #include "raft_internal.pb.h"
@@ -38,6 +39,14 @@ Status CheckNormal(std::string_view data, const cluster::Membership& membership)
     case EntryKind::kDowngradeInfoSet: {
       QUORATE_ASSIGN_OR_RETURN(const auto request, Parse<etcdserverpb::DowngradeInfoSetRequest>(entry));
       return request.enabled() ? cluster::ParseVersion(request.ver()).status() : absl::OkStatus();
+    }
+    case EntryKind::kAuthUserAdd: {
+      QUORATE_ASSIGN_OR_RETURN(const auto request, Parse<etcdserverpb::AuthUserAddRequest>(entry));
+      return auth::CheckUserNameFits(request.name());
+    }
+    case EntryKind::kAuthRoleAdd: {
+      QUORATE_ASSIGN_OR_RETURN(const auto request, Parse<etcdserverpb::AuthRoleAddRequest>(entry));
+      return auth::CheckRoleNameFits(request.name());
     }
     default:
       return Applier::CheckReadable(entry);

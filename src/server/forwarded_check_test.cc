@@ -110,7 +110,13 @@ TEST_F(ForwardedCheckTest, WhatWouldEndEveryMemberDoesNotGetIntoTheLog) {
   joint.changes = {{raft::ConfChangeType::kAddNode, 5}, {raft::ConfChangeType::kAddNode, 6}};
   cluster::V2Request keys = cluster::SetClusterVersionRequest(1, cluster::kVersion34);
   keys.path = "/1/user/key";
+  etcdserverpb::AuthUserAddRequest user;
+  user.set_name(std::string(limits::kDbKeyBytesMax + 1, 'x'));
+  etcdserverpb::AuthRoleAddRequest role;
+  role.set_name(user.name());
   const std::vector<std::pair<EntryType, std::string>> cases = {
+      {EntryType::kNormal, Request(EntryKind::kAuthUserAdd, user)},
+      {EntryType::kNormal, Request(EntryKind::kAuthRoleAdd, role)},
       {EntryType::kNormal, "garbage"},
       {EntryType::kNormal, std::string("\x22\x05", 2)},  // A put that is cut off.
       {EntryType::kNormal, EncodeEntry(EntryKind::kPut, "\x0a\x7f", Header())},

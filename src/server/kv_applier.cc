@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/wire.h"
+#include "mvcc/key_index.h"
 #include "server/errors.h"
 #include "server/txn_check.h"
 #include "server/txn_compare.h"
@@ -168,15 +169,27 @@ class KvApplier::TxnRun {
     return CheckRanges(txn_);
   }
 
+  // In the order in which they are carried out.
   Status CheckPuts(const TxnRequest& txn) {
     for (const RequestOp& op : Branch(txn, path_[next_++])) {
       if (op.has_request_txn()) QUORATE_RETURN_IF_ERROR(CheckPuts(op.request_txn()));
+      if (op.has_request_delete_range()) NoteDelete(op.request_delete_range());
       if (!op.has_request_put()) continue;
       const PutRequest put = ToView(op.request_put());
-      if (put.ignore_value || put.ignore_lease) ++reads_;
+      if (put.ignore_value || put.ignore_lease) {
+        ++reads_;
+        if (deleted_from_ && put.key >= *deleted_from_) return ErrKeyNotFound();
+      }
       QUORATE_RETURN_IF_ERROR(applier_.CheckPut(put));
     }
     return absl::OkStatus();
+  }
+
+  // A key that is put lies in no range that is deleted, but for those without an end: CheckTxn overlooks
+  // them, as the original does, which then ends itself half way through the transaction.
+  void NoteDelete(const etcdserverpb::DeleteRangeRequest& request) {
+    if (!mvcc::IsOpenEnd(request.range_end())) return;
+    deleted_from_ = deleted_from_ ? std::min<std::string_view>(*deleted_from_, request.key()) : request.key();
   }
 
   Status CheckRanges(const TxnRequest& txn) {
@@ -305,8 +318,9 @@ class KvApplier::TxnRun {
   mvcc::Store& store_;
   const TxnRequest& txn_;
   std::vector<bool> path_;
-  size_t next_ = 0;   // Position in path_ of the walk under way.
-  size_t reads_ = 0;  // Ranges made outside of write_, for the figures.
+  std::optional<std::string_view> deleted_from_;  // All keys from this one on, by an operation before.
+  size_t next_ = 0;                               // Position in path_ of the walk under way.
+  size_t reads_ = 0;                              // Ranges made outside of write_, for the figures.
   std::optional<mvcc::WriteTxn> write_;
   bool wanted_ = true;
 };

@@ -247,11 +247,28 @@ TEST_F(KvApplierTest, RefusedTxnChangesNothing) {
       {R"(success { request_put { key: "x" value: "1" } }
           success { request_txn { success { request_put { key: "y" ignore_lease: true } } } })",
        ErrKeyNotFound()},
+      // Nor is one that is there any more, once everything from some key on has been deleted.
+      {R"(success { request_delete_range { key: "A" range_end: "\000" } }
+          success { request_put { key: "a" ignore_lease: true } })",
+       ErrKeyNotFound()},
+      {R"(success { request_delete_range { key: "a" range_end: "\000" } }
+          success { request_txn { success { request_put { key: "a" ignore_value: true } } } })",
+       ErrKeyNotFound()},
+      {R"(success { request_txn { success { request_delete_range { key: "A" range_end: "\000" } } } }
+          success { request_delete_range { key: "b" range_end: "\000" } }
+          success { request_put { key: "a" ignore_value: true lease: 0 } })",
+       ErrKeyNotFound()},
   };
   const int64_t before = revision();
   for (const Case& c : cases) EXPECT_EQ(world_.Txn(Parsed(c.txn)).status(), c.wanted) << c.txn;
   EXPECT_EQ(revision(), before);
   EXPECT_FALSE(world_.Get("x"));
+  EXPECT_EQ(world_.Get("a")->value(), "3");
+  // Below it, or before it.
+  EXPECT_TRUE(world_
+                  .Txn(Parsed(R"(success { request_delete_range { key: "b" range_end: "\000" } }
+                                 success { request_put { key: "a" ignore_value: true } })"))
+                  .ok());
   // What lies in the branch not taken is not looked at.
   EXPECT_TRUE(world_.Txn(Parsed(R"(failure { request_put { key: "y" lease: 5 } })")).ok());
 }

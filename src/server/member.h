@@ -137,12 +137,10 @@ class Member {
   bool is_leader() const { return leader_ == id_; }
   uint64_t applied_index() const { return applied_index_; }
   uint64_t committed_index() const { return committed_index_; }
-  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) const {
+  Status CheckTxnPermitted(const auth::AuthInfo& who, const etcdserverpb::TxnRequest& txn) {
     return applier_->CheckTxnPermitted(who, txn);
   }
-  Status CheckLeasePermitted(const auth::AuthInfo& who, int64_t lease_id) const {
-    return applier_->CheckLeasePermitted(who, lease_id);
-  }
+  LeasePermissions& lease_permissions() { return applier_->lease_permissions(); }
   uint64_t pending_proposals() const { return pending_.size(); }
   // No v2-style entry lies behind the newest snapshot: etcd 3.7 can read the log.
   bool v2_entries_covered() const { return v2_entry_index_ <= snapshot_index_; }
