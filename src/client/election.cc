@@ -115,66 +115,75 @@ class Observer final : public ElectionObserver {
 }  // namespace
 
 Election::Election(Session* session, std::string_view prefix)
-    : session_(*session), prefix_(std::string(prefix) + "/") {}
+    : place_(std::make_unique<Place>(session, "election", prefix)) {}
+
+Election::~Election() = default;
 
 Status Election::Campaign(std::string_view value, const CallOptions& call) {
   const TimeLeft time(call);
-  const std::string key = SessionKey(prefix_, session_.lease());
-  Txn txn;
-  txn.If({CreateRevisionOf(key).Equals(0)})
-      .Then({Op::Put(key, value, {.lease = session_.lease()})})
-      .Else({Op::Get(key)});
-  QUORATE_ASSIGN_OR_RETURN(const TxnResponse response, session_.client().kv().Commit(txn, time.ForCall()));
-  key_ = key;
-  revision_ = response.header().revision();
-  if (!response.succeeded()) {
-    if (response.responses_size() != 1 || response.responses(0).response_range().kvs().empty()) {
-      return Internal("the server found no key of the candidate, and did not create it either");
-    }
-    const mvccpb::KeyValue& ours = response.responses(0).response_range().kvs(0);
-    revision_ = ours.create_revision();
-    if (ours.value() != value) {
-      if (const Status status = Proclaim(value, time.ForCall()); !status.ok()) {
-        (void)Resign();
-        return status;
-      }
+  QUORATE_RETURN_IF_ERROR(place_->Clear(time.ForCall()));
+  QUORATE_ASSIGN_OR_RETURN(const std::string standing, Enter(value, time.ForCall()));
+  if (standing != value) {
+    if (Status status = Proclaim(value, time.ForCall()); !status.ok()) {
+      (void)Resign();
+      return status;
     }
   }
-  const Status status = WaitForTurn(&session_, prefix_, revision_, time, call.stop);
-  if (!status.ok()) (void)Resign();
-  return status;
+  return place_->WaitForTurn(time, call.stop);
+}
+
+StatusOr<std::string> Election::Enter(std::string_view value, const CallOptions& call) {
+  const std::string key = place_->OwnKey();
+  Session& session = place_->session();
+  Txn txn;
+  txn.If({CreateRevisionOf(key).Equals(0)})
+      .Then({Op::Put(key, value, {.lease = session.lease()})})
+      .Else({Op::Get(key)});
+  const StatusOr<TxnResponse> response = session.client().kv().Commit(txn, call);
+  if (!response.ok()) return place_->NotEntered(response.status());
+  if (response->succeeded()) {
+    place_->Entered(response->header().revision());
+    return std::string(value);
+  }
+  if (response->responses_size() != 1 || response->responses(0).response_range().kvs().empty()) {
+    return place_->NotEntered(
+        Internal("the server found no key of the candidate, and did not create it either"));
+  }
+  const mvccpb::KeyValue& ours = response->responses(0).response_range().kvs(0);
+  place_->Entered(ours.create_revision());
+  return ours.value();
 }
 
 Status Election::Proclaim(std::string_view value, const CallOptions& call) {
-  if (key_.empty()) return NotLeader();
+  if (key().empty()) return NotLeader();
+  Session& session = place_->session();
   Txn txn;
-  txn.If({CreateRevisionOf(key_).Equals(revision_)})
-      .Then({Op::Put(key_, value, {.lease = session_.lease()})});
-  QUORATE_ASSIGN_OR_RETURN(const TxnResponse response, session_.client().kv().Commit(txn, Repeatable(call)));
+  txn.If({CreateRevisionOf(key()).Equals(revision())})
+      .Then({Op::Put(key(), value, {.lease = session.lease()})});
+  QUORATE_ASSIGN_OR_RETURN(const TxnResponse response, session.client().kv().Commit(txn, Repeatable(call)));
   if (response.succeeded()) return absl::OkStatus();
-  key_.clear();
+  place_->Lost();
   return NotLeader();
 }
 
 Status Election::Resign(const CallOptions& call) {
-  if (key_.empty()) return absl::OkStatus();
-  Txn txn;
-  txn.If({CreateRevisionOf(key_).Equals(revision_)}).Then({Op::Delete(key_)});
-  const Status status = session_.client().kv().Commit(txn, Repeatable(call)).status();
-  key_.clear();
-  revision_ = 0;
-  return status;
+  if (key().empty() && !place_->left()) return absl::OkStatus();
+  return place_->Leave(call);
 }
 
+const std::string& Election::key() const { return place_->key(); }
+
+int64_t Election::revision() const { return place_->revision(); }
+
 StatusOr<mvccpb::KeyValue> Election::Leader(const CallOptions& call) {
-  QUORATE_ASSIGN_OR_RETURN(const RangeResponse response,
-                           session_.client().kv().Get(Prefix(prefix_), kFirstCreated, call));
+  QUORATE_ASSIGN_OR_RETURN(const RangeResponse response, place_->session().client().kv().Get(
+                                                             Prefix(place_->prefix()), kFirstCreated, call));
   if (response.kvs().empty()) return NotFound("election: no leader");
   return response.kvs(0);
 }
 
 std::unique_ptr<ElectionObserver> Election::Observe() {
-  return std::make_unique<Observer>(&session_.client(), prefix_);
+  return std::make_unique<Observer>(&place_->session().client(), place_->prefix());
 }
 
 }  // namespace quorate::client

@@ -17,8 +17,10 @@ class KeepAliveHandle final : public KeepAlive {
   }
   ~KeepAliveHandle() override { Cancel(); }
 
-  // With a listener it returns only when that runs no more.
+  // With a listener it returns only when that runs no more, or, within one, is not called any more.
   void Cancel() override {
+    // Before the task: an answer may be on its way to it.
+    if (loop_->InLoop()) state_->Forget();
     state_->End(MakeStatus(absl::StatusCode::kCancelled, "renewing the lease was cancelled"));
     auto ended = std::make_shared<std::promise<void>>();
     const bool posted = loop_->Post([core = &core_, state = state_, ended] {

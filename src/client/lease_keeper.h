@@ -40,7 +40,8 @@ class KeepAliveState {
 
   // Loop thread.
   void OnRenewed(const etcdserverpb::LeaseKeepAliveResponse& response) {
-    if (renewed_) renewed_(response);
+    // A copy: it may cancel the KeepAlive, and itself with it.
+    if (const Renewed to = renewed_) to(response);
   }
   void Forget() { renewed_ = nullptr; }
   bool has_listener() const { return static_cast<bool>(renewed_); }

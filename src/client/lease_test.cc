@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 
 #include "client/fake_server_test.h"
 #include "client/turn.h"
@@ -144,6 +145,29 @@ TEST(LeaseTest, TwoMayKeepOneAndOneMayLeave) {
   first.reset();
   server.WaitForRenewals(3);
   EXPECT_TRUE(second->status().ok());
+}
+
+// Both are to hear of the same answer: whichever is first cancels the other, and then itself.
+TEST(LeaseTest, AfterCancelInACallbackNoneIsCalled) {
+  LeaseServer server;
+  server.silent = true;
+  auto client = ConnectTo(server.url());
+  std::unique_ptr<KeepAlive> kept[2];
+  std::promise<void> heard;
+  int calls = 0;
+  for (int i = 0; i < 2; ++i) {
+    kept[i] =
+        client->leases().KeepAlive(7, [&, i, held = std::make_shared<int>(0)](const LeaseKeepAliveResponse&) {
+          kept[1 - i].reset();
+          kept[i].reset();
+          ++*held;
+          if (++calls == 1) heard.set_value();
+        });
+  }
+  server.silent = false;
+  heard.get_future().wait();
+  client.reset();
+  EXPECT_EQ(calls, 1);
 }
 
 TEST(LeaseTest, TheEndOfTheClientIsTheEndOfRenewing) {

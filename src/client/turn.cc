@@ -2,38 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
+
+#include "quorate/client/txn.h"
 
 namespace quorate::client {
-namespace {
-
-// Cancels the watch when the caller wants no more, or the session is lost: waiting on would be for nothing.
-Status WaitForDelete(Session* session, const std::string& key, int64_t revision, const TimeLeft& time,
-                     const std::stop_token& stop) {
-  const auto watch = session->client().watches().Start(key, {.start_revision = revision, .no_put = true});
-  const std::stop_callback on_stop(stop, [&watch] { watch->Cancel(); });
-  const std::stop_callback on_lost(session->lost(), [&watch] { watch->Cancel(); });
-  while (true) {
-    std::optional<StatusOr<WatchResponse>> response;
-    if (const auto left = time.Left()) {
-      response = watch->Next(*left);
-    } else {
-      response = watch->Next();
-    }
-    if (stop.stop_requested()) return MakeStatus(absl::StatusCode::kCancelled, "context canceled");
-    if (session->lost().stop_requested()) {
-      return MakeStatus(absl::StatusCode::kAborted, "mutex: session is expired");
-    }
-    if (!response) return MakeStatus(absl::StatusCode::kDeadlineExceeded, "context deadline exceeded");
-    QUORATE_RETURN_IF_ERROR(response->status());
-    for (const mvccpb::Event& event : (*response)->events()) {
-      if (event.type() == mvccpb::Event::DELETE) return absl::OkStatus();
-    }
-  }
-}
-
-}  // namespace
-
 std::string SessionKey(std::string_view prefix, int64_t lease) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof(digits), lease, 16).ptr;
@@ -59,19 +31,115 @@ CallOptions TimeLeft::ForCall() const {
   return call;
 }
 
-Status WaitForTurn(Session* session, std::string_view prefix, int64_t create_revision, const TimeLeft& time,
-                   const std::stop_token& stop) {
+Status Place::Expired() const {
+  return MakeStatus(absl::StatusCode::kAborted, std::string(kind_) + ": session is expired");
+}
+
+void Place::Entered(int64_t create_revision) {
+  key_ = OwnKey();
+  revision_ = create_revision;
+}
+
+void Place::Lost() {
+  key_.clear();
+  revision_ = 0;
+}
+
+Status Place::NotEntered(Status why) {
+  if (!key_.empty() || OutcomeOf(why) == Outcome::kNotDone) return why;
+  // It would keep others out. A member that holds the request back may even create it later, whatever is
+  // deleted now; so it counts as left in any case.
+  left_ = true;
+  // With the default bound, and not stopped with the call that is given up.
+  (void)Clear({});
+  left_ = true;
+  return why;
+}
+
+Status Place::Clear(const CallOptions& call) {
+  if (!left_) return absl::OkStatus();
+  CallOptions repeatable = call;
+  repeatable.repeatable = true;
+  // Never true; but a transaction that may write takes its turn behind the one that created the key, which a
+  // read would overtake.
+  Txn look;
+  look.If({CreateRevisionOf(OwnKey()).Equals(-1)}).Then({Op::Delete(OwnKey())}).Else({Op::Get(OwnKey())});
+  QUORATE_ASSIGN_OR_RETURN(const TxnResponse found, session_.client().kv().Commit(look, repeatable));
+  if (found.responses_size() != 1) {
+    return Internal("the server answered the look for a key incompletely");
+  }
+  const RangeResponse& ours = found.responses(0).response_range();
+  if (!ours.kvs().empty()) QUORATE_RETURN_IF_ERROR(Delete(ours.kvs(0).create_revision(), call));
+  Lost();
+  left_ = false;
+  return absl::OkStatus();
+}
+
+Status Place::Delete(int64_t create_revision, CallOptions call) const {
+  call.repeatable = true;
+  Txn txn;
+  txn.If({CreateRevisionOf(OwnKey()).Equals(create_revision)}).Then({Op::Delete(OwnKey())});
+  return session_.client().kv().Commit(txn, call).status();
+}
+
+Status Place::Leave(const CallOptions& call) {
+  if (left_) return Clear(call);
+  const Status deleted = Delete(revision_, call);
+  left_ = !deleted.ok();
+  Lost();
+  return deleted;
+}
+
+Status Place::WaitForTurn(const TimeLeft& time, const std::stop_token& stop) {
+  Status status = Wait(time, stop);
+  // With the default bound, and not stopped with the call that is given up.
+  if (!status.ok()) (void)Leave({});
+  return status;
+}
+
+Status Place::Wait(const TimeLeft& time, const std::stop_token& stop) const {
   const GetOptions last_before{.limit = 1,
                                .sort_order = etcdserverpb::RangeRequest::DESCEND,
                                .sort_target = etcdserverpb::RangeRequest::CREATE,
-                               .max_create_revision = create_revision - 1};
+                               .max_create_revision = revision_ - 1};
   while (true) {
     QUORATE_ASSIGN_OR_RETURN(const RangeResponse before,
-                             session->client().kv().Get(Prefix(prefix), last_before, time.ForCall()));
-    if (before.kvs().empty()) return absl::OkStatus();
-    QUORATE_RETURN_IF_ERROR(
-        WaitForDelete(session, before.kvs(0).key(), before.header().revision(), time, stop));
+                             session_.client().kv().Get(Prefix(prefix_), last_before, time.ForCall()));
+    if (before.kvs().empty()) return StillThere(time);
+    const Status gone = WaitForDelete(before.kvs(0).key(), before.header().revision(), time, stop);
+    // Compacted while the watch was being opened again: the next look finds out what it missed.
+    if (!gone.ok() && !IsCompacted(gone)) return gone;
   }
+}
+
+// Cancels the watch when the caller wants no more, or the session is lost: waiting on would be for nothing.
+Status Place::WaitForDelete(const std::string& key, int64_t revision, const TimeLeft& time,
+                            const std::stop_token& stop) const {
+  const auto watch = session_.client().watches().Start(key, {.start_revision = revision, .no_put = true});
+  const std::stop_callback on_stop(stop, [&watch] { watch->Cancel(); });
+  const std::stop_callback on_lost(session_.lost(), [&watch] { watch->Cancel(); });
+  while (true) {
+    std::optional<StatusOr<WatchResponse>> response;
+    if (const auto left = time.Left()) {
+      response = watch->Next(*left);
+    } else {
+      response = watch->Next();
+    }
+    if (stop.stop_requested()) return MakeStatus(absl::StatusCode::kCancelled, "context canceled");
+    if (session_.lost().stop_requested()) return Expired();
+    if (!response) return MakeStatus(absl::StatusCode::kDeadlineExceeded, "context deadline exceeded");
+    QUORATE_RETURN_IF_ERROR(response->status());
+    for (const mvccpb::Event& event : (*response)->events()) {
+      if (event.type() == mvccpb::Event::DELETE) return absl::OkStatus();
+    }
+  }
+}
+
+// Our own key may have gone with the session while we waited, and the session does not know yet.
+Status Place::StillThere(const TimeLeft& time) const {
+  QUORATE_ASSIGN_OR_RETURN(const RangeResponse ours, session_.client().kv().Get(key_, {}, time.ForCall()));
+  if (ours.kvs().empty() || ours.kvs(0).create_revision() != revision_) return Expired();
+  return absl::OkStatus();
 }
 
 }  // namespace quorate::client

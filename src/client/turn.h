@@ -30,8 +30,53 @@ class TimeLeft {
   std::optional<std::chrono::steady_clock::time_point> until_;
 };
 
-// Waits until no key below the prefix is older than `create_revision`. kAborted when the session is lost.
-Status WaitForTurn(Session* session, std::string_view prefix, int64_t create_revision, const TimeLeft& time,
-                   const std::stop_token& stop);
+// A session's place in such a queue: its key, and what an earlier call may have left of it. For one thread at
+// a time; the session must outlive it.
+//
+// Q1: a key that is no longer wanted is deleted by the revision at which it was created, so that a deletion
+// that a member holds back never takes what was entered later. Q2: a key that an earlier call may have left
+// is never taken up: a deletion of it may be on its way.
+class Place {
+ public:
+  // `kind` ("mutex", "election") begins the texts of errors.
+  Place(Session* session, std::string_view kind, std::string_view name)
+      : session_(*session), kind_(kind), prefix_(std::string(name) + "/") {}
+
+  Session& session() const { return session_; }
+  const std::string& prefix() const { return prefix_; }
+  std::string OwnKey() const { return SessionKey(prefix_, session_.lease()); }
+  const std::string& key() const { return key_; }  // Empty: not in the queue.
+  int64_t revision() const { return revision_; }   // At which the key was created.
+  // A key that nobody asked to keep may be there, or may come yet.
+  bool left() const { return left_; }
+
+  // Deletes what was left. To be done before entering.
+  Status Clear(const CallOptions& call);
+  void Entered(int64_t create_revision);
+  // Entering ended with this error, which is returned: deletes the key where it may be there all the same.
+  Status NotEntered(Status why);
+  // Waits until no key below the prefix is older, and ours is still there. kAborted when the session is lost
+  // or the key is gone. On any error the place is given up.
+  Status WaitForTurn(const TimeLeft& time, const std::stop_token& stop);
+  // Deletes the key, and what was left. It has no place any more, but on an error perhaps left one.
+  Status Leave(const CallOptions& call);
+  // The key is gone.
+  void Lost();
+
+ private:
+  Status Wait(const TimeLeft& time, const std::stop_token& stop) const;
+  Status WaitForDelete(const std::string& key, int64_t revision, const TimeLeft& time,
+                       const std::stop_token& stop) const;
+  Status StillThere(const TimeLeft& time) const;
+  Status Delete(int64_t create_revision, CallOptions call) const;
+  Status Expired() const;
+
+  Session& session_;
+  const std::string_view kind_;
+  const std::string prefix_;
+  std::string key_;
+  int64_t revision_ = 0;
+  bool left_ = false;
+};
 
 }  // namespace quorate::client

@@ -32,8 +32,11 @@ class WatchHandle final : public Watch {
     return mailbox_->Take(std::chrono::steady_clock::now() + timeout);
   }
 
-  // With a handler it returns only when that runs no more, so that what it uses can be destroyed.
+  // With a handler it returns only when that runs no more, or, within a handler, is not called any more, so
+  // that what it uses can be destroyed.
   void Cancel() override {
+    // Before the task: an answer may be on its way to it.
+    if (loop_->InLoop()) state_->handler = nullptr;
     mailbox_->Abandon(MakeStatus(absl::StatusCode::kCancelled, "the watch is cancelled"));
     auto ended = std::make_shared<std::promise<void>>();
     const bool posted = loop_->Post([core = &core_, state = state_, ended] {

@@ -34,6 +34,7 @@ class WatchServer : public FakeServer {
       const std::lock_guard lock(store_mutex_);
       if (request.has_create_request()) Create(call, request.create_request());
       if (request.has_cancel_request()) Cancel(request.cancel_request().watch_id());
+      if (request.has_progress_request()) TellProgress(call);
       changed_.notify_all();
     });
   }
@@ -107,6 +108,13 @@ class WatchServer : public FakeServer {
     response.set_canceled(true);
     it->second.call->Send(response);
     watchers_.erase(it);
+  }
+  // One answer for all watches of the stream.
+  void TellProgress(ServerCall* call) {
+    WatchResponse response;
+    response.mutable_header()->set_revision(revision_);
+    response.set_watch_id(-1);
+    call->Send(response);
   }
   void SendFrom(int64_t id, Watcher& watcher) {
     if (watcher.next > revision_) return;

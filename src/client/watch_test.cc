@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "client/watch_server_test.h"
 
 namespace quorate::client {
@@ -181,6 +183,66 @@ TEST(WatchTest, AHandlerHearsEventsAndTheEnd) {
   EXPECT_EQ(seen.get_future().get(), 2);
   client.reset();
   EXPECT_TRUE(absl::IsCancelled(ended.get_future().get()));
+}
+
+// Both are to hear of the same answer: whichever is first cancels the other.
+TEST(WatchTest, AfterCancelInAHandlerNoHandlerIsCalled) {
+  WatchServer server;
+  auto client = ConnectTo({server.url()});
+  std::unique_ptr<Watch> watches[2];
+  std::promise<void> heard;
+  int calls = 0;
+  for (int i = 0; i < 2; ++i) {
+    watches[i] = client->watches().Start("k", {}, [&, i](const StatusOr<WatchResponse>& response) {
+      if (!response.ok()) return;
+      watches[1 - i].reset();
+      if (++calls == 1) heard.set_value();
+    });
+  }
+  server.WaitForCreated(2);
+  client->watches().RequestProgress();
+  heard.get_future().wait();
+  client.reset();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(WatchTest, AHandlerMayDestroyItsWatch) {
+  WatchServer server;
+  auto client = ConnectTo({server.url()});
+  // Keeps the stream.
+  const auto other = client->watches().Start("k");
+  std::unique_ptr<Watch> watch;
+  int calls = 0;
+  std::promise<void> heard;
+  watch = client->watches().Start("k", {}, [&, held = std::make_shared<int>(0)](const auto&) {
+    ++*held;
+    if (++calls == 1) heard.set_value();
+    watch.reset();
+  });
+  server.WaitForCreated(2);
+  for (int i = 0; i < 20; ++i) server.Put();
+  heard.get_future().wait();
+  EXPECT_EQ(Read(other.get(), 20), UpTo(2, 21));
+  client.reset();
+  EXPECT_EQ(calls, 1);
+}
+
+// It comes to the client's thread before the task that takes it up does.
+TEST(WatchTest, AWatchMayBeDestroyedOnTheClientsThreadAtOnce) {
+  WatchServer server;
+  auto client = ConnectTo({server.url()});
+  int calls = 0;
+  std::promise<void> started;
+  const auto watch =
+      client->watches().Start("k", {.created_notify = true}, [&](const StatusOr<WatchResponse>& response) {
+        if (!response.ok()) return;
+        client->watches().Start("k", {.start_revision = 1}, [&](const auto&) { ++calls; });
+        started.set_value();
+      });
+  started.get_future().wait();
+  EXPECT_EQ(Read(client->watches().Start("k", {.start_revision = 1}).get(), 1), UpTo(1, 1));
+  client.reset();
+  EXPECT_EQ(calls, 0);
 }
 
 TEST(WatchTest, ASlowReaderIsSuspendedAndMissesNothing) {

@@ -23,31 +23,37 @@ class ElectionObserver {
   virtual void Cancel() = 0;
 };
 
-// For one thread at a time. The session must outlive it.
+class Place;
+
+// For one thread at a time. The session must outlive it. What a call may leave behind that ended without an
+// answer: as for Mutex.
 class Election {
  public:
   Election(Session* session, std::string_view prefix);
+  ~Election();
 
-  // Waits until this session leads, with this value. `call` as for Mutex::Lock.
+  // Waits until this session leads, with this value. `call`, and kAborted when the session is lost or its key
+  // is gone, as for Mutex::Lock.
   Status Campaign(std::string_view value, const CallOptions& call = {});
   // Another value without another election. kFailedPrecondition ("election: not leader") when it does not
   // lead.
   Status Proclaim(std::string_view value, const CallOptions& call = {});
-  // Lets another one lead. Nothing when it does not.
+  // Lets another one lead. Nothing when it does not lead. On an error it does not count as elected any more,
+  // but its key may stand until the next call.
   Status Resign(const CallOptions& call = {});
 
   // kNotFound ("election: no leader") when there is none.
   StatusOr<mvccpb::KeyValue> Leader(const CallOptions& call = {});
   std::unique_ptr<ElectionObserver> Observe();
 
-  const std::string& key() const { return key_; }  // Empty: not elected.
-  int64_t revision() const { return revision_; }   // At which the key was created.
+  const std::string& key() const;  // Empty: not elected.
+  int64_t revision() const;        // At which the key was created.
 
  private:
-  Session& session_;
-  const std::string prefix_;
-  std::string key_;
-  int64_t revision_ = 0;
+  // Becomes a candidate, or finds that it is one. The value with which it stands.
+  StatusOr<std::string> Enter(std::string_view value, const CallOptions& call);
+
+  std::unique_ptr<Place> place_;
 };
 
 }  // namespace quorate::client

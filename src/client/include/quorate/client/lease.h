@@ -35,7 +35,9 @@ class KeepAlive {
   virtual Status status() const = 0;
   // Blocks until it has ended, and returns why.
   virtual Status Wait() = 0;
-  // Ends it with kCancelled, as destroying it does: the lease then runs out by itself.
+  // Ends it with kCancelled, as destroying it does: the lease then runs out by itself. `renewed` is not
+  // called any more then, nor running: this waits for it, except where it is called on the client's thread
+  // itself, as `renewed` may do.
   virtual void Cancel() = 0;
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -14,35 +15,40 @@
 
 namespace quorate::client {
 
+class Place;
+
 // For one thread at a time. The session must outlive it. Destroying it does not unlock.
+//
+// A call that ended without an answer may have left the session's key in the store, where it keeps others
+// out. Lock and TryLock try to remove it before they return an error; what can't be removed then, or what a
+// member that was held up creates still later, the next call of this object removes, and at the latest the
+// end of the session.
 class Mutex {
  public:
   Mutex(Session* session, std::string_view prefix);
+  ~Mutex();
 
   // Waits until the lock is ours. `call.timeout` bounds the whole wait (unset: for ever), `call.stop` ends
-  // it; the place in the queue is given up then. A session that is lost meanwhile ends it with kAborted.
+  // it; the place in the queue is given up then. A session that is lost meanwhile, or whose key is gone, ends
+  // it with kAborted.
   Status Lock(const CallOptions& call = {});
   // kAlreadyExists ("mutex: Locked by another session") when it is not free.
   Status TryLock(const CallOptions& call = {});
-  // kFailedPrecondition when it is not locked.
+  // kFailedPrecondition when it is not locked; OK when there was nothing but what an earlier call may have
+  // left. On an error it does not count as locked any more, but may keep others out until the next call.
   Status Unlock(const CallOptions& call = {});
 
   // Holds as long as the lock is ours.
   Compare IsOwner() const;
-  const std::string& key() const { return key_; }  // Empty: not locked.
+  const std::string& key() const;  // Empty: not locked.
   // The revision of the store when it was locked: grows with each owner, so it can serve as a fencing token.
-  int64_t revision() const { return revision_; }
+  int64_t revision() const;
 
  private:
   // Enters the queue; true: at its head.
   StatusOr<bool> Enter(const CallOptions& call);
-  Status GiveUp(Status why);
-  Status Delete(const CallOptions& call);
 
-  Session& session_;
-  const std::string prefix_;
-  std::string key_;
-  int64_t revision_ = 0;  // At which the key was created.
+  std::unique_ptr<Place> place_;
 };
 
 }  // namespace quorate::client

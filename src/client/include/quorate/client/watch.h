@@ -63,7 +63,9 @@ class Watch {
 };
 
 // Hears of every answer, and last, once, of the error that ended the watch. On the client's thread; must not
-// block.
+// block. After Cancel it is not called any more, nor running: Cancel waits for it, except where it is called
+// on the client's thread itself. So a handler may cancel or destroy its own watch, and what it uses may be
+// destroyed then.
 using WatchHandler = std::function<void(StatusOr<WatchResponse>)>;
 
 class Watches {
