@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import socketserver
 import subprocess
@@ -206,6 +207,39 @@ class OneMemberTest(unittest.TestCase):
                         self.assertEqual(ctl.stdout.readline().strip(), "ours")
                         ctl.terminate()
 
+    def test_a_candidate_whose_lease_is_gone_does_not_lead(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+
+                def keys(server=server):
+                    return server.ctl("get", "--prefix", "name/", "--keys-only").stdout.split()
+                with Probe(server.url, "elect", "name", "a") as leader:
+                    held = leader.line().removeprefix("held ")
+                    with Probe(server.url, "elect", "name", "b") as next_one:
+                        wait(lambda: len(keys()) == 2, "a queue of two")
+                        waiting, = set(keys()) - {held}
+                        server.ctl("lease", "revoke", waiting.rpartition("/")[2])
+                        leader.release()
+                        self.assertEqual(next_one.line(), "ABORTED: election: session is expired")
+                self.assertEqual(keys(), [])
+
+    def test_a_lock_that_was_not_answered_keeps_nobody_out(self):
+        for make in MAKES:
+            with self.subTest(make=make.__name__), make() as server:
+                server.start()
+                with Probe("--timeout-ms", 1000, server.url, "obey") as probe:
+                    wait(lambda probe=probe: probe.ask("trylock other") == "OK", "a session and its lock")
+                    server.signal(signal.SIGSTOP)
+                    self.assertTrue(probe.ask("trylock name").startswith("DEADLINE_EXCEEDED"))
+                    # Now it is done after all.
+                    server.signal(signal.SIGCONT)
+
+                    def free(server=server, probe=probe):
+                        probe.ask("unlock name")
+                        return run("client_probe", server.url, "trylock", "name").stdout == "OK\n"
+                    wait(free, "the lock")
+
     def test_a_lease_is_kept_beyond_its_time(self):
         for make in MAKES:
             with self.subTest(make=make.__name__), make() as server:
@@ -379,6 +413,28 @@ class EndpointsTest(unittest.TestCase):
                 cluster.leader()
                 cluster.wait(lambda: third.put("k/end", "x"), "a put")
                 self.assertEqual([line.split()[2] for line in probe.rest()], ["k/end"])
+
+    def test_a_lease_leaves_a_member_that_has_stopped_answering(self):
+        """Sooner than keepalive tells, which would be too late for a lease as short as this."""
+        with Cluster(("quorate",) * 3) as cluster:
+            cluster.start()
+            leader = cluster.leader()
+            silent, other = (one for one in cluster.members if one is not leader)
+            other.stop()
+            # So the lease is renewed at the one that is there.
+            with Probe(f"{silent.url},{other.url}", "keep", 14) as probe, api.Api(leader.endpoint) as service:
+                lease = int(probe.line().split()[1])
+                other.start()
+                silent.pause()
+                left = [14]
+
+                def renewed():
+                    left.append(service.Lease.LeaseTimeToLive(rpc.LeaseTimeToLiveRequest(ID=lease)).TTL)
+                    self.assertGreater(left[-1], 0)
+                    return left[-1] > left[-2]
+                wait(renewed, "a renewal")
+                probe.release()
+                self.assertEqual(probe.rest(), ["status OK"])
 
     def test_a_proxy_is_for_those_who_ask(self):
         with member.quorate() as server, ConnectProxy() as proxy:

@@ -89,6 +89,13 @@ Balancer::Ticket Balancer::Pick(Want want, Picked picked) {
   return ticket;
 }
 
+bool Balancer::HasOther(const Endpoint& than) const {
+  const auto now = Clock::now();
+  return std::any_of(endpoints_.begin(), endpoints_.end(), [&](const auto& one) {
+    return one.get() != &than && one->State() == GRPC_CHANNEL_READY && !one->Avoided(now);
+  });
+}
+
 bool Balancer::AllDown(const Waiter& waiter) {
   return std::all_of(waiter.candidates.begin(), waiter.candidates.end(), [](const auto& endpoint) {
     return endpoint->State() == GRPC_CHANNEL_TRANSIENT_FAILURE && !endpoint->connect_error().empty();

@@ -31,6 +31,8 @@ class Balancer {
   // then.
   Status SetEndpoints(const std::vector<std::string>& urls);
   size_t size() const { return endpoints_.size(); }
+  // Another one is connected, and has not failed lately.
+  bool HasOther(const Endpoint& than) const;
   // How many wait for a connection.
   size_t waiting() const { return waiting_.size(); }
 

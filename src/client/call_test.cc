@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <future>
 #include <thread>
 
 #include "client/fake_server_test.h"
@@ -262,6 +264,87 @@ TEST(CallTest, StopEndsACall) {
   const Status status = answer.get().status();
   EXPECT_TRUE(absl::IsCancelled(status));
   EXPECT_EQ(OutcomeOf(status), Outcome::kUnknown);
+}
+
+TEST(CallTest, WhatIsStoppedBeforeItIsSentIsNotSent) {
+  FakeServer server;
+  server.On("KV/Put", FailFirst(0, grpc::OK, "", PutResponse()));
+  const auto client = ConnectTo({server.url()});
+  std::stop_source stop;
+  stop.request_stop();
+  const Status status = client->kv().Put("k", "v", {}, {.stop = stop.get_token()}).status();
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  EXPECT_EQ(OutcomeOf(status), Outcome::kNotDone);
+  EXPECT_TRUE(client->kv().Put("k", "v").ok());
+  RangeStreamResponse part;
+  EXPECT_TRUE(
+      absl::IsCancelled(client->kv().GetStream("k", {}, {.stop = stop.get_token()})->Next(&part).status()));
+  EXPECT_EQ(server.count("KV/Put"), 1);
+  EXPECT_EQ(server.count("KV/RangeStream"), 0);
+}
+
+TEST(CallTest, ATimeThatIsOverAndOneThatNeverEnds) {
+  FakeServer server;
+  server.On("KV/Put", FailFirst(0, grpc::OK, "", PutResponse()));
+  const auto client = ConnectTo({server.url()});
+  const Status over = client->kv().Put("k", "v", {}, {.timeout = milliseconds(-5)}).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(over)) << over;
+  EXPECT_EQ(OutcomeOf(over), Outcome::kNotDone);
+  EXPECT_EQ(server.count("KV/Put"), 0);
+  for (const milliseconds timeout : {milliseconds::max(), milliseconds(std::chrono::hours(24 * 365 * 300))}) {
+    const Status status = client->kv().Put("k", "v", {}, {.timeout = timeout}).status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+// However it ends: here before it is sent.
+TEST(CallTest, ACallbackNeverRunsWithinItsCall) {
+  FakeServer server;
+  server.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
+  const auto client = ConnectTo({server.url()});
+  std::promise<bool> within;
+  client->kv().GetAsync("k", {}, {}, [&](const auto&) {
+    auto calling = std::make_shared<bool>(true);
+    client->kv().GetAsync("k", {}, {.endpoint = "no endpoint"},
+                          [&within, calling](const auto&) { within.set_value(*calling); });
+    *calling = false;
+  });
+  EXPECT_FALSE(within.get_future().get());
+}
+
+TEST(CallTest, ACallbackThatAlwaysCallsAgainDoesNotHoldUpTheEnd) {
+  FakeServer server;
+  server.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
+  auto client = ConnectTo({server.url()});
+  std::promise<void> running;
+  std::atomic<int> calls = 0;
+  Future<RangeResponse> last;
+  std::function<void()> again = [&, kv = &client->kv()] {
+    kv->GetAsync("k", {}, {}, [&, kv](const StatusOr<RangeResponse>& response) {
+      if (++calls == 10) running.set_value();
+      if (!response.ok()) last = kv->GetAsync("k");
+      again();
+    });
+  };
+  again();
+  running.get_future().wait();
+  client.reset();
+  ASSERT_TRUE(last.valid());
+  EXPECT_TRUE(absl::IsCancelled(last.get().status()));
+}
+
+TEST(CallTest, AClientMayBeDestroyedInACallback) {
+  FakeServer server;
+  server.On("KV/Range", FailFirst(0, grpc::OK, "", OneKey("v")));
+  for (const char* silent : {"KV/Put", "Watch/Watch"}) {
+    server.On(silent, [](ServerCall*, const grpc::ByteBuffer&) {});
+  }
+  auto client = ConnectTo({server.url()});
+  auto held = client->kv().PutAsync("k", "v", {}, {.timeout = milliseconds(0)});
+  const auto watch = client->watches().Start("k");
+  client->kv().GetAsync("k", {}, {}, [&](const auto&) { client.reset(); });
+  EXPECT_TRUE(absl::IsCancelled(held.get().status()));
+  EXPECT_TRUE(absl::IsCancelled(watch->Next().status()));
 }
 
 TEST(CallTest, TheEndOfTheClientEndsItsCalls) {

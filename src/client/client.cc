@@ -1,10 +1,12 @@
 #include "quorate/client/client.h"
 
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "client/core.h"
 #include "client/credentials.h"
+#include "client/later.h"
 #include "client/rpc.h"
 
 namespace quorate::client {
@@ -43,7 +45,7 @@ Status OnLoop(Core* core, std::function<void(std::function<void(const Status&)>)
 Status WaitForConnection(Core* core) {
   return OnLoop(core, [core](const std::function<void(const Status&)>& done) {
     const auto dial = core->options().dial_timeout;
-    const auto deadline = dial.count() > 0 ? Clock::now() + dial : Clock::time_point::max();
+    const auto deadline = dial.count() > 0 ? Later(dial) : Clock::time_point::max();
     core->balancer().Pick(
         {.deadline = deadline},
         [done](const StatusOr<std::shared_ptr<Endpoint>>& endpoint) { done(endpoint.status()); });
@@ -80,7 +82,10 @@ Client::Client(std::unique_ptr<Core> core)
       maintenance_(core_.get()),
       auth_(core_.get()) {}
 
-Client::~Client() = default;
+Client::~Client() {
+  // Its end waits for its thread, which can't wait for itself.
+  if (core_->loop().InLoop()) std::thread([core = std::move(core_)]() mutable { core.reset(); }).detach();
+}
 
 std::vector<std::string> Client::endpoints() const { return core_->Urls(); }
 

@@ -3,6 +3,7 @@
 #include <future>
 #include <utility>
 
+#include "client/later.h"
 #include "client/rpc.h"
 
 namespace quorate::client {
@@ -54,16 +55,17 @@ void Core::Add(std::shared_ptr<UnaryCall> call) { calls_.insert(std::move(call))
 void Core::Add(const std::shared_ptr<Stream>& stream) { streams_.insert(stream.get()); }
 
 void Core::Call(const Method& method, grpc::ByteBuffer request, CallOptions options, UnaryCall::Done done) {
-  auto call =
-      std::make_shared<UnaryCall>(this, method, std::move(request), std::move(options), std::move(done));
-  if (loop_->InLoop()) return call->Start();
-  loop_->Post([call = std::move(call)] { call->Start(); });
+  // Else a callback that calls again whatever came would never let the client end.
+  if (loop_->InLoop() && closed_) return;
+  // Never at once: `done` is not to run within the call that hands it in.
+  loop_->Post([call = std::make_shared<UnaryCall>(this, method, std::move(request), std::move(options),
+                                                  std::move(done))] { call->Start(); });
 }
 
 Clock::time_point Core::Deadline(const Method& method, const CallOptions& call) const {
   const auto timeout =
       call.timeout.value_or(method.bounded ? options_.request_timeout : std::chrono::milliseconds(0));
-  return timeout.count() > 0 ? Clock::now() + timeout : Clock::time_point::max();
+  return timeout.count() == 0 ? Clock::time_point::max() : Later(timeout);
 }
 
 void Core::AddMetadata(grpc::ClientContext* context, bool require_leader, bool with_token) const {
@@ -79,8 +81,15 @@ std::vector<std::string> Core::Urls() const {
 
 Status Core::SetUrls(const std::vector<std::string>& urls) {
   QUORATE_RETURN_IF_ERROR(balancer_.SetEndpoints(urls));
-  const std::lock_guard lock(urls_mutex_);
-  urls_ = urls;
+  std::vector<std::string> before = urls;
+  {
+    const std::lock_guard lock(urls_mutex_);
+    before.swap(urls_);
+  }
+  if (before.empty() || before == urls) return absl::OkStatus();
+  std::string text = "the endpoints are now";
+  for (const std::string& url : urls) text += " " + url;
+  Log(text);
   return absl::OkStatus();
 }
 
@@ -103,7 +112,7 @@ void Core::Sync(const CallOptions& call, std::function<void(const Status&)> done
 
 void Core::StartAutoSync() {
   if (options_.auto_sync_interval.count() <= 0 || closed_) return;
-  loop_->Set(&sync_timer_, options_.auto_sync_interval, [this] {
+  loop_->Set(&sync_timer_, Later(options_.auto_sync_interval), [this] {
     CallOptions call;
     call.timeout = kSyncTimeout;
     Sync(call, [this](const Status& status) {

@@ -47,7 +47,8 @@ class Core {
   LeaseKeeper& leases() { return leases_; }
   bool closed() const { return closed_; }
 
-  // Any thread; `done` runs on the loop's.
+  // Any thread; `done` runs on the loop's, once, and never within this. What is called on the loop after the
+  // client was closed is dropped.
   void Call(const Method& method, grpc::ByteBuffer request, CallOptions options, UnaryCall::Done done);
 
   Clock::time_point Deadline(const Method& method, const CallOptions& call) const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/core.h"
+#include "client/later.h"
 #include "client/retry.h"
 #include "client/rpc.h"
 
@@ -15,8 +16,11 @@ namespace {
 constexpr std::chrono::milliseconds kResendAfter(500);  // Of a renewal without an answer.
 constexpr std::chrono::milliseconds kReopenFirst(100);
 constexpr std::chrono::milliseconds kReopenMax(2000);
-constexpr int kTriesLeft = 4;                      // To reopen the stream, before a lease is lost.
-constexpr std::chrono::seconds kFirstDeadline(5);  // While the time to live is not known yet.
+constexpr int kTriesLeft = 4;                              // To reopen the stream, before a lease is lost.
+constexpr std::chrono::milliseconds kFirstDeadline(5000);  // While the time to live is not known yet.
+// How long a member may say nothing: a third of the shortest time to live, within these.
+constexpr std::chrono::milliseconds kSilenceMin(1000);
+constexpr std::chrono::milliseconds kSilenceMax(3000);
 
 }  // namespace
 
@@ -51,10 +55,10 @@ void LeaseKeeper::Add(const State& state) {
   const auto [it, fresh] = kept_.try_emplace(state->id);
   it->second.states.insert(state);
   if (!fresh) return;
-  const auto now = Clock::now();
-  const auto dial = core_.options().dial_timeout;
-  it->second.next = now;
-  it->second.deadline = now + (dial.count() > 0 ? dial + std::chrono::seconds(1) : kFirstDeadline);
+  const auto dial = std::min(core_.options().dial_timeout, kLongest);
+  it->second.ttl = dial.count() > 0 ? dial + std::chrono::seconds(1) : kFirstDeadline;
+  it->second.next = Clock::now();
+  it->second.deadline = Later(it->second.ttl);
   if (stream_) {
     SendDue();
   } else if (!opening_ && !pause_timer_.running()) {
@@ -96,8 +100,12 @@ void LeaseKeeper::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
   // A member without a leader can't renew; another one may.
   stream_->Start(/*require_leader=*/true, Clock::time_point::max());
   stream_->Read();
+  heard_ = Clock::now();
   // What the last stream left unanswered, too.
-  for (auto& [id, kept] : kept_) kept.next = std::min(kept.next, Clock::now());
+  for (auto& [id, kept] : kept_) {
+    kept.next = std::min(kept.next, heard_);
+    kept.asked.reset();
+  }
   SendDue();
   SetTimer();
 }
@@ -137,15 +145,20 @@ void LeaseKeeper::OnMessage(const grpc::ByteBuffer& bytes) {
   etcdserverpb::LeaseKeepAliveResponse response;
   if (const Status status = FromBytes(bytes, &response); !status.ok()) return OnEnded(status);
   pause_.Reset();
+  heard_ = Clock::now();
   stream_->endpoint().Answered();
   stream_->Read();
   const auto it = kept_.find(response.id());
   if (it == kept_.end()) return;
   if (response.ttl() <= 0) return End(response.id(), NotFound("etcdserver: requested lease not found"));
-  const std::chrono::milliseconds ttl = std::chrono::seconds(response.ttl());
-  it->second.next = Clock::now() + ttl / 3;
-  it->second.deadline = Clock::now() + ttl;
-  for (const State& state : std::set<State>(it->second.states)) state->OnRenewed(response);
+  Kept& kept = it->second;
+  kept.ttl = std::min<std::chrono::seconds>(std::chrono::seconds(response.ttl()),
+                                            std::chrono::duration_cast<std::chrono::seconds>(kLongest));
+  kept.next = heard_ + kept.ttl / 3;
+  // The server counts from some time after that. The answer to a request that was repeated says nothing new.
+  if (kept.asked) kept.deadline = *kept.asked + kept.ttl;
+  kept.asked.reset();
+  for (const State& state : std::set<State>(kept.states)) state->OnRenewed(response);
   SetTimer();
 }
 
@@ -157,6 +170,7 @@ void LeaseKeeper::SendDue() {
     request.set_id(id);
     stream_->Write(ToBytes(request));
     kept.next = now + kResendAfter;
+    if (!kept.asked) kept.asked = now;
   }
 }
 
@@ -172,16 +186,33 @@ void LeaseKeeper::DropOverdue() {
   }
 }
 
+// A stopped process, a lost host: gRPC's pings take longer to find out than a short lease lives. Without
+// another member to go to, waiting is better than asking anew.
+bool LeaseKeeper::Silent() const {
+  auto patience = kSilenceMax;
+  std::optional<Clock::time_point> asked;
+  for (const auto& [id, kept] : kept_) {
+    patience = std::min(patience, std::max(kept.ttl / 3, kSilenceMin));
+    if (kept.asked) asked = std::min(asked.value_or(*kept.asked), *kept.asked);
+  }
+  return asked && std::max(*asked, heard_) + patience <= Clock::now() &&
+         core_.balancer().HasOther(stream_->endpoint());
+}
+
+// Looks for silence as often as what is not answered is sent again.
+void LeaseKeeper::OnTimer() {
+  DropOverdue();
+  if (stream_ && Silent()) return OnEnded(Unavailable("the member does not answer"));
+  if (stream_) SendDue();
+  SetTimer();
+}
+
 void LeaseKeeper::SetTimer() {
   if (kept_.empty()) return;
   auto first = Clock::time_point::max();
   for (const auto& [id, kept] : kept_)
     first = std::min({first, kept.deadline, stream_ ? kept.next : kept.deadline});
-  core_.loop().Set(&timer_, first, [this] {
-    DropOverdue();
-    if (stream_) SendDue();
-    SetTimer();
-  });
+  core_.loop().Set(&timer_, first, [this] { OnTimer(); });
 }
 
 void LeaseKeeper::End(int64_t id, const Status& why) {

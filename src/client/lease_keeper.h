@@ -2,7 +2,8 @@
 // thread.
 //
 // K1: a lease is given up (its KeepAlives end) when the server says that it is gone, or when its time to live
-// has passed without an answer; a broken stream alone ends nothing.
+// has passed since the last answered request was sent; a broken stream alone ends nothing.
+// K2: a member that does not answer is left while there is time to ask another one that is connected.
 #pragma once
 
 #include <chrono>
@@ -68,8 +69,10 @@ class LeaseKeeper {
  private:
   struct Kept {
     std::set<State> states;
-    Clock::time_point next;      // When it is to be asked for.
-    Clock::time_point deadline;  // When it is lost without an answer.
+    std::chrono::milliseconds ttl;           // Of the last answer; before it, what the first may take.
+    Clock::time_point next;                  // When it is to be asked for.
+    std::optional<Clock::time_point> asked;  // On this stream, first since the last answer.
+    Clock::time_point deadline;              // When it is lost without an answer.
   };
 
   void Open();
@@ -78,7 +81,9 @@ class LeaseKeeper {
   void OnEnded(const Status& status);
   void Interrupt();
   void Reopen();
+  void OnTimer();
   void SendDue();
+  bool Silent() const;
   void DropOverdue();
   void SetTimer();
   void End(int64_t id, const Status& why);
@@ -88,6 +93,7 @@ class LeaseKeeper {
   std::shared_ptr<Stream> stream_;
   std::shared_ptr<StreamOpening> opening_;  // Null: not being opened.
   uint64_t token_generation_ = 0;           // Of the stream.
+  Clock::time_point heard_;                 // When its member has said something, or it was opened.
   ReopenPause pause_;
   Timer pause_timer_;
   Timer timer_;

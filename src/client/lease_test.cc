@@ -66,6 +66,7 @@ std::unique_ptr<Client> ConnectTo(const std::string& url, Options options = {}) 
 
 TEST(LeaseTest, IsRenewedAgainAndAgain) {
   LeaseServer server;
+  server.ttl = 3;
   const auto client = ConnectTo(server.url());
   const auto kept = client->leases().KeepAlive(7);
   server.WaitForRenewals(3);
@@ -136,8 +137,31 @@ TEST(LeaseTest, WithoutAnAnswerItIsGivenUpAfterItsTimeToLive) {
   EXPECT_EQ(kept->Wait().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+// Long before the lease is lost.
+TEST(LeaseTest, AMemberThatDoesNotAnswerIsLeft) {
+  LeaseServer silent;
+  silent.silent = true;
+  LeaseServer other;
+  other.ttl = 60;
+  Options options;
+  options.dial_timeout = std::chrono::minutes(1);
+  const auto client = ConnectTo(silent.url(), options);
+  std::promise<void> known;
+  std::once_flag once;
+  const auto tell = [&] { std::call_once(once, [&] { known.set_value(); }); };
+  const auto kept = client->leases().KeepAlive(7, [&](const LeaseKeepAliveResponse&) { tell(); });
+  // On the same stream, as long as there is no other member.
+  silent.WaitForRenewals(3);
+  ASSERT_TRUE(client->SetEndpoints({silent.url(), other.url()}).ok());
+  const std::stop_callback lost(kept->ended(), tell);
+  known.get_future().wait();
+  EXPECT_TRUE(kept->status().ok()) << kept->status();
+  other.WaitForRenewals(1);
+}
+
 TEST(LeaseTest, TwoMayKeepOneAndOneMayLeave) {
   LeaseServer server;
+  server.ttl = 3;
   const auto client = ConnectTo(server.url());
   auto first = client->leases().KeepAlive(7);
   const auto second = client->leases().KeepAlive(7);

@@ -3,6 +3,7 @@
 
 #include "client/endpoint.h"
 #include "client/endpoint_address.h"
+#include "client/later.h"
 #include "quorate/client/key_range.h"
 #include "quorate/client/txn.h"
 
@@ -44,6 +45,33 @@ TEST(EndpointAddressTest, Malformed) {
     const auto address = ParseEndpoint(url);
     ASSERT_FALSE(address.ok()) << url;
     EXPECT_NE(Message(address.status()).find("\"" + std::string(url) + "\""), std::string_view::npos);
+  }
+}
+
+TEST(LaterTest, IsNeverBeforeNow) {
+  using std::chrono::milliseconds;
+  constexpr auto kNever = std::chrono::steady_clock::time_point::max();
+  const struct {
+    milliseconds time;
+    bool never;
+    milliseconds at_least;
+  } cases[] = {
+      {milliseconds::min(), false, {}},
+      {milliseconds(-1), false, {}},
+      {milliseconds(0), false, {}},
+      {milliseconds(1), false, milliseconds(1)},
+      {kLongest, false, kLongest},
+      {kLongest + milliseconds(1), true, {}},
+      {std::chrono::hours(24 * 365 * 300), true, {}},
+      {milliseconds::max(), true, {}},
+  };
+  for (const auto& c : cases) {
+    const auto before = std::chrono::steady_clock::now();
+    const auto later = Later(c.time);
+    EXPECT_EQ(later == kNever, c.never) << c.time.count();
+    if (c.never) continue;
+    EXPECT_GE(later, before + c.at_least) << c.time.count();
+    EXPECT_LE(later, std::chrono::steady_clock::now() + c.at_least) << c.time.count();
   }
 }
 

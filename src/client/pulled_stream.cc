@@ -72,6 +72,8 @@ void PulledStream::Open() {
 void PulledStream::Opened(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
   opening_.reset();
   if (!endpoint.ok()) return End(endpoint.status());
+  // The task that is to cancel it may come a moment later.
+  if (options_.stop.stop_requested()) return End(Canceled());
   token_generation_ = core_.token().generation();
   const auto self = shared_from_this();
   stream_ = std::make_shared<Stream>(

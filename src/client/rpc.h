@@ -33,14 +33,33 @@ void StartCall(Core* core, const Method& method, const google::protobuf::Message
              });
 }
 
+// The answer that a future waits for. A call that is dropped answers, too.
+template <typename Response>
+class PromisedAnswer {
+ public:
+  ~PromisedAnswer() {
+    if (!given_) promise_.set_value(MakeStatus(absl::StatusCode::kCancelled, "the client is closed"));
+  }
+  std::future<StatusOr<Response>> Future() { return promise_.get_future(); }
+  void Give(StatusOr<Response> response) {
+    given_ = true;
+    promise_.set_value(std::move(response));
+  }
+
+ private:
+  std::promise<StatusOr<Response>> promise_;
+  bool given_ = false;
+};
+
 template <typename Response>
 std::future<StatusOr<Response>> PromiseCall(Core* core, const Method& method,
                                             const google::protobuf::MessageLite& request,
                                             CallOptions options) {
-  auto promise = std::make_shared<std::promise<StatusOr<Response>>>();
-  auto future = promise->get_future();
-  StartCall<Response>(core, method, request, std::move(options),
-                      [promise](StatusOr<Response> response) { promise->set_value(std::move(response)); });
+  auto answer = std::make_shared<PromisedAnswer<Response>>();
+  auto future = answer->Future();
+  StartCall<Response>(
+      core, method, request, std::move(options),
+      [answer = std::move(answer)](StatusOr<Response> response) { answer->Give(std::move(response)); });
   return future;
 }
 

@@ -1,8 +1,8 @@
 #include "client/turn.h"
 
-#include <algorithm>
 #include <charconv>
 
+#include "client/later.h"
 #include "quorate/client/txn.h"
 
 namespace quorate::client {
@@ -13,14 +13,15 @@ std::string SessionKey(std::string_view prefix, int64_t lease) {
 }
 
 TimeLeft::TimeLeft(const CallOptions& call) : call_(call) {
-  if (call.timeout && call.timeout->count() > 0) until_ = std::chrono::steady_clock::now() + *call.timeout;
+  if (call.timeout && call.timeout->count() != 0) until_ = Later(*call.timeout);
 }
 
 std::optional<std::chrono::milliseconds> TimeLeft::Left() const {
-  if (!until_) return std::nullopt;
+  if (until_ == std::chrono::steady_clock::time_point::max()) return std::nullopt;
   const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(*until_ - std::chrono::steady_clock::now());
-  return std::max(left, std::chrono::milliseconds(1));
+      std::chrono::duration_cast<std::chrono::milliseconds>(until_ - std::chrono::steady_clock::now());
+  // Zero would be no bound at all.
+  return left.count() > 0 ? left : std::chrono::milliseconds(-1);
 }
 
 CallOptions TimeLeft::ForCall() const {

@@ -22,12 +22,12 @@ class TimeLeft {
   explicit TimeLeft(const CallOptions& call);
   // For one request of it, which may be repeated: locking twice under one key is locking once.
   CallOptions ForCall() const;
-  // How long a watch may wait at most.
+  // How long a watch may wait at most: nothing for no bound, negative when the time is over.
   std::optional<std::chrono::milliseconds> Left() const;
 
  private:
   const CallOptions call_;
-  std::optional<std::chrono::steady_clock::time_point> until_;
+  std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::time_point::max();
 };
 
 // A session's place in such a queue: its key, and what an earlier call may have left of it. For one thread at

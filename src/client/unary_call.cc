@@ -5,12 +5,15 @@
 #include <utility>
 
 #include "client/core.h"
+#include "client/later.h"
 
 namespace quorate::client {
 namespace {
 
 constexpr std::string_view kNoConnection = "failed to connect to all addresses";
 constexpr std::string_view kNoAddress = "DNS resolution failed";
+
+Status Stopped() { return MakeStatus(absl::StatusCode::kCancelled, "context canceled"); }
 
 }  // namespace
 
@@ -25,12 +28,13 @@ UnaryCall::UnaryCall(Core* core, const Method& method, grpc::ByteBuffer request,
 
 void UnaryCall::Start() {
   core_.Add(shared_from_this());
+  if (core_.closed()) return Cancel(MakeStatus(absl::StatusCode::kCancelled, "the client is closed"));
+  if (Clock::now() >= deadline_) return Finish(OutOfTime());
   if (options_.stop.stop_possible()) {
     // Runs on whatever thread asks to stop, or here if that has happened already.
     on_stop_.emplace(options_.stop, [loop = &core_.loop(), weak = weak_from_this()] {
       loop->Post([weak] {
-        if (const auto self = weak.lock())
-          self->Cancel(MakeStatus(absl::StatusCode::kCancelled, "context canceled"));
+        if (const auto self = weak.lock()) self->Cancel(Stopped());
       });
     });
   }
@@ -61,14 +65,16 @@ void UnaryCall::OnPicked(StatusOr<std::shared_ptr<Endpoint>> endpoint) {
 }
 
 void UnaryCall::Send() {
+  // The task that is to cancel it may come a moment later.
+  if (options_.stop.stop_requested()) return Cancel(Stopped());
   ++attempt_;
   context_ = std::make_unique<grpc::ClientContext>();
   Clock::time_point deadline = deadline_;
   attempt_bounded_ = false;
   const auto bound = core_.options().read_attempt_timeout;
   const bool repeatable = method_.repeatable || options_.repeatable;
-  if (repeatable && bound.count() > 0 && Clock::now() + bound < deadline) {
-    deadline = Clock::now() + bound;
+  if (repeatable && bound.count() > 0 && Later(bound) < deadline) {
+    deadline = Later(bound);
     attempt_bounded_ = true;
   }
   context_->set_deadline(ToGrpc(deadline));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/core.h"
+#include "client/later.h"
 
 namespace quorate::client {
 namespace {
@@ -29,7 +30,8 @@ class WatchHandle final : public Watch {
   }
   std::optional<StatusOr<WatchResponse>> Next(std::chrono::milliseconds timeout) override {
     if (loop_->InLoop()) timeout = {};
-    return mailbox_->Take(std::chrono::steady_clock::now() + timeout);
+    const auto until = Later(timeout);
+    return mailbox_->Take(until == Clock::time_point::max() ? std::nullopt : std::optional(until));
   }
 
   // With a handler it returns only when that runs no more, or, within a handler, is not called any more, so

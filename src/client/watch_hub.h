@@ -12,7 +12,11 @@ class WatchHub {
   explicit WatchHub(Core* core) : led_(core, true), any_(core, false) {}
 
   void Add(const std::shared_ptr<WatchState>& watch) {
-    if (closed_) return watch->End(closed_why_);
+    if (closed_) {
+      // Unheard: a handler that starts the next watch when one ends would never let the client end.
+      watch->handler = nullptr;
+      return watch->End(closed_why_);
+    }
     Of(*watch).Add(watch);
   }
   void Remove(const std::shared_ptr<WatchState>& watch) { Of(*watch).Remove(watch); }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <future>
 
 #include "client/watch_server_test.h"
@@ -164,6 +165,32 @@ TEST(WatchTest, NextWithATimeoutGivesUp) {
   const auto client = ConnectTo({server.url()});
   const auto watch = client->watches().Start("k");
   EXPECT_FALSE(watch->Next(milliseconds(1)).has_value());
+}
+
+TEST(WatchTest, NextWithALongTimeoutWaits) {
+  WatchServer server;
+  const auto client = ConnectTo({server.url()});
+  const auto watch = client->watches().Start("k");
+  auto next = std::async(std::launch::async, [&] { return watch->Next(milliseconds::max()); });
+  watch->Cancel();
+  const auto end = next.get();
+  ASSERT_TRUE(end.has_value());
+  EXPECT_TRUE(absl::IsCancelled(end->status()));
+  EXPECT_TRUE(watch->Next(milliseconds(-1)).has_value());
+}
+
+TEST(WatchTest, AHandlerThatAlwaysStartsAgainDoesNotHoldUpTheEnd) {
+  WatchServer server;
+  auto client = ConnectTo({server.url()});
+  std::vector<std::unique_ptr<Watch>> watches;
+  std::function<void()> again = [&, hub = &client->watches()] {
+    watches.push_back(hub->Start("k", {}, [&](const auto&) { again(); }));
+  };
+  again();
+  server.WaitForCreated(1);
+  client.reset();
+  ASSERT_EQ(watches.size(), 2U);
+  EXPECT_TRUE(absl::IsCancelled(watches[1]->Next().status()));
 }
 
 TEST(WatchTest, AHandlerHearsEventsAndTheEnd) {

@@ -15,12 +15,14 @@
 //   keep TTL                   "lease ID", after a line "status STATUS"
 //   members                    the endpoints that they advertise
 //   snapshot FILE
-//   obey                       answers each line of standard input: get KEY, put KEY VALUE, endpoints
+//   obey                       answers each line of standard input: get KEY, put KEY VALUE, endpoints, and
+//                              in one session the status of trylock NAME, unlock NAME
 #include <chrono>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -173,9 +175,33 @@ int Endpoints(qc::Client& client, const Arguments&) {
   return 0;
 }
 
+// The locks of one session, which starts with the first.
+class Locks {
+ public:
+  qc::Mutex& Get(qc::Client& client, const std::string& name) {
+    if (!session_) {
+      session_ = qc::Session::Start(
+                     &client, {.ttl = std::chrono::minutes(10), .call = {.timeout = std::chrono::minutes(1)}})
+                     .value();
+    }
+    return locks_.try_emplace(name, session_.get(), name).first->second;
+  }
+
+ private:
+  std::unique_ptr<qc::Session> session_;
+  std::map<std::string, qc::Mutex> locks_;
+};
+
 int Obey(qc::Client& client, const Arguments&) {
+  Locks locks;
   const std::map<std::string, std::function<int(qc::Client&, const Arguments&)>> orders = {
-      {"get", Get}, {"put", Put}, {"endpoints", Endpoints}};
+      {"get", Get},
+      {"put", Put},
+      {"endpoints", Endpoints},
+      {"trylock",
+       [&](qc::Client& of, const Arguments& names) { return Fail(locks.Get(of, names.at(0)).TryLock()); }},
+      {"unlock",
+       [&](qc::Client& of, const Arguments& names) { return Fail(locks.Get(of, names.at(0)).Unlock()); }}};
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     Arguments arguments;

@@ -7,8 +7,13 @@
 // One client is enough for a program; all of it may be used from any thread at the same time. It keeps one
 // connection to each endpoint and asks the connected ones in turn, leaving out for a while those that failed.
 // One thread of its own runs the connections, timers, watches and callbacks. Calls that wait must not be made
-// on that thread, so not from a callback: they fail at once with kFailedPrecondition there. Everything that
-// the client has handed out ends when it is destroyed.
+// on that thread, so not from a callback: they fail at once with kFailedPrecondition there. A callback must
+// not throw: that ends the program. A client is not to be used in a child process after fork().
+//
+// Everything that the client has handed out ends when it is destroyed, and its callbacks run until then. It
+// may be destroyed in a callback: then this does not wait for the end, and the others are still called after
+// it. What a callback starts while its client is being destroyed is dropped: calls whose own callback is not
+// called (futures have kCancelled), watches whose handler hears nothing.
 #pragma once
 
 #include <memory>

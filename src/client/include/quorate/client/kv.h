@@ -29,8 +29,9 @@ using etcdserverpb::RangeResponse;
 using etcdserverpb::RangeStreamResponse;
 using etcdserverpb::TxnResponse;
 
-// Runs once, on the client's thread: it must not block, nor call what waits (that fails with
-// kFailedPrecondition).
+// Runs once, on the client's thread, and never within the call that it is given to: it must not block, nor
+// call what waits (that fails with kFailedPrecondition). client.h says what becomes of it when the client is
+// destroyed.
 template <typename Response>
 using Callback = std::function<void(StatusOr<Response>)>;
 template <typename Response>

@@ -22,8 +22,9 @@ using etcdserverpb::LeaseRevokeResponse;
 using etcdserverpb::LeaseTimeToLiveResponse;
 
 // A lease that the client renews in the background, every third of its time to live, over any endpoint that
-// answers. Destroying it ends the renewing; the lease itself then runs out by itself. Must not outlive its
-// client by more than its destruction. Any thread.
+// answers: one that does not answer for a third of it (1 to 3 s) is left for another one that is connected.
+// Destroying it ends the renewing; the lease itself then runs out by itself. Must not outlive its client by
+// more than its destruction. Any thread.
 class KeepAlive {
  public:
   virtual ~KeepAlive() = default;

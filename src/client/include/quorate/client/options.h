@@ -1,4 +1,5 @@
-// How a client connects, and what one call wants. Durations of zero mean "none", unless said otherwise.
+// How a client connects, and what one call wants. Durations of zero mean "none", unless said otherwise; those
+// of more than a hundred years do, too.
 #pragma once
 
 #include <chrono>
@@ -80,7 +81,8 @@ struct Options {
 };
 
 struct CallOptions {
-  // Of the call with all its retries. Unset: Options::request_timeout. Zero: none.
+  // Of the call with all its retries. Unset: Options::request_timeout. Zero: none. Negative: it is over
+  // already, and the call fails with kDeadlineExceeded.
   std::optional<std::chrono::milliseconds> timeout = {};
   // Fail with "etcdserver: no leader" at a member that knows none, instead of waiting for one.
   bool require_leader = false;
@@ -91,7 +93,7 @@ struct CallOptions {
   bool repeatable = false;
   // Ask this endpoint only, listed or not. Empty: any.
   std::string endpoint = {};
-  // Ends the call with kCancelled.
+  // Ends the call with kCancelled. One that was stopped before it was sent is not sent.
   std::stop_token stop = {};
 };
 

@@ -29,6 +29,7 @@ class Session {
   Client& client() { return client_; }
   int64_t lease() const { return lease_; }
   // Signalled when the lease could not be kept: whoever holds a lock of this session must stop relying on it.
+  // Also at the orderly end, with status() kCancelled: by Orphan, Close and the destructor.
   std::stop_token lost() const { return keep_alive_->ended(); }
   Status status() const { return keep_alive_->status(); }
 

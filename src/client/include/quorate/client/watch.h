@@ -4,6 +4,10 @@
 // another one at another endpoint and goes on at the revision after the last one it has delivered; the events
 // of one revision are always delivered together. It ends only when it is cancelled, when what it has to see
 // next is compacted, or when the server refuses it. All watches of a client share a stream.
+//
+// Where nothing happens to its keys, a watch stays at the revision of the last event. If that is compacted
+// and the connection breaks, it ends with IsCompacted though it may have missed nothing: read again, and
+// watch from there. WatchOptions::progress_notify makes that rarer.
 #pragma once
 
 #include <chrono>
@@ -52,7 +56,7 @@ class Watch {
   // it, each time: kCancelled after Cancel and after the client was closed, IsCompacted, or the server's
   // refusal.
   virtual StatusOr<WatchResponse> Next() = 0;
-  // Nothing when nothing came in time.
+  // Nothing when nothing came in time. Negative: does not wait.
   virtual std::optional<StatusOr<WatchResponse>> Next(std::chrono::milliseconds timeout) = 0;
   virtual void Cancel() = 0;
 
@@ -62,10 +66,10 @@ class Watch {
   virtual etcdserverpb::ResponseHeader end_header() const = 0;
 };
 
-// Hears of every answer, and last, once, of the error that ended the watch. On the client's thread; must not
-// block. After Cancel it is not called any more, nor running: Cancel waits for it, except where it is called
-// on the client's thread itself. So a handler may cancel or destroy its own watch, and what it uses may be
-// destroyed then.
+// Hears of every answer, and last, once, of the error that ended the watch, unless that was Cancel. On the
+// client's thread; must not block. After Cancel it is not called any more, nor running: Cancel waits for it,
+// except where it is called on the client's thread itself. So a handler may cancel or destroy its own watch,
+// and what it uses may be destroyed then.
 using WatchHandler = std::function<void(StatusOr<WatchResponse>)>;
 
 class Watches {
