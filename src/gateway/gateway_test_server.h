@@ -59,6 +59,7 @@ class FakeWatch : public net::StreamHandler {
     }
     ++asked_;
     if (key == "wide") response.set_cancel_reason(std::string(300, 'w'));
+    if (key == "wider") response.set_cancel_reason(std::string(3000, 'w'));
     call_.Send(response.SerializeAsString());
   }
   void OnHalfClose() override { log_->push_back("half-close"); }
