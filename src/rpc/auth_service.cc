@@ -163,6 +163,7 @@ void AuthService::HashNext() {
   if (!hashing_) return;
   auto hash = std::make_shared<StatusOr<std::string>>();
   const bool taken = password_work_.Submit({
+      .peer = std::string(to_hash_.front().call.peer()),
       .wanted = [] { return true; },
       .work = [hash, password = to_hash_.front().password, cost = member_.auth().bcrypt_cost(),
                salt = member_.auth().NewSalt()] { *hash = auth::HashPassword(password->view(), cost, salt); },
@@ -233,6 +234,7 @@ void AuthService::CheckPassword(const std::shared_ptr<Login>& login) {
   login->check =
       known ? *std::move(check) : auth::AuthStore::PasswordCheck{auth::HashOfNobody(store.bcrypt_cost())};
   const bool taken = password_work_.Submit({
+      .peer = std::string(login->call.peer()),
       .wanted = [login] { return !login->call.closed(); },
       .work = [login] { login->right = auth::VerifyPassword(login->check.hash, login->password.view()); },
       .done =

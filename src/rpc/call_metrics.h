@@ -51,11 +51,8 @@ class CallMetrics {
     }
     // A client may say anything, and the page of metrics must stay one that can be read.
     if (!IsVersion(api_version)) return CountClient(stream, "unknown");
-    // Beyond a handful of versions the rest is one row.
-    if (counts.size() >= kClientVersionsMax) {
-      ++counts.back().second;
-      return;
-    }
+    // Beyond a handful of versions the rest is one row, too.
+    if (counts.size() >= kClientVersionsMax && api_version != "other") return CountClient(stream, "other");
     counts.emplace_back(api_version, 1);
   }
   using ClientCounts = std::vector<std::pair<std::string, uint64_t>>;

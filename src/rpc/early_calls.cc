@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "auth/simple_tokens.h"
+#include "rpc/peer_host.h"
 
 namespace quorate::rpc {
 namespace {
@@ -12,9 +13,6 @@ constexpr size_t kWaitingBytesMax = size_t{16} << 20;
 constexpr size_t kStreamBytesMax = size_t{64} << 10;
 // A login is that far ahead at most; an index beyond is made up.
 constexpr uint64_t kAheadMax = 10'000;
-
-// "192.0.2.1" of "192.0.2.1:4321"; "unix" of a socket in the file system.
-std::string_view HostOf(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
 
 }  // namespace
 

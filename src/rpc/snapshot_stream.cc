@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/logging.h"
 #include "base/wire.h"
 #include "cluster/version.h"
 #include "server/storage_version.h"
@@ -95,8 +96,8 @@ void CopySnapshot(mvcc::Backend::Snapshot& snapshot, Channel& channel, const std
 
 class SnapshotCall : public net::StreamHandler {
  public:
-  SnapshotCall(Context* context, net::Loop* loop, Stream stream)
-      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream) {}
+  SnapshotCall(Context* context, net::Loop* loop, Stream stream, const SnapshotPatience& patience)
+      : context_(*context), member_(context->member()), loop_(*loop), stream_(stream), patience_(patience) {}
 
   ~SnapshotCall() override { End(); }
 
@@ -119,6 +120,7 @@ class SnapshotCall : public net::StreamHandler {
   }
   void OnWritable() override {
     unread_ = false;
+    looks_ = 0;
     Pump();
   }
 
@@ -142,6 +144,7 @@ class SnapshotCall : public net::StreamHandler {
   }
 
   void Copy(std::shared_ptr<mvcc::Backend::Snapshot> snapshot) {
+    look_ = loop_.Every(patience_.look, [this] { Look(); });
     const auto version = server::ReadStorageVersion(member_.backend());
     if (version.ok() && *version && **version >= cluster::kVersion36) {
       channel_->version = cluster::VersionText(**version);
@@ -156,9 +159,22 @@ class SnapshotCall : public net::StreamHandler {
     });
   }
 
+  void Look() {
+    if (!unread_) return;
+    const bool others = context_.snapshot_copiers().waiting() > 0;
+    if (++looks_ < (others ? patience_.looks_while_others_wait : patience_.looks)) return;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(looks_ * patience_.look).count();
+    const Status why = ResourceExhausted("etcdserver: nothing of the snapshot was read for " +
+                                         std::to_string(seconds) + " s");
+    LOG_WARN("ended a snapshot that its client does not read", {"remote-addr", stream_.peer()},
+             {"error", Message(why)});
+    Finish(why);
+  }
+
   // Nothing more is sent: the copying thread is told so, and another call may have its place.
   void End() {
     over_ = true;
+    loop_.Cancel(std::exchange(look_, 0));
     {
       const std::lock_guard lock(channel_->mutex);
       channel_->cancelled = true;
@@ -201,6 +217,9 @@ class SnapshotCall : public net::StreamHandler {
   Stream stream_;
   std::shared_ptr<Channel> channel_ = std::make_shared<Channel>();
   std::shared_ptr<char> alive_ = std::make_shared<char>();
+  const SnapshotPatience patience_;
+  net::Loop::TimerId look_ = 0;
+  int looks_ = 0;  // In a row that found nothing read.
   bool started_ = false;
   bool unread_ = false;  // Until OnWritable.
   bool over_ = false;
@@ -208,8 +227,9 @@ class SnapshotCall : public net::StreamHandler {
 
 }  // namespace
 
-std::unique_ptr<net::StreamHandler> MakeSnapshotStream(Context* context, net::Loop* loop, Stream stream) {
-  return std::make_unique<SnapshotCall>(context, loop, stream);
+std::unique_ptr<net::StreamHandler> MakeSnapshotStream(Context* context, net::Loop* loop, Stream stream,
+                                                       const SnapshotPatience& patience) {
+  return std::make_unique<SnapshotCall>(context, loop, stream, patience);
 }
 
 }  // namespace quorate::rpc

@@ -82,10 +82,12 @@ def message(body, compressed=False):
 class Attacker:
     """One connection. Whatever the server does to it is no error: see closed() and goaway()."""
 
-    def __init__(self, host, port, context=None, greet=True, receive_buffer=None):
+    def __init__(self, host, port, context=None, greet=True, receive_buffer=None, source=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(20)
         self.socket.connect((host, port))
         if context:
