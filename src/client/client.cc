@@ -83,8 +83,11 @@ Client::Client(std::unique_ptr<Core> core)
       auth_(core_.get()) {}
 
 Client::~Client() {
-  // Its end waits for its thread, which can't wait for itself.
-  if (core_->loop().InLoop()) std::thread([core = std::move(core_)]() mutable { core.reset(); }).detach();
+  if (!core_->loop().InLoop()) return;
+  // No callback is to find an answer when the client is gone.
+  core_->Close();
+  // The rest waits for the loop's thread, which can't wait for itself.
+  std::thread([core = std::move(core_)]() mutable { core.reset(); }).detach();
 }
 
 std::vector<std::string> Client::endpoints() const { return core_->Urls(); }

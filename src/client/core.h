@@ -66,6 +66,9 @@ class Core {
   void Sync(const CallOptions& call, std::function<void(const Status&)> done);
   void StartAutoSync();
 
+  // Ends all that is under way with kCancelled, and what comes.
+  void Close();
+
   // What is under way and has to be ended with the client.
   void Add(std::shared_ptr<UnaryCall> call);
   void Remove(const std::shared_ptr<UnaryCall>& call) { calls_.erase(call); }
@@ -73,8 +76,6 @@ class Core {
   void Remove(Stream* stream) { streams_.erase(stream); }
 
  private:
-  void Close();
-
   const Options options_;
   const std::shared_ptr<Loop> loop_;
   std::mt19937_64 random_;

@@ -6,6 +6,49 @@
 #include "quorate/client/txn.h"
 
 namespace quorate::client {
+namespace {
+
+// Finds the key. A read would overtake the transaction that creates it; one that may write takes its turn
+// behind it. The condition is never true.
+Txn LookAt(const std::string& key) {
+  Txn txn;
+  txn.If({CreateRevisionOf(key).Equals(-1)}).Then({Op::Delete(key)}).Else({Op::Get(key)});
+  return txn;
+}
+
+// Zero: there is none.
+StatusOr<int64_t> CreateRevisionIn(const TxnResponse& found) {
+  if (found.responses_size() != 1) return Internal("the server answered the look for a key incompletely");
+  const RangeResponse& key = found.responses(0).response_range();
+  return key.kvs().empty() ? 0 : key.kvs(0).create_revision();
+}
+
+Txn DeletionOf(const std::string& key, int64_t create_revision) {
+  Txn txn;
+  txn.If({CreateRevisionOf(key).Equals(create_revision)}).Then({Op::Delete(key)});
+  return txn;
+}
+
+// Deletes only what it has found before it was called off, and so nothing that is entered after that. A
+// session that is lost may be lost to us only: its key is worth one more look, but no more.
+void CleanUp(Client* client, const std::string& key, const CallOptions& call, const std::stop_token& lost,
+             const std::shared_ptr<KeyCleaning>& cleaning) {
+  client->kv().CommitAsync(LookAt(key), call, [=](const StatusOr<TxnResponse>& found) {
+    // The client is closed, or even gone.
+    if (absl::IsCancelled(found.status())) return;
+    const std::lock_guard lock(cleaning->mutex);
+    if (cleaning->called_off) return;
+    if (absl::IsUnavailable(found.status()) && !lost.stop_requested()) {
+      return CleanUp(client, key, call, lost, cleaning);
+    }
+    const StatusOr<int64_t> created = found.ok() ? CreateRevisionIn(*found) : found.status();
+    if (!created.ok() || *created == 0) return;
+    client->kv().CommitAsync(DeletionOf(key, *created), call, [](const auto&) {});
+  });
+}
+
+}  // namespace
+
 std::string SessionKey(std::string_view prefix, int64_t lease) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof(digits), lease, 16).ptr;
@@ -59,34 +102,45 @@ Status Place::NotEntered(Status why) {
 
 Status Place::Clear(const CallOptions& call) {
   if (!left_) return absl::OkStatus();
+  CallOff();
+  Status cleared = ClearNow(call);
+  if (!cleared.ok()) ClearLater();
+  return cleared;
+}
+
+Status Place::ClearNow(const CallOptions& call) {
   CallOptions repeatable = call;
   repeatable.repeatable = true;
-  // Never true; but a transaction that may write takes its turn behind the one that created the key, which a
-  // read would overtake.
-  Txn look;
-  look.If({CreateRevisionOf(OwnKey()).Equals(-1)}).Then({Op::Delete(OwnKey())}).Else({Op::Get(OwnKey())});
-  QUORATE_ASSIGN_OR_RETURN(const TxnResponse found, session_.client().kv().Commit(look, repeatable));
-  if (found.responses_size() != 1) {
-    return Internal("the server answered the look for a key incompletely");
-  }
-  const RangeResponse& ours = found.responses(0).response_range();
-  if (!ours.kvs().empty()) QUORATE_RETURN_IF_ERROR(Delete(ours.kvs(0).create_revision(), call));
+  Kv& kv = session_.client().kv();
+  QUORATE_ASSIGN_OR_RETURN(const TxnResponse found, kv.Commit(LookAt(OwnKey()), repeatable));
+  QUORATE_ASSIGN_OR_RETURN(const int64_t created, CreateRevisionIn(found));
+  if (created != 0) QUORATE_RETURN_IF_ERROR(kv.Commit(DeletionOf(OwnKey(), created), repeatable).status());
   Lost();
   left_ = false;
   return absl::OkStatus();
 }
 
-Status Place::Delete(int64_t create_revision, CallOptions call) const {
+void Place::ClearLater() {
+  left_ = true;
+  cleaning_ = std::make_shared<KeyCleaning>();
+  CallOptions call;
+  call.timeout = std::chrono::milliseconds(0);
   call.repeatable = true;
-  Txn txn;
-  txn.If({CreateRevisionOf(OwnKey()).Equals(create_revision)}).Then({Op::Delete(OwnKey())});
-  return session_.client().kv().Commit(txn, call).status();
+  CleanUp(&session_.client(), OwnKey(), call, session_.lost(), cleaning_);
+}
+
+void Place::CallOff() {
+  if (!cleaning_) return;
+  const std::lock_guard lock(cleaning_->mutex);
+  cleaning_->called_off = true;
 }
 
 Status Place::Leave(const CallOptions& call) {
   if (left_) return Clear(call);
-  const Status deleted = Delete(revision_, call);
-  left_ = !deleted.ok();
+  CallOptions repeatable = call;
+  repeatable.repeatable = true;
+  Status deleted = session_.client().kv().Commit(DeletionOf(OwnKey(), revision_), repeatable).status();
+  if (!deleted.ok()) ClearLater();
   Lost();
   return deleted;
 }

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +32,12 @@ class TimeLeft {
   std::chrono::steady_clock::time_point until_ = std::chrono::steady_clock::time_point::max();
 };
 
+// A key that is being deleted after the call that should have done it; shared with those requests.
+struct KeyCleaning {
+  std::mutex mutex;
+  bool called_off = false;  // Under mutex: nothing is deleted any more.
+};
+
 // A session's place in such a queue: its key, and what an earlier call may have left of it. For one thread at
 // a time; the session must outlive it.
 //
@@ -50,7 +58,8 @@ class Place {
   // A key that nobody asked to keep may be there, or may come yet.
   bool left() const { return left_; }
 
-  // Deletes what was left. To be done before entering.
+  // Deletes what was left. To be done before entering. On an error it goes on in the background, until the
+  // next call or the end of the session.
   Status Clear(const CallOptions& call);
   void Entered(int64_t create_revision);
   // Entering ended with this error, which is returned: deletes the key where it may be there all the same.
@@ -58,7 +67,8 @@ class Place {
   // Waits until no key below the prefix is older, and ours is still there. kAborted when the session is lost
   // or the key is gone. On any error the place is given up.
   Status WaitForTurn(const TimeLeft& time, const std::stop_token& stop);
-  // Deletes the key, and what was left. It has no place any more, but on an error perhaps left one.
+  // Deletes the key, and what was left. It has no place any more, but on an error perhaps left one, of which
+  // the deletion goes on as in Clear.
   Status Leave(const CallOptions& call);
   // The key is gone.
   void Lost();
@@ -68,7 +78,9 @@ class Place {
   Status WaitForDelete(const std::string& key, int64_t revision, const TimeLeft& time,
                        const std::stop_token& stop) const;
   Status StillThere(const TimeLeft& time) const;
-  Status Delete(int64_t create_revision, CallOptions call) const;
+  Status ClearNow(const CallOptions& call);
+  void ClearLater();
+  void CallOff();
   Status Expired() const;
 
   Session& session_;
@@ -77,6 +89,7 @@ class Place {
   std::string key_;
   int64_t revision_ = 0;
   bool left_ = false;
+  std::shared_ptr<KeyCleaning> cleaning_;  // Null: nothing is being deleted in the background.
 };
 
 }  // namespace quorate::client

@@ -79,6 +79,10 @@ class QueueServer : public FakeServer {
     changed_.wait(lock, [this] { return unanswered_; });
     unanswered_ = false;
   }
+  bool WaitForNoKeys() {
+    std::unique_lock lock(store_mutex_);
+    return changed_.wait_for(lock, std::chrono::minutes(1), [this] { return kvs_.empty(); });
+  }
   void Release() {
     const std::lock_guard lock(store_mutex_);
     Do(held_);
@@ -275,6 +279,14 @@ TEST_F(TurnTest, AnUnlockWithoutAnAnswerIsNotTheEnd) {
   ASSERT_TRUE(mutex.Unlock().ok());
   EXPECT_EQ(server_.keys(), Keys());
   EXPECT_TRUE(absl::IsFailedPrecondition(mutex.Unlock()));
+}
+
+TEST_F(TurnTest, WhatCouldNotBeDeletedIsDeletedInTheBackground) {
+  Mutex mutex(session_.get(), "q");
+  ASSERT_TRUE(mutex.Lock().ok());
+  EXPECT_TRUE(absl::IsCancelled(
+      Unanswered(Next::kHeld, [&](const CallOptions& call) { return mutex.Unlock(call); })));
+  EXPECT_TRUE(server_.WaitForNoKeys());
 }
 
 TEST_F(TurnTest, ACompactionWhileWaitingCostsNoPlace) {

@@ -39,7 +39,7 @@ class Election {
   // lead.
   Status Proclaim(std::string_view value, const CallOptions& call = {});
   // Lets another one lead. Nothing when it does not lead. On an error it does not count as elected any more,
-  // but its key may stand until the next call.
+  // but its key may stand for a while, as for Mutex::Unlock.
   Status Resign(const CallOptions& call = {});
 
   // kNotFound ("election: no leader") when there is none.

@@ -20,9 +20,9 @@ class Place;
 // For one thread at a time. The session must outlive it. Destroying it does not unlock.
 //
 // A call that ended without an answer may have left the session's key in the store, where it keeps others
-// out. Lock and TryLock try to remove it before they return an error; what can't be removed then, or what a
-// member that was held up creates still later, the next call of this object removes, and at the latest the
-// end of the session.
+// out. Lock and TryLock try to remove it before they return an error; what can't be removed then is removed
+// in the background. What a member that was held up creates still later, the next call of this object
+// removes, and at the latest the end of the session.
 class Mutex {
  public:
   Mutex(Session* session, std::string_view prefix);
@@ -35,7 +35,8 @@ class Mutex {
   // kAlreadyExists ("mutex: Locked by another session") when it is not free.
   Status TryLock(const CallOptions& call = {});
   // kFailedPrecondition when it is not locked; OK when there was nothing but what an earlier call may have
-  // left. On an error it does not count as locked any more, but may keep others out until the next call.
+  // left. On an error it does not count as locked any more, but may keep others out for a while: it is
+  // removed in the background, or by the next call.
   Status Unlock(const CallOptions& call = {});
 
   // Holds as long as the lock is ours.
