@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <future>
+#include <mutex>
 
 #include "client/fake_server_test.h"
 #include "client/turn.h"
@@ -176,12 +177,15 @@ TEST(LeaseTest, AfterCancelInACallbackNoneIsCalled) {
   LeaseServer server;
   server.silent = true;
   auto client = ConnectTo(server.url());
+  std::mutex mutex;  // The server makes the same order, but by gRPC, where ThreadSanitizer does not see it.
   std::unique_ptr<KeepAlive> kept[2];
   std::promise<void> heard;
   int calls = 0;
   for (int i = 0; i < 2; ++i) {
+    const std::lock_guard lock(mutex);
     kept[i] =
         client->leases().KeepAlive(7, [&, i, held = std::make_shared<int>(0)](const LeaseKeepAliveResponse&) {
+          const std::lock_guard locked(mutex);
           kept[1 - i].reset();
           kept[i].reset();
           ++*held;
