@@ -2,6 +2,7 @@
 // the cluster's heartbeats and other clients must not wait for them. Loop-thread only.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -10,20 +11,26 @@
 
 namespace quorate::gateway {
 
-// What may be worked in one go: about a millisecond's work. One request, of any size, may go beyond it.
+// What may be worked in one go: a millisecond, in which the answers must not become too many either. One
+// request, of any size, may go beyond it.
 class Slice {
  public:
   static constexpr size_t kRequestsMax = 256;
   static constexpr size_t kBytesMax = 64 * 1024;
+  static constexpr std::chrono::milliseconds kTimeMax{1};
 
   // A request of so many bytes of JSON was worked.
   void Spend(size_t bytes) {
     ++requests_;
     bytes_ += bytes;
   }
-  bool over() const { return requests_ >= kRequestsMax || bytes_ >= kBytesMax; }
+  bool over() const {
+    return requests_ >= kRequestsMax || bytes_ >= kBytesMax ||
+           (requests_ > 0 && std::chrono::steady_clock::now() - began_ > kTimeMax);
+  }
 
  private:
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   size_t requests_ = 0;
   size_t bytes_ = 0;
 };

@@ -18,7 +18,8 @@ constexpr std::string_view kHttp2Start = "PRI * HTTP/2";
 // Output is collected in pieces of this size, and a connection writes at most the second number in one round.
 constexpr size_t kOutputPiece = 256 * 1024;
 constexpr size_t kFlushBytesMax = 4 * 1024 * 1024;
-// A connection reads at most so many times in one round, and no further once its input has taken so long.
+// A connection reads at most so many times in one round, and works no further once its turn has taken so
+// long: the loop calls it a heavy one then (LoopImpl::TakeTurns).
 constexpr int kReadsPerRound = 4;
 constexpr int64_t kTurnNanos = 1'000'000;
 // Of one read. What a client sends may cost a thousand times what its bytes cost to send (compressed
@@ -57,8 +58,42 @@ Connection::~Connection() { QUORATE_CHECK(timer_.idle()); }
 
 void Connection::OnTimer() { Close(); }
 
+bool Connection::TurnIsOver() {
+  if (!turn_over_) turn_over_ = MonotonicNanos() - turn_began_ > kTurnNanos;
+  return turn_over_;
+}
+
+void Connection::AskTurn() {
+  turn_asked_ = true;
+  descriptor_.NoteReadable();
+}
+
 void Connection::OnReadable() {
-  const int64_t began = MonotonicNanos();
+  turn_began_ = MonotonicNanos();
+  turn_over_ = false;
+  if (TakeHeld()) ReadOn();
+  if (closed_) return;
+  if (tls_ != nullptr) CountOutput();  // Reading may have sealed an answer.
+  UpdateReading();
+}
+
+bool Connection::TakeHeld() {
+  if (held_.empty() && !std::exchange(turn_asked_, false)) return true;
+  if (!input_over_ && !held_.empty() && !protocol_->WantsInput()) return false;
+  turn_asked_ = false;
+  const std::string_view rest = input_over_ ? std::string_view() : Offer(held_.view());
+  held_.Consume(held_.size() - rest.size());
+  if (held_.empty()) held_.Recycle(0);
+  CountHeld();
+  return !closed_ && held_.empty() && !turn_asked_ && !TurnIsOver();
+}
+
+void Connection::CountHeld() {
+  const size_t bytes = closed_ ? 0 : held_.size();
+  server_->stats.request_bytes_held += bytes - std::exchange(held_bytes_, bytes);
+}
+
+void Connection::ReadOn() {
   for (int i = 0; i < kReadsPerRound; ++i) {
     const size_t size = std::clamp(read_bytes_, kReadBytesMin, ServerImpl::kReadBufferBytes);
     const ssize_t n = stream_->Read(server_->read_buffer(), size);
@@ -70,17 +105,14 @@ void Connection::OnReadable() {
     // It may have been a password, and other connections may not fill the buffer for long.
     Wipe(server_->read_buffer(), static_cast<size_t>(n));
     if (closed_) return;
-    const bool slow = MonotonicNanos() - began > kTurnNanos;
-    if (slow) {
+    if (TurnIsOver()) {
       read_bytes_ = size / 2;
       break;
     }
     if (static_cast<size_t>(n) < size) break;
     read_bytes_ = size * 2;
-    if (protocol_ != nullptr && !protocol_->WantsInput()) break;
+    if (turn_asked_ || (protocol_ != nullptr && !protocol_->WantsInput())) break;
   }
-  if (tls_ != nullptr) CountOutput();  // Reading may have sealed an answer.
-  UpdateReading();
 }
 
 void Connection::OnInput(std::string_view bytes) {
@@ -114,8 +146,16 @@ void Connection::Detect(std::string_view bytes) {
 }
 
 void Connection::Feed(std::string_view bytes) {
-  if (!protocol_->OnBytes(bytes)) input_over_ = true;
+  const std::string_view rest = Offer(bytes);
+  if (rest.empty()) return;
+  held_.Append(rest);
+  CountHeld();
+}
+
+std::string_view Connection::Offer(std::string_view bytes) {
+  if (!protocol_->OnBytes(&bytes)) input_over_ = true;
   if (!closed_) MarkDirty();
+  return closed_ || input_over_ ? std::string_view() : bytes;
 }
 
 void Connection::OnEndOfInput() {
@@ -193,8 +233,9 @@ void Connection::Block() {
 
 void Connection::UpdateReading() {
   if (closed_ || (input_over_ && !lingering_)) return;
+  if (turn_asked_) return descriptor_.NoteReadable();
   if (!lingering_ && protocol_ != nullptr && !protocol_->WantsInput()) return;
-  if (stream_->HasPending()) return descriptor_.NoteReadable();
+  if (!held_.empty() || stream_->HasPending()) return descriptor_.NoteReadable();
   descriptor_.WaitReadable();
 }
 
@@ -214,6 +255,7 @@ void Connection::Close() {
   if (protocol_ != nullptr && !lingering_) protocol_->OnLost();
   if (tls_ != nullptr && !lingering_) tls_->SayGoodbye();
   CountOutput();
+  CountHeld();
   descriptor_.Close();
   server_->Bury(this);
 }

@@ -22,9 +22,11 @@ class ServerImpl;
 class Protocol {
  public:
   virtual ~Protocol() = default;
-  // Takes all of it. False: the input is at fault; nothing more is read, and after the output that is left
-  // (an error answer, GOAWAY) the connection closes.
-  virtual bool OnBytes(std::string_view bytes) = 0;
+  // Takes it from the front, all of it unless the turn is over (Connection::TurnIsOver): what is left then
+  // comes again, at the front of the next call. Empty when the protocol has asked for a turn. False: the
+  // input is at fault; nothing more is read, and after the output that is left (an error answer, GOAWAY) the
+  // connection closes.
+  virtual bool OnBytes(std::string_view* bytes) = 0;
   // The client sends no more. False: close after the output that is left.
   virtual bool OnEndOfInput() = 0;
   // Appends output until `out` holds about `limit` bytes; true if there may be more.
@@ -47,7 +49,8 @@ class Protocol {
 
 // States: detecting (no protocol) -> serving -> lingering (output written, waiting for the client's close) ->
 // closed. Invariants: (1) in the server's dirty list exactly when dirty_; (2) closed_ means buried, and no
-// call leaves it then; (3) blocked_ means that a wait for writability is on.
+// call leaves it then; (3) blocked_ means that a wait for writability is on; (4) nothing is read while held_
+// has something, which is at most what one read brings.
 class Connection : public Descriptor::Events {
  public:
   // With `tls`, its handshake done, the bytes go through it.
@@ -64,6 +67,11 @@ class Connection : public Descriptor::Events {
   // Ends it at once. Harmless if closed.
   void Close();
   void Drain();
+  // Whether this connection has had its share of the round. Its protocol asks before each piece of work but
+  // the first of a turn, and does no further one then.
+  bool TurnIsOver();
+  // The protocol has input that it has taken already, and goes on with it in the next round.
+  void AskTurn();
   // Ends it at once if it is idle, for another; but first its client is told, in one write that nobody waits
   // for, so that he knows of a request that crosses it that it was not done. From outside of its protocol.
   void MakeWay();
@@ -81,13 +89,20 @@ class Connection : public Descriptor::Events {
   int64_t last_read() const { return last_read_; }
   // Has no call under way and no answer that waits: it can be ended if room is needed.
   bool idle() const {
-    return lingering_ || protocol_ == nullptr || (protocol_->Idle() && output_bytes_ == 0);
+    return lingering_ || protocol_ == nullptr ||
+           (protocol_->Idle() && output_bytes_ == 0 && held_.empty() && !turn_asked_);
   }
 
  private:
+  // False: nothing is to be read in this turn.
+  bool TakeHeld();
+  void ReadOn();
   void OnInput(std::string_view bytes);
   void Detect(std::string_view bytes);
   void Feed(std::string_view bytes);
+  // What the protocol has left of `bytes` when its turn ended.
+  std::string_view Offer(std::string_view bytes);
+  void CountHeld();
   void OnEndOfInput();
   void WriteOut();
   void CountOutput();
@@ -104,11 +119,16 @@ class Connection : public Descriptor::Events {
   ByteStream* const stream_;
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;  // While detecting.
+  InputQueue held_;          // Read, and left when the turn ended; else empty.
+  size_t held_bytes_ = 0;    // Of it in the server's sum.
   ByteQueue output_;         // What the socket did not take; else empty.
   size_t output_bytes_ = 0;  // Of it, and sealed by TLS.
   size_t read_bytes_;        // How much the next read takes at most.
   Timer timer_;              // Detection and lingering.
   int64_t last_read_ = 0;
+  int64_t turn_began_ = 0;
+  bool turn_over_ = false;
+  bool turn_asked_ = false;
   bool dirty_ = false;
   bool blocked_ = false;
   bool input_over_ = false;  // Nothing more is taken from the client.

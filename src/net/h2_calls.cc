@@ -87,6 +87,7 @@ void Http2Connection::DispatchGrpc(H2Stream* s) {
   s->reader.Reset(s->gzip);
   if (s->method->unary) return;
   s->kind = H2Stream::Kind::kStreaming;
+  worked_ = true;
   const uint64_t generation = s->generation;
   std::unique_ptr<StreamHandler> handler = s->method->streaming(StreamCall(s, generation, s->method->index));
   if (s->open && s->generation == generation) {
@@ -112,50 +113,59 @@ void Http2Connection::OpenCall(H2Stream* s) {
   };
 }
 
-void Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
-  if (s->sink != nullptr) return TakeBody(s, bytes);
+std::string_view Http2Connection::TakeData(H2Stream* s, std::string_view bytes) {
+  if (WorkEnds()) return bytes;
   if (s->kind == H2Stream::Kind::kHttp) {
-    if (s->head_sent) return;  // Refused.
-    AppendWiping(&s->body, bytes);
-    HoldRequest(0, bytes.size());
-    if (s->body.size() > server_->options().http_body_bytes_max) {
-      RefuseHttp(s, 413, "request body too large");
-    } else if (HoldsTooMuchRequest()) {
-      RefuseHttp(s, 503, "too many partly received requests\n");
-    } else {
-      return;
-    }
-    HoldRequest(s->body.size(), 0);
-    Wipe(&s->body);
-    s->body = std::string();
-    return;
+    s->sink != nullptr ? TakeBody(s, bytes) : CollectBody(s, bytes);
+    return {};
   }
-  if (!s->open || s->dispatched) return;
+  if (!s->open || s->dispatched) return {};
   const size_t before = s->reader.buffered_bytes();
-  TakeMessages(s, bytes);
+  const std::string_view rest = TakeMessages(s, bytes);
   HoldRequest(before, s->reader.buffered_bytes());
   if (s->open && s->reader.mid_message() && HoldsTooMuchRequest()) {
     HoldRequest(s->reader.buffered_bytes(), 0);
     s->reader.Recycle(0);
     Refuse(s, Code::kResourceExhausted, "transport: too many partly received messages on this connection");
   }
+  return rest;
 }
 
-void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
+void Http2Connection::CollectBody(H2Stream* s, std::string_view bytes) {
+  if (s->head_sent) return;  // Refused.
+  AppendWiping(&s->body, bytes);
+  HoldRequest(0, bytes.size());
+  if (s->body.size() > server_->options().http_body_bytes_max) {
+    RefuseHttp(s, 413, "request body too large");
+  } else if (HoldsTooMuchRequest()) {
+    RefuseHttp(s, 503, "too many partly received requests\n");
+  } else {
+    return;
+  }
+  HoldRequest(s->body.size(), 0);
+  Wipe(&s->body);
+  s->body = std::string();
+}
+
+std::string_view Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
   const size_t max = server_->options().message_bytes_max;
   const uint64_t generation = s->generation;
   while (s->open && s->generation == generation) {
+    // At the end of its input the reader gives back what it does not need.
+    if (!bytes.empty() && WorkEnds()) return bytes;
     std::string_view message;
     switch (s->reader.Next(&bytes, max, &server_->scratch(), &message)) {
       case MessageReader::Result::kNeedMore:
-        return;
+        return {};
       case MessageReader::Result::kError: {
         const CallError error = s->reader.error();
-        return Refuse(s, error.code, error.message);
+        Refuse(s, error.code, error.message);
+        return {};
       }
       case MessageReader::Result::kMessage:
         break;
     }
+    worked_ = true;
     server_->stats.grpc_received_bytes += message.size();
     if (s->kind == H2Stream::Kind::kUnary) {
       s->dispatched = true;
@@ -163,16 +173,18 @@ void Http2Connection::TakeMessages(H2Stream* s, std::string_view bytes) {
       Wipe(&server_->scratch());
       // What follows the one message is not read; a call that waits long must not keep the request's memory.
       s->reader.Recycle(kKeptRequestBytes);
-      return;
+      return {};
     }
     s->handler->OnMessage(message);
     Wipe(&server_->scratch());
   }
+  return {};
 }
 
 void Http2Connection::OnHalfClose(H2Stream* s) {
+  if (s->kind != H2Stream::Kind::kHttp && (!s->open || s->dispatched)) return;
+  worked_ = true;
   if (s->kind == H2Stream::Kind::kHttp) return EndRequest(s);
-  if (!s->open || s->dispatched) return;
   if (s->reader.mid_message()) return Refuse(s, Code::kInternal, "unexpected EOF");
   if (s->kind == H2Stream::Kind::kUnary)
     return Refuse(s, Code::kInternal, "EOF: a request without its message");

@@ -58,6 +58,7 @@ void Http2Connection::DispatchHttp(H2Stream* s) {
 
 void Http2Connection::OfferBody(H2Stream* s) {
   if (!server_->http_body_handler) return;
+  worked_ = true;
   const std::shared_ptr<HttpBodySink> sink = server_->http_body_handler(BuildHttp(*s));
   if (sink == nullptr) return;
   s->sink = sink;
@@ -68,6 +69,7 @@ void Http2Connection::OfferBody(H2Stream* s) {
 
 void Http2Connection::TakeBody(H2Stream* s, std::string_view bytes) {
   if (s->exchange == nullptr) return;  // Answered: nobody wants more of it.
+  worked_ = true;
   const std::shared_ptr<HttpBodySink> sink = s->sink;
   sink->OnBytes(bytes);
   CountPart(s, sink->part().bytes);

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "net/http2_connection.h"
 #include "net/loop_impl.h"
 #include "net/server_impl.h"
@@ -128,6 +129,52 @@ int Http2Connection::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head
 
 void Http2Connection::EarnIdleFrames() {
   idle_frame_credit_ = std::min(idle_frame_credit_ + kIdleFramesPerAnswer, kIdleFrameBurst);
+}
+
+bool Http2Connection::WorkEnds() {
+  if (!work_over_ && std::exchange(worked_, false)) work_over_ = connection_->TurnIsOver();
+  return work_over_;
+}
+
+// nghttp2 passes what lies in its input, and counts all of a chunk, and what pads its frame, as taken.
+void Http2Connection::KeepRest(std::string_view* bytes) {
+  const std::string_view rest = std::exchange(chunk_rest_, {});
+  if (rest.empty()) return;
+  QUORATE_CHECK(rest.data() + rest.size() <= bytes->data());
+  chunk_bytes_ = rest.size();
+  known_bytes_ = static_cast<size_t>(bytes->data() - rest.data());
+  *bytes = {rest.data(), known_bytes_ + bytes->size()};
+}
+
+bool Http2Connection::TakeRest(std::string_view* bytes) {
+  if (known_bytes_ == 0) return true;
+  QUORATE_CHECK(bytes->size() >= known_bytes_);
+  if (!TakeChunk(chunk_stream_, bytes->substr(0, chunk_bytes_))) failed_ = true;
+  const size_t left = std::exchange(chunk_rest_, {}).size();
+  const size_t done = left > 0 ? chunk_bytes_ - left : known_bytes_;
+  bytes->remove_prefix(done);
+  known_bytes_ -= done;
+  chunk_bytes_ = left;
+  return left == 0;
+}
+
+int Http2Connection::OnDataChunk(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                                 void* self) {
+  auto* c = static_cast<Http2Connection*>(self);
+  if (!c->TakeChunk(id, {reinterpret_cast<const char*>(data), size})) return NGHTTP2_ERR_CALLBACK_FAILURE;
+  c->paused_ = !c->chunk_rest_.empty();
+  if (!c->paused_) return 0;
+  c->chunk_stream_ = id;
+  return NGHTTP2_ERR_PAUSE;
+}
+
+bool Http2Connection::TakeChunk(int32_t id, std::string_view bytes) {
+  H2Stream* s = Find(id);
+  chunk_rest_ = s == nullptr ? std::string_view() : TakeData(s, bytes);
+  const size_t taken = bytes.size() - chunk_rest_.size();
+  if (s == nullptr || !s->body_paused) return nghttp2_session_consume(session_, id, taken) == 0;
+  s->unreturned += taken;
+  return nghttp2_session_consume_connection(session_, taken) == 0;
 }
 
 }  // namespace quorate::net

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/loop_impl.h"
 #include "net/server.h"
 #include "net/test_client.h"
 
@@ -85,12 +86,40 @@ class Keeper : public StreamHandler {
   std::string kept_;
 };
 
+// Takes longer than a turn, by the clock that turns are measured with.
+inline void WorkLong() {
+  const int64_t began = MonotonicNanos();
+  while (MonotonicNanos() - began < 1'100'000) continue;
+}
+
+// Works long for each message.
+class LongWorker : public EchoStream {
+ public:
+  LongWorker(StreamCall call, Log* log, int* worked) : EchoStream(call, log), worked_(worked) {}
+  void OnMessage(std::string_view message) override {
+    WorkLong();
+    ++*worked_;
+    EchoStream::OnMessage(message);
+  }
+
+ private:
+  int* worked_;
+};
+
 class Http2Test : public testing::Test {
  protected:
   void Start(ServerOptions options = {}) {
     server_ = std::make_unique<Server>(&loop_, options);
     server_->RegisterUnary(
         "/t.T/Echo", [](UnaryCall call, std::string_view m) { call.Respond(m); }, 7);
+    server_->RegisterUnary("/t.T/Work", [this](UnaryCall call, std::string_view m) {
+      WorkLong();
+      ++worked_;
+      call.Respond(m);
+    });
+    server_->RegisterStreaming("/t.T/WorkStream", [this](StreamCall call) {
+      return std::make_unique<LongWorker>(call, &log_, &worked_);
+    });
     server_->RegisterUnary("/t.T/Fail",
                            [](UnaryCall call, std::string_view m) { call.Fail(Code::kNotFound, m); });
     server_->RegisterUnary("/t.T/Wait", [this](UnaryCall call, std::string_view m) {
@@ -119,6 +148,7 @@ class Http2Test : public testing::Test {
 
   Loop loop_;
   Log log_;  // Handlers that go with the server write to it.
+  int worked_ = 0;
   int left_ = 0;
   size_t pending_max_ = 0;
   std::unique_ptr<Server> server_;

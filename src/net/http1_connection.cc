@@ -24,6 +24,9 @@ namespace {
 constexpr size_t kPipelinedBytesMax = 64 * 1024;
 // Of each buffer, while it is empty.
 constexpr size_t kKeepBytes = 16 * 1024;
+// What the sink of a connection that was taken over gets between two looks at the clock: each few bytes of it
+// may be a request.
+constexpr size_t kRawBytesMax = 256;
 // Beast holds no field of 64 KiB or more (it throws), so the whole header must stay below that.
 constexpr size_t kHttp1HeaderBytesMax = 63 * 1024;
 
@@ -44,9 +47,9 @@ Http1Connection::Http1Connection(Connection* connection, ServerImpl* server)
 
 Http1Connection::~Http1Connection() { QUORATE_CHECK(exchange_ == nullptr && timer_.idle()); }
 
-bool Http1Connection::OnBytes(std::string_view bytes) {
+bool Http1Connection::OnBytes(std::string_view* bytes) {
   if (closing_) return false;
-  in_.Append(bytes);
+  in_.Append(std::exchange(*bytes, {}));
   ProcessInput();
   CountHeld();
   ShedInput();
@@ -102,7 +105,8 @@ void Http1Connection::AfterFlush() {
     const std::function<void()> fn = exchange_->on_writable;
     if (fn) fn();
   }
-  if (((exchange_ == nullptr && out_.empty()) || sink_ != nullptr) && !in_.empty()) ProcessInput();
+  const bool may_go_on = !closing_ && ((exchange_ == nullptr && out_.empty()) || sink_ != nullptr);
+  if (may_go_on && input_waits_ && !body_paused_) connection_->AskTurn();
   // A large request or answer is over; the connection may live on for long.
   if (in_.empty()) in_.Recycle(kKeepBytes);
   if (out_.empty()) out_.Recycle(kKeepBytes);
@@ -169,17 +173,21 @@ void Http1Connection::Drain() {
 
 void Http1Connection::ProcessInput() {
   if (std::exchange(processing_, true)) return;
+  bool whole = true;  // The last request.
   while ((exchange_ == nullptr || sink_ != nullptr) && !closing_ && !lost_ && !in_.empty()) {
-    if (!ParseOne()) break;
-    if (out_.size() > kStreamPendingHigh) break;  // AfterFlush goes on.
+    whole = ParseOne();
+    // AfterFlush goes on.
+    if (!whole || out_.size() > kStreamPendingHigh || (!in_.empty() && connection_->TurnIsOver())) break;
   }
+  input_waits_ = !in_.empty() && (whole || body_paused_);
   processing_ = false;
 }
 
 void Http1Connection::TakeRaw() {
   const std::shared_ptr<HttpBodySink> sink = sink_;
-  sink->OnBytes(in_.view());
-  in_.Clear();
+  const size_t n = std::min(in_.size(), kRawBytesMax);
+  sink->OnBytes(in_.view().substr(0, n));
+  in_.Consume(n);
   if (!lost_) TimePart();
 }
 

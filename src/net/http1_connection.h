@@ -22,7 +22,7 @@ class Http1Connection : public Protocol {
   Http1Connection(Connection* connection, ServerImpl* server);
   ~Http1Connection() override;
 
-  bool OnBytes(std::string_view bytes) override;
+  bool OnBytes(std::string_view* bytes) override;
   bool OnEndOfInput() override;
   bool FillOutput(ByteQueue* out, size_t limit) override;
   void AfterFlush() override;
@@ -59,7 +59,7 @@ class Http1Connection : public Protocol {
   // middle of something, and must not be taken down by it.
   void BreakOff();
   // Parses and dispatches as long as there are whole requests and no exchange is under way, or the body of
-  // the one under way goes to a sink.
+  // the one under way goes to a sink, and the turn is not over. In a turn only.
   void ProcessInput();
   // Parses what is there of one request; true when it was dispatched.
   bool ParseOne();
@@ -96,6 +96,7 @@ class Http1Connection : public Protocol {
   size_t held_output_ = 0;
   uint64_t timed_part_ = 0;  // Of the sink, by TimePart(): timer_ is set for this one. 0: for none.
   bool processing_ = false;
+  bool input_waits_ = false;  // in_ may hold a whole request, or more for the sink.
   bool continue_sent_ = false;
   bool header_taken_ = false;
   bool body_paused_ = false;

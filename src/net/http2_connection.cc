@@ -105,14 +105,22 @@ void Http2Connection::SubmitSettings() {
       nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindowBytes) == 0);
 }
 
-bool Http2Connection::OnBytes(std::string_view bytes) {
-  const ssize_t n =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  if (n < 0 && !failed_) {
-    const uint32_t code = n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
-    nghttp2_session_terminate_session(session_, code);
-    failed_ = true;
-  }
+bool Http2Connection::OnBytes(std::string_view* bytes) {
+  worked_ = work_over_ = false;
+  if (!TakeRest(bytes)) return !failed_;
+  do {
+    paused_ = false;
+    const ssize_t n =
+        nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size());
+    if (n < 0 && !failed_) {
+      const uint32_t code = n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
+      nghttp2_session_terminate_session(session_, code);
+      failed_ = true;
+    }
+    bytes->remove_prefix(n < 0 ? bytes->size() : static_cast<size_t>(n));
+    // Stopped at the last byte it has yet to see that a frame ends there.
+  } while (paused_ && bytes->empty() && chunk_rest_.empty());
+  KeepRest(bytes);
   return !failed_;
 }
 
@@ -188,6 +196,7 @@ H2Stream* Http2Connection::AddStream(int32_t id) {
 }
 
 void Http2Connection::RemoveStream(H2Stream* s) {
+  worked_ |= s->open || s->exchange != nullptr;
   if (s->open) Cancel(s, Code::kCancelled);
   if (s->exchange != nullptr) s->exchange->Lose();
   s->sink = nullptr;
@@ -225,30 +234,35 @@ int Http2Connection::OnHeader(nghttp2_session*, const nghttp2_frame* frame, nght
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   H2Stream* s = c->Find(frame->hd.stream_id);
   if (s == nullptr || s->kind == H2Stream::Kind::kRefused) return 0;
+  const bool trailer = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+  // At the beginning of a request, of which no more is taken then.
+  c->paused_ = !trailer && s->header_rules.count() == 0 && c->WorkEnds();
+  c->TakeField(s, name_buffer, value_buffer, trailer);
+  return c->paused_ ? NGHTTP2_ERR_PAUSE : 0;
+}
+
+void Http2Connection::TakeField(H2Stream* s, nghttp2_rcbuf* name_buffer, nghttp2_rcbuf* value_buffer,
+                                bool trailer) {
   const std::string_view name = View(name_buffer);
   const std::string_view value = View(value_buffer);
-  if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-    if (!H2HeaderRules::AllowedInTrailers(name, value)) c->RefuseMalformed(s);
-    return 0;
+  if (trailer) {
+    if (!H2HeaderRules::AllowedInTrailers(name, value)) RefuseMalformed(s);
+    return;
   }
   const size_t place = s->header_rules.count();
-  const bool known = c->header_memo_.Knows(place, name_buffer, value_buffer);
-  if (!s->header_rules.Take(name, value, known)) {
-    c->RefuseMalformed(s);
-    return 0;
-  }
-  if (!known) c->header_memo_.Keep(place, name_buffer, value_buffer);
-  c->TakeHeader(s, name, value);
-  if (s->kind == H2Stream::Kind::kRefused) return 0;
+  const bool known = header_memo_.Knows(place, name_buffer, value_buffer);
+  if (!s->header_rules.Take(name, value, known)) return RefuseMalformed(s);
+  if (!known) header_memo_.Keep(place, name_buffer, value_buffer);
+  TakeHeader(s, name, value);
+  if (s->kind == H2Stream::Kind::kRefused) return;
   const size_t bytes =
       s->header_bytes.size() + s->path.size() + s->odd_bytes + s->headers.size() * kHeaderOverheadBytes;
-  c->HoldRequest(std::exchange(s->head_bytes, bytes), bytes);
-  if (bytes > c->server_->options().header_bytes_max) {
-    c->RefuseStream(s, NGHTTP2_ENHANCE_YOUR_CALM);
-  } else if (c->HoldsTooMuchRequest()) {
-    c->RefuseStream(s, NGHTTP2_REFUSED_STREAM);
+  HoldRequest(std::exchange(s->head_bytes, bytes), bytes);
+  if (bytes > server_->options().header_bytes_max) {
+    RefuseStream(s, NGHTTP2_ENHANCE_YOUR_CALM);
+  } else if (HoldsTooMuchRequest()) {
+    RefuseStream(s, NGHTTP2_REFUSED_STREAM);
   }
-  return 0;
 }
 
 void Http2Connection::RefuseMalformed(H2Stream* s) {
@@ -330,16 +344,6 @@ void Http2Connection::TakePath(H2Stream* s, std::string_view path) {
   if (s->method == nullptr) return;  // Of any length.
   last_path_ = path;
   last_method_ = s->method;
-}
-
-int Http2Connection::OnDataChunk(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* data,
-                                 size_t size, void* self) {
-  auto* c = static_cast<Http2Connection*>(self);
-  H2Stream* s = c->Find(id);
-  if (s != nullptr) c->TakeData(s, {reinterpret_cast<const char*>(data), size});
-  if (s == nullptr || !s->body_paused) return nghttp2_session_consume(session, id, size);
-  s->unreturned += size;
-  return nghttp2_session_consume_connection(session, size);
 }
 
 int Http2Connection::OnFrameRecv(nghttp2_session*, const nghttp2_frame* frame, void* self) {

@@ -21,13 +21,13 @@ namespace quorate::net {
 // Invariants: (1) every stream that nghttp2 knows with user data is in the list at streams_, and no other;
 // (2) queued_bytes_ is the sum of out.size() over them; (3) request_bytes_ that of head_bytes,
 // reader.buffered_bytes(), body, part_bytes and held_bytes; (4) both are parts of the server's sums in
-// ServerStats.
+// ServerStats; (5) known_bytes_ is 0, or the first chunk_bytes_ of the next OnBytes are chunk_stream_'s.
 class Http2Connection : public Protocol, public CallCarrier {
  public:
   Http2Connection(Connection* connection, ServerImpl* server);
   ~Http2Connection() override;
 
-  bool OnBytes(std::string_view bytes) override;
+  bool OnBytes(std::string_view* bytes) override;
   bool OnEndOfInput() override { return false; }
   bool FillOutput(ByteQueue* out, size_t limit) override;
   void AfterFlush() override;
@@ -81,11 +81,20 @@ class Http2Connection : public Protocol, public CallCarrier {
     if (newest_ != nullptr && newest_->id == id) return newest_;
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
   }
+  // Whether the turn is over. Asked before everything that may be work; the clock is looked at only if there
+  // was some since it was asked last, so the first of a turn is always done.
+  bool WorkEnds();
+  // DATA that the turn before has left. False: there is still some.
+  bool TakeRest(std::string_view* bytes);
+  void KeepRest(std::string_view* bytes);
+  // Hands it to its stream, and gives its windows back as far as it was taken; the rest is in chunk_rest_.
+  bool TakeChunk(int32_t id, std::string_view bytes);
   void SubmitSettings();
   // http2_connection.cc: the session.
   H2Stream* AddStream(int32_t id);
   void RemoveStream(H2Stream* s);
   void RefuseMalformed(H2Stream* s);
+  void TakeField(H2Stream* s, nghttp2_rcbuf* name, nghttp2_rcbuf* value, bool trailer);
   void TakeHeader(H2Stream* s, std::string_view name, std::string_view value);
   void TakePath(H2Stream* s, std::string_view path);
   void TakeOdd(H2Stream* s, std::string* field, std::string_view value);
@@ -119,8 +128,10 @@ class Http2Connection : public Protocol, public CallCarrier {
   void DispatchGrpc(H2Stream* s);
   void OpenCall(H2Stream* s);
   void RefuseUnread(H2Stream* s);
-  void TakeData(H2Stream* s, std::string_view bytes);
-  void TakeMessages(H2Stream* s, std::string_view bytes);
+  // These give back what is left at the end of the turn.
+  std::string_view TakeData(H2Stream* s, std::string_view bytes);
+  std::string_view TakeMessages(H2Stream* s, std::string_view bytes);
+  void CollectBody(H2Stream* s, std::string_view bytes);
   void OnHalfClose(H2Stream* s);
   void EndCall(H2Stream* s);
   // Ends the call from our side and tells its owner.
@@ -164,6 +175,13 @@ class Http2Connection : public Protocol, public CallCarrier {
   size_t queued_bytes_ = 0;
   size_t request_bytes_ = 0;
   ByteQueue* fill_target_ = nullptr;  // During FillOutput.
+  bool worked_ = false;               // A service was called since the clock was looked at.
+  bool work_over_ = false;            // In this OnBytes.
+  bool paused_ = false;               // nghttp2 was told to stop where it is.
+  std::string_view chunk_rest_;       // During OnBytes: of a chunk of DATA, what this turn does not take.
+  int32_t chunk_stream_ = 0;          // Between two: whose it is,
+  size_t chunk_bytes_ = 0;            // how much,
+  size_t known_bytes_ = 0;            // and with its padding, that is, what nghttp2 has seen.
   bool failed_ = false;               // Close after the output that is left.
   bool lost_ = false;
   // Streams answered before the client half-closed: see EndEarly.
