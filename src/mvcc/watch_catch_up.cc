@@ -125,6 +125,7 @@ bool WatchHub::EndIfCompacted(Watcher* watcher) {
   watcher->group = nullptr;
   watcher->place = WatcherPlace::kEnded;
   --stats_.watchers;
+  --watcher->stream->live_count_;
   return true;
 }
 
@@ -136,7 +137,7 @@ std::shared_ptr<WatchHub::CatchUp> WatchHub::ChooseStep(uint8_t index) {
   ready_count_ = 0;
   for (Watcher* watcher : waiting) {
     if (watcher == nullptr) continue;
-    --stats_.slow_watchers;
+    CountBehind(watcher, -1);
     if (!watcher->stream->blocked_ && watcher->stream->sink_->full()) Block(watcher->stream);
     if (watcher->stream->blocked_) {
       PutBehind(watcher);
@@ -166,7 +167,7 @@ std::shared_ptr<WatchHub::CatchUp> WatchHub::ChooseStep(uint8_t index) {
     watcher->slot = static_cast<uint32_t>(step->watchers.size());
     step->watchers.push_back(watcher);
     step->watcher_groups.push_back(it->second);
-    ++stats_.slow_watchers;
+    CountBehind(watcher, 1);
   }
   return step;
 }
@@ -237,7 +238,7 @@ void WatchHub::FinishStep(const std::shared_ptr<CatchUp>& step) {
   for (size_t i = 0; i < watchers.size(); ++i) {
     Watcher* watcher = watchers[i];
     if (watcher == nullptr) continue;
-    --stats_.slow_watchers;
+    CountBehind(watcher, -1);
     const uint32_t group = step->watcher_groups[i];
     const bool delivered =
         step->status.ok() && (step->groups[group].list.empty() ||
@@ -261,7 +262,7 @@ void WatchHub::AbandonSteps() {
     step.reset();
     for (Watcher* watcher : watchers) {
       if (watcher == nullptr) continue;
-      --stats_.slow_watchers;
+      CountBehind(watcher, -1);
       PutBehind(watcher);
     }
   }

@@ -49,12 +49,16 @@ StatusOr<WatchId> WatchStream::Create(const WatchOptions& options) {
   if (options.prev_kv) flags |= kWatchPrevKv;
   if (options.fragment) flags |= kWatchFragment;
   if (options.progress_notify) flags |= kWatchProgress | kWatchProgressDue;
-  if (start > current) flags |= kWatchFuture;
+  if (start > current) {
+    flags |= kWatchFuture;
+    starts_.insert(start);
+  }
   WatchGroup* group = hub_->GroupFor(key, options.range_end);
   ++group->watchers;
   auto* watcher = new Watcher{this, group, id, start, 0, WatcherPlace::kEnded, 0, flags};
   watchers_.emplace(id, watcher);
   ++hub_->stats_.watchers;
+  ++live_count_;
   if (start == 0 || start > current) {
     watcher->next_revision = std::max(current + 1, start);
     hub_->PutSynced(watcher);
@@ -93,13 +97,10 @@ std::vector<WatchStream::Watched> WatchStream::AllWatched() const {
 
 void WatchStream::RequestProgress() {
   hub_->FlushRound();
-  bool any = false;
-  for (const auto& [id, watcher] : watchers_) {
-    if (watcher->place == WatcherPlace::kEnded) continue;
-    if (!hub_->ProgressAllowed(watcher)) return;
-    any = true;
-  }
-  if (any && !sink_->full()) sink_->OnProgress(kInvalidWatchId, hub_->current_revision());
+  if (live_count_ == 0 || behind_count_ > 0) return;
+  const int64_t current = hub_->current_revision();
+  if (!starts_.empty() && *starts_.rbegin() > current) return;
+  if (!sink_->full()) sink_->OnProgress(kInvalidWatchId, current);
 }
 
 void WatchStream::Resume() {
@@ -177,7 +178,9 @@ void WatchHub::DropGroup(WatchGroup* group) {
 
 void WatchHub::Remove(Watcher* watcher) {
   if (watcher->place != WatcherPlace::kEnded) {
+    ForgetStart(watcher);
     Take(watcher);
+    --watcher->stream->live_count_;
     if (--watcher->group->watchers == 0) DropGroup(watcher->group);
     --stats_.watchers;
   }
@@ -185,7 +188,7 @@ void WatchHub::Remove(Watcher* watcher) {
 }
 
 void WatchHub::Take(Watcher* watcher) {
-  if (Behind(watcher->place)) --stats_.slow_watchers;
+  if (Behind(watcher->place)) CountBehind(watcher, -1);
   switch (watcher->place) {
     case WatcherPlace::kSynced: {
       auto& synced = watcher->group->synced;
@@ -234,7 +237,20 @@ void WatchHub::PutBehind(Watcher* watcher) {
   watcher->slot = static_cast<uint32_t>(list.size());
   list.push_back(watcher);
   if (!parked) ++ready_count_;
-  ++stats_.slow_watchers;
+  CountBehind(watcher, 1);
+}
+
+void WatchHub::CountBehind(Watcher* watcher, int change) {
+  stats_.slow_watchers += static_cast<size_t>(change);
+  watcher->stream->behind_count_ += static_cast<size_t>(change);
+}
+
+// The store has reached it, or the watcher is over.
+void WatchHub::ForgetStart(Watcher* watcher) {
+  if ((watcher->flags & kWatchFuture) == 0) return;
+  watcher->flags &= static_cast<uint8_t>(~kWatchFuture);
+  auto& starts = watcher->stream->starts_;
+  starts.erase(starts.find(watcher->next_revision));
 }
 
 void WatchHub::Block(WatchStream* stream) {
@@ -250,7 +266,7 @@ void WatchHub::Unblock(WatchStream* stream) {
   std::vector<Watcher*> parked = std::move(stream->parked_);
   stream->parked_.clear();
   for (Watcher* watcher : parked) {
-    --stats_.slow_watchers;  // PutBehind counts it anew.
+    CountBehind(watcher, -1);  // PutBehind counts it anew.
     PutBehind(watcher);
   }
 }
@@ -329,8 +345,7 @@ void WatchHub::DeliverRound(WatchGroup* group, WatchSelection& selection) {
 
 bool WatchHub::Deliver(Watcher* watcher, WatchSelection& selection, int64_t header_revision) {
   const WatchResponses& responses = selection.For(watcher->flags, watcher->next_revision);
-  if (selection.last_revision() >= watcher->next_revision)
-    watcher->flags &= static_cast<uint8_t>(~kWatchFuture);
+  if (selection.last_revision() >= watcher->next_revision) ForgetStart(watcher);
   WatchSink* sink = watcher->stream->sink_;
   for (const auto& part : responses.parts) {
     if (sink->full()) {
@@ -413,7 +428,7 @@ void WatchHub::Restored(WatchHistory* history) {
       if ((watcher->flags & kWatchFuture) == 0)
         watcher->next_revision = std::max(watcher->next_revision, flushed_revision_ + 1);
       if (watcher->next_revision > current) continue;
-      watcher->flags &= static_cast<uint8_t>(~kWatchFuture);
+      ForgetStart(watcher);
       Take(watcher);
       PutBehind(watcher);
     }
@@ -437,12 +452,17 @@ void WatchHub::CheckInvariants() const {
   size_t ready = 0;
   absl::flat_hash_map<const WatchGroup*, uint32_t> groups;
   for (const auto& [serial, stream] : streams_) {
+    size_t live = 0;
+    size_t behind = 0;
+    absl::btree_multiset<int64_t> starts;
     for (const auto& [id, watcher] : stream->watchers_) {
       QUORATE_CHECK(watcher->id == id && watcher->stream == stream);
+      if ((watcher->flags & kWatchFuture) != 0) starts.insert(watcher->next_revision);
       if (watcher->place == WatcherPlace::kEnded) continue;
       ++watchers;
+      ++live;
       ++groups[watcher->group];
-      if (Behind(watcher->place)) ++slow;
+      if (Behind(watcher->place)) ++behind;
       switch (watcher->place) {
         case WatcherPlace::kSynced:
           QUORATE_CHECK(watcher->group->synced[watcher->slot] == watcher);
@@ -461,6 +481,9 @@ void WatchHub::CheckInvariants() const {
           break;
       }
     }
+    QUORATE_CHECK(live == stream->live_count_ && behind == stream->behind_count_);
+    QUORATE_CHECK(starts == stream->starts_);
+    slow += behind;
   }
   QUORATE_CHECK(watchers == stats_.watchers);
   QUORATE_CHECK(slow == stats_.slow_watchers);

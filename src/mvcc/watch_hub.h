@@ -15,7 +15,8 @@
 //  2. A watcher was handed every matching change with start <= revision < next_revision, once and in order;
 //     a synced one also everything up to the last flushed revision.
 //  3. A group exists while a watcher refers to it; the exact map and the interval tree hold exactly these.
-//  4. Nothing is queued for a watcher whose sink is full: it is owed a revision number, not data.
+//  4. A stream's live_count_, behind_count_ and starts_ are those of its watchers.
+//  5. Nothing is queued for a watcher whose sink is full: it is owed a revision number, not data.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
@@ -128,7 +130,7 @@ class WatchStream {
   // response.
   bool Cancel(WatchId id);
   // Flushes, then calls OnProgress(kInvalidWatchId) if the stream has watchers and all are synced; else
-  // nothing.
+  // nothing. However many there are: clients may ask as often as they like.
   void RequestProgress();
   // The sink is no longer full. Without this call the hub finds out within 100 ms.
   void Resume();
@@ -157,6 +159,9 @@ class WatchStream {
   int64_t progress_at_nanos_ = 0;        // 0: no watcher of the stream wants progress.
   absl::btree_map<WatchId, Watcher*> watchers_;
   std::vector<Watcher*> parked_;
+  size_t live_count_ = 0;                 // Of watchers_, without those that are over,
+  size_t behind_count_ = 0;               // and of these those that are not synced.
+  absl::btree_multiset<int64_t> starts_;  // Of those with kWatchFuture.
 };
 
 class WatchHub {
@@ -202,6 +207,8 @@ class WatchHub {
   void CloseReadyHoles();
   void PutSynced(Watcher* watcher);
   void PutBehind(Watcher* watcher);  // Ready, or parked when its stream is blocked.
+  void CountBehind(Watcher* watcher, int change);
+  void ForgetStart(Watcher* watcher);
   void CloseStream(WatchStream* stream);
   void Block(WatchStream* stream);
   void Unblock(WatchStream* stream);

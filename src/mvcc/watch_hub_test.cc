@@ -192,6 +192,39 @@ TEST_F(WatchHubTest, ProgressIsAnsweredOnlyWhenAllAreSynced) {
   EXPECT_EQ(sink.progress.back(), std::pair(kInvalidWatchId, int64_t{8}));
 }
 
+// Each request costs the same, however many watchers the stream has: a client may have a hundred thousand of
+// them, and send thousands of requests at once.
+TEST_F(WatchHubTest, ProgressIsAnsweredWithoutALookAtEachWatcher) {
+  constexpr size_t kMany = 1000;
+  Put("k");  // 2
+  TestSink sink;
+  auto stream = hub_->OpenStream(&sink);
+  // Those that have waited for their start without an event are asked about the present revision.
+  for (size_t i = 0; i < kMany; ++i)
+    ASSERT_TRUE(stream->Create({.key = "other", .start_revision = 3 + static_cast<int64_t>(i % 2)}).ok());
+  Put("k");  // 3
+  Settle();
+  size_t asked = history_.times_asked();
+  for (size_t i = 0; i < kMany; ++i) stream->RequestProgress();
+  EXPECT_LE(history_.times_asked() - asked, 2 * kMany);
+  EXPECT_THAT(sink.progress, IsEmpty()) << "half of them wait for revision 4";
+  Put("k");  // 4
+  Settle();
+  asked = history_.times_asked();
+  for (size_t i = 0; i < kMany; ++i) stream->RequestProgress();
+  EXPECT_LE(history_.times_asked() - asked, 2 * kMany);
+  EXPECT_EQ(sink.progress.size(), kMany);
+  EXPECT_EQ(sink.progress.back(), std::pair(kInvalidWatchId, int64_t{4}));
+  // One that waits, and goes again: with it went what it was waiting for.
+  const WatchId late = *stream->Create({.key = "other", .start_revision = 100});
+  stream->RequestProgress();
+  EXPECT_EQ(sink.progress.size(), kMany);
+  EXPECT_TRUE(stream->Cancel(late));
+  stream->RequestProgress();
+  EXPECT_EQ(sink.progress.size(), kMany + 1);
+  hub_->CheckInvariants();
+}
+
 TEST_F(WatchHubTest, PeriodicProgressIsLeftOutAfterEvents) {
   constexpr int64_t kInterval = 660'000'000'000;  // With all of the jitter.
   TestSink sink;

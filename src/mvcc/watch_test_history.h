@@ -71,7 +71,8 @@ class TestHistory final : public WatchHistory {
   void set_resident(bool resident) { resident_ = resident; }
   void set_failing(bool failing) { failing_ = failing; }
 
-  int64_t current_revision() const override { return current_; }
+  int64_t current_revision() const override { return ++times_asked_, current_; }
+  size_t times_asked() const { return times_asked_; }  // For the above.
   int64_t compacted_revision() const override { return compacted_; }
 
   // The version of the key that was visible then, compacted or not.
@@ -137,6 +138,7 @@ class TestHistory final : public WatchHistory {
     const bool failing_;
   };
 
+  mutable size_t times_asked_ = 0;
   int64_t current_ = 1;
   int64_t compacted_ = -1;
   bool resident_ = true;
