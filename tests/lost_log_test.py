@@ -22,7 +22,7 @@ from cluster import Cluster
 
 QUARANTINED = "is quarantined, its log went back in time"
 EXIT_STATUS = 79
-TRIES = 5  # For what an election at the wrong time, or a leader that is quick, may spoil.
+TRIES = 5  # For what an election at the wrong time may spoil.
 # Short elections, so that what waits for several of them fits into a test.
 FLAGS = ("--heartbeat-interval", "50", "--election-timeout", "500")
 
@@ -78,9 +78,8 @@ class LostLogTest(unittest.TestCase):
         shutil.rmtree(victim.run_dir, ignore_errors=True)
 
     def set_back(self, cluster, victim, image):
-        """The member runs on the image, and is quarantined by the leader that it had. After an election nobody may be left who can
-        tell; and on a busy machine the leader may post what is missing before the member has opened its streams, which makes
-        the log whole before anything can prove that it was not. It is caught up then: once more. Returns the reason."""
+        """The member runs on the image, and is quarantined by the leader that it had. Where a busy machine has held an election
+        meanwhile nobody may be left who can tell, and it is caught up: then once more. Returns the reason."""
         for _ in range(TRIES):
             self.swap_in(victim, image)
             victim.spawn()

@@ -204,12 +204,16 @@ class Runbook:
         others = [host for host in self.site.hosts if host is not victim]
         for _ in range(3):
             self.set_disk_back_once(victim)
-            term = self.site.leader(among=others).status().raftTerm
             victim.sh("systemctl start etcd")
-            self.site.wait(lambda: told() or victim.healthy(), f"{victim.name} knows what it is")
-            if told() or self.site.leader(among=others).status().raftTerm == term:
+            self.site.wait(lambda: told() or self.caught_up(victim, others), f"{victim.name} knows what it is")
+            if told():
                 return
             self.site.agree()
+
+    def caught_up(self, victim, others):
+        """It serves, and holds what the others' leader does: nobody has anything against it any more."""
+        leader = self.site.leader(among=others).status()
+        return victim.healthy() and victim.status().raftAppliedIndex >= leader.raftAppliedIndex
 
     def set_disk_back_once(self, victim):
         victim.sh("systemctl stop etcd")

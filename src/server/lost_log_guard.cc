@@ -13,6 +13,14 @@ namespace {
 // How late what is remembered may come to the disk, votes excepted.
 constexpr int64_t kSaveIntervalNanos = 1'000'000'000;
 
+// On probation: for so long a leader is followed only by its stream. A member whom the others can reach, but
+// who can't reach them, follows what is posted after that.
+constexpr int kPostsWaitElectionTimeouts = 5;
+
+bool IsOfLeader(raft::MessageType type) {
+  return type == raft::MessageType::kApp || type == raft::MessageType::kHeartbeat;
+}
+
 bool IsVoteRequest(raft::MessageType type) {
   return type == raft::MessageType::kVote || type == raft::MessageType::kPreVote;
 }
@@ -148,6 +156,10 @@ LostLogGuard::Verdict LostLogGuard::Inspect(raft::Message& message, MessagePath 
   if (on_probation()) {
     if (IsVoteRequest(message.type) || message.type == raft::MessageType::kTimeoutNow) return Verdict::kDrop;
     if (believed) ReportToProbation(message);
+    const bool waits_for_stream =
+        !believed && IsOfLeader(message.type) &&
+        probation_.ticks() < int64_t{kPostsWaitElectionTimeouts} * facts_.election_ticks;
+    if (waits_for_stream) return Verdict::kDrop;
   }
   if (memory_.IsSecondVote(message)) {
     LOG_ERROR(
@@ -175,7 +187,7 @@ bool LostLogGuard::Contradicted(const raft::Message& message) {
 }
 
 void LostLogGuard::ReportToProbation(const raft::Message& message) {
-  if (message.type != raft::MessageType::kApp && message.type != raft::MessageType::kHeartbeat) return;
+  if (!IsOfLeader(message.type)) return;
   if (message.term < hooks_.status().hard_state.term) return;
   probation_.OnLeaderReport(message.term, message.from, message.commit);
 }

@@ -26,14 +26,14 @@
 //  L1  A member on probation sends no grant of a vote or pre-vote and does not campaign; a quarantined one
 //      sends no message of raft at all, and that survives restarts.
 //  L2  The grant of a vote that came on a stream reaches raft only after it is on this member's disk as
-//  memory
-//      of the other.
+//      memory of the other.
 //  L3  What is remembered of another member is never more than what that one has stored.
 //  L4  The epoch in the data directory is durable before the one in the run directory is written.
 //  L5  What this member has shown of itself lies in the run directory before it leaves.
 //  L6  What came by MessagePath::kPost proves nothing, is not remembered, and ends no probation: who can
-//  reach
-//      the port could else put a healthy member into quarantine, which it never leaves by itself.
+//      reach the port could else put a healthy member into quarantine, which it never leaves by itself. On
+//      probation no leader is followed by it for a while: it would fill up what is missing before its stream
+//      is open and can prove it.
 //  L7  The only voter of a cluster writes no file of these and is never on probation.
 //
 // Files, in <data-dir>/quorate/, which etcd ignores: epoch (continuity.h), peer-memory (peer_memory.h),

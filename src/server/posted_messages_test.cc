@@ -106,6 +106,30 @@ TEST_F(PostedMessagesTest, EndNoProbation) {
   ExpectAllServe("probation");
 }
 
+// The leader posts before its stream is open: what is missing must not be filled up before the stream can
+// prove that it is. Where no stream can be opened, what is posted is followed after a while.
+TEST_F(PostedMessagesTest, AreNotFollowedOnProbationForAWhile) {
+  const size_t leader = cluster_.WaitForLeader();
+  const size_t victim = leader == 1 ? 2 : 1;
+  raft::Message heartbeat{
+      .type = MessageType::kHeartbeat, .to = cluster_[victim].id, .from = cluster_[leader].id};
+  heartbeat.term = Term();
+  cluster_.Isolate(victim, true);
+  cluster_.Crash(victim);
+  cluster_.ForgetRun(victim);
+  cluster_.Start(victim);
+  ASSERT_TRUE(cluster_.member(victim).lost_log().on_probation());
+  const auto follows = [&] {
+    EXPECT_TRUE(cluster_.member(victim).Step(heartbeat, MessagePath::kPost).ok());
+    cluster_.Settle();
+    return cluster_.member(victim).leader() == cluster_[leader].id;
+  };
+  EXPECT_FALSE(follows());
+  EXPECT_TRUE(cluster_.TickUntil(follows));
+  cluster_.Isolate(victim, false);
+  ExpectAllServe("a wait for its stream");
+}
+
 TEST_F(PostedMessagesTest, DriveNoMemberToTheEndOfTerms) {
   const raft::Term term = Term();
   for (const raft::Term far : {term + raft::kTermStepMax + 1, raft::Term{1} << 62, UINT64_MAX}) {
