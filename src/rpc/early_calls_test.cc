@@ -8,6 +8,7 @@
 #include "net/local_call.h"
 #include "net/server.h"
 #include "rpc/context.h"
+#include "rpc/service_harness_test.h"
 #include "server/cluster_life.h"
 #include "server/member_harness_test.h"
 
@@ -119,27 +120,6 @@ TEST_F(EarlyCallsTest, AHostTakesHalfOfWhatIsLeft) {
   EXPECT_EQ(fill("192.0.2.1", 0), 0U);  // It has more than what is left.
 }
 
-// What a client of a stream sees.
-class Client : public net::LocalCall::Receiver {
- public:
-  void OnResponse(std::string_view message) override { responses.emplace_back(message); }
-  void OnEnd(net::Code c, std::string_view m) override {
-    ended = true;
-    code = c;
-    text = m;
-  }
-  size_t pending_bytes() const override { return 0; }
-  bool full() override { return false; }
-  bool MayTake(size_t) override { return true; }
-  void OnQueued(size_t) override {}
-  bool OnHeld(size_t) override { return true; }
-
-  std::vector<std::string> responses;
-  bool ended = false;
-  net::Code code = net::Code::kOk;
-  std::string text;
-};
-
 // Answers with what it is sent, and says goodbye when the client has ended.
 class Echo : public net::StreamHandler {
  public:
@@ -183,7 +163,7 @@ class EarlyStreamTest : public testing::Test {
 
   net::Loop loop_;
   std::unique_ptr<net::Server> server_;
-  Client client_;
+  TestClient client_;
   std::shared_ptr<net::LocalCall> call_;
   std::function<void()> serve_;
   int made_ = 0;
@@ -290,7 +270,7 @@ TEST_F(EarlyContextTest, CallsOfNoUserDoNotWait) {
   for (const auto& c : cases) {
     context.AddUnary(servers, c.service, c.method,
                      [](Call call, std::string_view request) { call.Respond(request); });
-    Client client;
+    TestClient client;
     const auto call =
         net::LocalCall::Open(&server,
                              {.path = "/" + std::string(c.service) + "/" + std::string(c.method),
